@@ -1,0 +1,22 @@
+"""VideoMamba and VideoMambaPro for MMAction2.
+
+Importing the package mends today's OpenMMLab stack (see :mod:`.compat`) and has its
+models and transforms registered together with MMAction2's own, when those are
+imported. It stays light: nothing heavy is loaded before it is needed.
+"""
+
+import importlib
+
+import wrapt
+
+from . import compat
+
+__version__ = '0.1.0'
+
+compat.mend_all()
+
+for _part in ('models', 'datasets', 'engine'):
+    wrapt.register_post_import_hook(
+        lambda module, part=_part: importlib.import_module(f'{__name__}.{part}'),
+        f'mmaction.{_part}',
+    )

@@ -1,0 +1,325 @@
+"""Faults of today's OpenMMLab stack, each mended the moment its module is imported.
+
+Every entry says which symptom it removes and when it can be deleted. Nothing here
+imports torch's or MMAction2's heavy parts: a mend waits for the module it mends.
+"""
+
+from __future__ import annotations
+
+import os.path as osp
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from types import ModuleType, SimpleNamespace
+from unittest import mock
+
+import wrapt
+
+
+@dataclass
+class Fault:
+    """A fault of the stack.
+
+    Attributes:
+        module (str): The module to mend when it is imported.
+        mend (Callable): Takes that module; returns False if there was no fault.
+        symptom (str): What a user sees without the mend.
+        until (str): The condition under which the entry can be deleted.
+        state (str): 'waiting' for the import, 'mended', or 'absent'.
+    """
+
+    module: str
+    mend: Callable[[ModuleType], bool | None]
+    symptom: str
+    until: str
+    state: str = 'waiting'
+
+    def apply(self, module: ModuleType) -> None:
+        if self.state == 'waiting':
+            self.state = 'absent' if self.mend(module) is False else 'mended'
+
+
+FAULTS: list[Fault] = []
+
+
+def fault(module: str, symptom: str, until: str) -> Callable:
+    """Declare the decorated function as the mend of a fault in ``module``."""
+
+    def declare(mend):
+        FAULTS.append(Fault(module, mend, symptom, until))
+        return mend
+
+    return declare
+
+
+def mend_all() -> None:
+    """Mend what is imported already, and the rest as it comes. Idempotent."""
+    for item in FAULTS:
+        if item.state == 'waiting':
+            wrapt.register_post_import_hook(item.apply, item.module)
+
+
+def _replace(owner, name: str):
+    """Decorate a function that gets the original as its first argument."""
+
+    def install(function):
+        original = getattr(owner, name)
+
+        @wraps(original)
+        def replaced(*args, **kwargs):
+            return function(original, *args, **kwargs)
+
+        setattr(owner, name, replaced)
+
+    return install
+
+
+@fault(
+    'mmaction',
+    symptom="No module named 'mmaction.models.localizers.drn' on the first model",
+    until='the mmaction2 wheel contains that folder (open-mmlab/mmaction2#2714)',
+)
+def _missing_drn(mmaction):
+    folder = osp.join(mmaction.__path__[0], 'models', 'localizers', 'drn')
+    if osp.isdir(folder):
+        return False
+    # The real module would need torchvision at import: a stand-in is better.
+    package = ModuleType('mmaction.models.localizers.drn')
+    package.__path__ = []
+    module = ModuleType(f'{package.__name__}.drn')
+
+    class DRN:
+        def __init__(self, *args, **kwargs):
+            raise ImportError('the mmaction2 wheel was built without DRN')
+
+    module.DRN = DRN
+    sys.modules[package.__name__], sys.modules[module.__name__] = package, module
+
+
+@fault(
+    'mmengine.config.utils',
+    symptom="_base_='mmaction_videomambapro::...' is refused as an unknown package",
+    until='mmengine resolves any installed package, not a fixed list of 19',
+)
+def _unknown_package(utils):
+    utils.MODULE2PACKAGE['mmaction_videomambapro'] = 'mmaction_videomambapro'
+
+
+@fault(
+    'mmengine.runner.checkpoint',
+    symptom='checkpoints are unpickled with weights_only=False: they can run code',
+    until='mmengine loads with weights_only=True',
+)
+def _unsafe_checkpoints(checkpoint):
+    import torch
+
+    from .zoo.safe_load import safe_load, safe_unpickling
+
+    def load_url(url, model_dir=None, map_location=None, progress=True, **kwargs):
+        with safe_unpickling(url):
+            return torch.hub.load_state_dict_from_url(
+                url, model_dir, map_location, progress, weights_only=True, **kwargs
+            )
+
+    # Every loader of the module, local, http or cloud, goes through these two names.
+    safe_torch = ModuleType('torch')
+    safe_torch.__getattr__ = lambda name: getattr(torch, name)
+    safe_torch.load = safe_load
+    checkpoint.torch = safe_torch
+    checkpoint.load_url = load_url
+
+
+@fault(
+    'mmaction.models.heads.base',
+    symptom='TypeError: Got unsupported ScalarType BFloat16 in training and testing',
+    until='BaseHead casts its logits before numpy sees them',
+)
+def _low_precision_logits(base):
+    @_replace(base.BaseHead, 'loss_by_feat')
+    def loss_by_feat(original, self, cls_scores, *args, **kwargs):
+        return original(self, _at_least_float32(cls_scores), *args, **kwargs)
+
+    @_replace(base.BaseHead, 'predict_by_feat')
+    def predict_by_feat(original, self, cls_scores, *args, **kwargs):
+        return original(self, _at_least_float32(cls_scores), *args, **kwargs)
+
+
+@fault(
+    'mmaction.evaluation.metrics.acc_metric',
+    symptom='TypeError: Got unsupported ScalarType BFloat16 in AccMetric',
+    until='AccMetric casts scores before numpy sees them',
+)
+def _low_precision_scores(acc_metric):
+    @_replace(acc_metric.AccMetric, 'process')
+    def process(original, self, data_batch, data_samples):
+        data_samples = [
+            {**sample, 'pred_score': _at_least_float32(sample['pred_score'])}
+            for sample in data_samples
+        ]
+        return original(self, data_batch, data_samples)
+
+
+def _at_least_float32(scores):
+    import torch
+
+    if isinstance(scores, torch.Tensor) and scores.dtype in (
+        torch.bfloat16,
+        torch.float16,
+    ):
+        return scores.float()
+    return scores
+
+
+@fault(
+    'mmengine.dist.utils',
+    symptom='torch._C has no attribute _cuda_setDevice with a launcher and no GPU',
+    until='mmengine calls torch.cuda.set_device only where CUDA is available',
+)
+def _launcher_without_gpu(utils):
+    import torch
+
+    for name in ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi'):
+
+        @_replace(utils, name)
+        def init_dist(original, backend, **kwargs):
+            if torch.cuda.is_available():
+                return original(backend, **kwargs)
+            backend = 'gloo' if backend == 'nccl' else backend
+            with mock.patch.object(torch.cuda, 'set_device', lambda device: None):
+                return original(backend, **kwargs)
+
+
+@fault(
+    'mmengine.model.wrappers.distributed',
+    symptom='DistributedDataParallel device_ids only work with GPU modules',
+    until='Runner.wrap_model passes device_ids only for GPU models',
+)
+def _ddp_without_gpu(distributed):
+    @_replace(distributed.MMDistributedDataParallel, '__init__')
+    def __init__(original, self, module, *args, **kwargs):
+        if all(p.device.type == 'cpu' for p in module.parameters()):
+            kwargs['device_ids'] = None
+        return original(self, module, *args, **kwargs)
+
+
+@fault(
+    'mmengine.optim.optimizer.amp_optimizer_wrapper',
+    symptom='AmpOptimizerWrapper is only available training on gpu',
+    until='AmpOptimWrapper accepts a CPU',
+)
+def _amp_without_gpu(amp_optimizer_wrapper):
+    import torch
+
+    @_replace(amp_optimizer_wrapper.AmpOptimWrapper, '__init__')
+    def __init__(original, self, *args, **kwargs):
+        if torch.cuda.is_available():
+            return original(self, *args, **kwargs)
+        cpu_scaler = SimpleNamespace(
+            is_cuda_available=lambda: True,
+            GradScaler=lambda **kw: torch.amp.GradScaler('cpu', **kw),
+        )
+        with mock.patch.multiple(amp_optimizer_wrapper, **vars(cpu_scaler)):
+            return original(self, *args, **kwargs)
+
+
+@fault(
+    'mmengine.runner.amp',
+    symptom='In CPU autocast, only support `torch.bfloat16` dtype',
+    until='mmengine lets torch decide which types CPU autocast knows',
+)
+def _fp16_autocast_without_gpu(amp):
+    import torch
+
+    @_replace(amp, 'autocast')
+    def autocast(original, device_type=None, dtype=None, enabled=True, **kwargs):
+        if dtype == torch.float16 and not torch.cuda.is_available():
+            return torch.autocast('cpu', dtype, enabled, **kwargs)
+        return original(device_type, dtype, enabled, **kwargs)
+
+
+@fault(
+    'mmaction.datasets.transforms.processing',
+    symptom='OverflowError: Python integer out of bounds for uint8 in ColorJitter',
+    until='ColorJitter.adjust_hue computes the hue in a signed type',
+)
+def _color_jitter(processing):
+    import cv2
+    import numpy as np
+
+    def adjust_hue(img, factor):
+        img = np.clip(img, 0, 255).astype(np.uint8)
+        hsv = cv2.cvtColor(img, cv2.COLOR_RGB2HSV)
+        hue = hsv[..., 0].astype(np.int16) + int(factor * 255)
+        hsv[..., 0] = hue % 180
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
+
+    processing.ColorJitter.adjust_hue = staticmethod(adjust_hue)
+
+
+@fault(
+    'mmaction.engine.hooks.visualization_hook',
+    symptom='--show-dir: permute() error for clips with views, pictures without labels',
+    until='VisualizationHook takes (views, C, T, H, W) and the visualizer draws labels',
+)
+def _show_dir(visualization_hook):
+    from mmengine.structures import LabelData
+
+    def _draw_samples(self, batch_idx, data_batch, data_samples, step=0):
+        if not self.enable:
+            return
+        start = batch_idx * len(data_samples)
+        for i, sample in enumerate(data_samples):
+            if (start + i) % self.interval:
+                continue
+            sample = sample.clone()
+            # the names and types that ActionVisualizer looks for
+            sample.set_field(sample.gt_label, 'gt_labels')
+            sample.set_field(
+                LabelData(item=sample.pred_label, score=sample.pred_score),
+                'pred_labels',
+            )
+            path = sample.get('filename') or sample.get('frame_dir') or str(start + i)
+            name = osp.basename(path)
+            draw_args = {k: v for k, v in self.draw_args.items() if k != 'show'}
+            if self.out_dir is not None:
+                draw_args['out_path'] = osp.join(self.out_dir, f'{name}_{step}')
+            self._visualizer.add_datasample(
+                name,
+                video=_first_view(data_batch['inputs'][i]),
+                data_sample=sample,
+                step=step,
+                show_frames=self.show,
+                **draw_args,
+            )
+
+    visualization_hook.VisualizationHook._draw_samples = _draw_samples
+
+
+def _first_view(video):
+    """(..., C, T, H, W) or (T, C, H, W) -> uint8 frames (T, H, W, C)."""
+    while video.ndim > 4:
+        video = video[0]
+    frames = video.movedim(0, -1) if video.shape[0] == 3 else video.movedim(1, -1)
+    return frames.numpy().astype('uint8')
+
+
+def decord_clash() -> str | None:
+    """What is wrong if decord and decord2 are both installed, else None.
+
+    Both write the package folder ``decord``, so one overwrites half of the other.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for name in ('decord', 'decord2'):
+        try:
+            found.append(f'{name} {version(name)}')
+        except PackageNotFoundError:
+            pass
+    if len(found) < 2:
+        return None
+    return (
+        f'{" and ".join(found)} are both installed and overwrite each other: run '
+        '"pip uninstall -y decord decord2", then install the one you want'
+    )

@@ -1,0 +1,5 @@
+"""Datasets and transforms; importing this registers them in MMAction2."""
+
+from .transforms import ShuffleFrames
+
+__all__ = ['ShuffleFrames']

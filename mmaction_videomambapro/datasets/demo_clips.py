@@ -1,0 +1,175 @@
+"""A small video data set that only motion can solve, made on the spot.
+
+A bright shape lies on a dark textured ground and moves in one of eight ways. Place, size,
+angle, shape, colours and texture are random and alike in all classes, and classes
+come in pairs that are each other played backwards: one frame tells nothing, a set
+of frames without their order only the pair, so at best half of the clips.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+CLASSES = (
+    'move right',
+    'move left',
+    'move down',
+    'move up',
+    'turn clockwise',
+    'turn counter-clockwise',
+    'grow',
+    'shrink',
+)
+HEIGHT, WIDTH, FPS = 48, 64, 12
+
+# Corners on a circle of radius 1; none looks the same after a quarter of a turn
+# or less, so a turning shape is seen to turn.
+SHAPES = {
+    'bar': [(-1, -0.4), (1, -0.4), (1, 0.4), (-1, 0.4)],
+    'triangle': [(1, 0), (-0.7, 0.7), (-0.7, -0.7)],
+    'arrow': [(1, 0), (-0.8, 0.7), (-0.3, 0), (-0.8, -0.7)],
+    'hook': [(-0.8, -0.8), (0.8, -0.8), (0.8, -0.2), (-0.2, -0.2), (-0.2, 0.8),
+             (-0.8, 0.8)],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DemoClips:
+    """What to make.
+
+    Attributes:
+        train (int): Training clips. Defaults to 640.
+        val (int): Held-out clips. Defaults to 160.
+        frames (int): Frames of a clip. Defaults to 24.
+        seed (int): Same seed, same clips. Defaults to 0.
+    """
+
+    train: int = 640
+    val: int = 160
+    frames: int = 24
+    seed: int = 0
+
+    def make(self, root: str | os.PathLike) -> bool:
+        """Write the data set, or leave alone what an earlier call has written.
+
+        ::
+
+            root/videos/{train,val}/00000.mp4           MPEG-4, 64 x 48, 12 fps
+            root/rawframes/{train,val}/00000/img_00001.jpg
+            root/{train,val}_videos.txt                 path label
+            root/{train,val}_rawframes.txt              folder total_frames label
+            root/classes.txt                            names in label order
+
+        Args:
+            root (str | PathLike): A folder; it appears when it is complete.
+
+        Returns:
+            bool: Whether anything was written.
+
+        Raises:
+            FileExistsError: If ``root`` holds something else.
+        """
+        root = Path(root)
+        made_of = root / 'made_of.json'
+        if root.exists():
+            if made_of.is_file() and json.loads(made_of.read_text()) == asdict(self):
+                return False
+            raise FileExistsError(
+                f'{root} exists and holds something else than these demo clips; '
+                'remove it or choose another folder'
+            )
+        root.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix='.making-', dir=root.parent))
+        try:
+            (unfinished / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
+            for split, size in (('train', self.train), ('val', self.val)):
+                self._make_split(unfinished, split, size)
+            (unfinished / made_of.name).write_text(json.dumps(asdict(self)))
+            unfinished.chmod(0o755)
+            unfinished.rename(root)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return True
+
+    def _make_split(self, root: Path, split: str, size: int) -> None:
+        videos, folders = [], []
+        (root / 'videos' / split).mkdir(parents=True)
+
+        for i in track(range(size), f"{size} {split} clips"):
+            label = i % len(CLASSES)
+            rng = np.random.default_rng([self.seed, split == 'val', i])
+            clip = draw_clip(label, self.frames, rng)
+            video, folder = f'videos/{split}/{i:05}.mp4', f'rawframes/{split}/{i:05}'
+            write_video(root / video, clip)
+            (root / folder).mkdir(parents=True)
+            for j, frame in enumerate(clip):
+                cv2.imwrite(str(root / folder / f'img_{j + 1:05}.jpg'), frame)
+            videos.append(f'{video} {label}\n')
+            folders.append(f'{folder} {self.frames} {label}\n')
+        (root / f'{split}_videos.txt').write_text(''.join(videos))
+        (root / f'{split}_rawframes.txt').write_text(''.join(folders))
+
+
+def draw_clip(label: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a clip of class ``label``: BGR frames, (T, 48, 64, 3), uint8."""
+    motion, sign = label // 2, 1 if label % 2 == 0 else -1
+    background = _texture(rng)
+    colour = rng.uniform(150, 255, 3).tolist()
+    corners = np.array(list(SHAPES.values())[rng.integers(len(SHAPES))], float)
+    centre = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-4, 4, 2)
+    radius = rng.uniform(8, 11)
+    angle = rng.uniform(0, 2 * np.pi)
+    speed = rng.uniform(0.7, 1.0)
+
+    clip = []
+    for s in np.linspace(-1, 1, frames):
+        s = sign * speed * s
+        shift = np.array([s * (motion == 0), s * (motion == 1)]) * 14
+        theta = angle + (motion == 2) * s * np.pi
+        scale = radius * np.exp((motion == 3) * s * 0.7)
+        turn = np.array([[np.cos(theta), -np.sin(theta)],
+                         [np.sin(theta), np.cos(theta)]])  # fmt: skip
+        points = centre + shift + scale * corners @ turn.T
+        frame = background.copy()
+        # 4 bits of sub-pixel position: slow motion stays visible
+        cv2.fillPoly(
+            frame, [np.round(points * 16).astype(np.int32)], colour, cv2.LINE_AA, 4
+        )
+        clip.append(frame)
+    return np.stack(clip)
+
+
+def _texture(rng: np.random.Generator) -> np.ndarray:
+    """Dark blobs of random colours, coarse and fine, (48, 64, 3), uint8."""
+    coarse = rng.uniform(20, 100, (4, 5, 3)).astype(np.float32)
+    fine = rng.uniform(-20, 20, (24, 32, 3)).astype(np.float32)
+    size = (WIDTH, HEIGHT)
+    blobs = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+    blobs += cv2.resize(fine, size, interpolation=cv2.INTER_LINEAR)
+    return blobs.clip(0, 255).astype(np.uint8)
+
+
+def write_video(path: str | os.PathLike, clip: np.ndarray, fps: int = FPS) -> None:
+    """Write BGR frames (T, H, W, 3), uint8, as MPEG-4.
+
+    Raises:
+        OSError: If OpenCV can not write the file.
+    """
+    height, width = clip.shape[1:3]
+    writer = cv2.VideoWriter(
+        str(path), cv2.VideoWriter_fourcc(*'mp4v'), fps, (width, height)
+    )
+    if not writer.isOpened():
+        raise OSError(f'OpenCV can not write {path}: no MPEG-4 encoder, or no folder')
+    for frame in clip:
+        writer.write(frame)
+    writer.release()

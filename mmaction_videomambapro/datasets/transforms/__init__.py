@@ -1,0 +1,3 @@
+from .shuffle import ShuffleFrames
+
+__all__ = ['ShuffleFrames']

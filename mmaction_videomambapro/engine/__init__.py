@@ -1,0 +1,5 @@
+"""Training machinery that MMEngine lacks; importing this registers it."""
+
+from .hooks import EpochSeedHook
+
+__all__ = ['EpochSeedHook']

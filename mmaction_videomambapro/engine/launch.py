@@ -1,0 +1,142 @@
+"""What tools/train.py and tools/test.py share: arguments, configs, clear refusals."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import os.path as osp
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.config.utils import ConfigParsingError
+from mmengine.runner import Runner
+
+from ..zoo.safe_load import CheckpointError
+
+
+class UsageError(Exception):
+    """Something the user has to change, said in one sentence."""
+
+
+def run_tool(main: Callable[[], Any]) -> None:
+    """Run ``main``; what the user has to change becomes one line and exit code 2."""
+    try:
+        main()
+    except (UsageError, CheckpointError) as error:
+        if int(os.environ.get('LOCAL_RANK', 0)) == 0:
+            print(f'{osp.basename(sys.argv[0])}: error: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of both tools; names and meaning are MMAction2's."""
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs, checkpoints and metrics; '
+        'default: work_dirs/ and the name of the config',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override keys of the config, e.g. train_dataloader.batch_size=8 or '
+        'key="[(a,b),(c,d)]" without blanks',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='who started the processes; see tools/dist_*.sh and tools/slurm_*.sh',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the arguments of :func:`add_common_arguments`.
+
+    Raises:
+        UsageError: If the file, or one it inherits from, is missing or wrong.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not osp.isfile(args.config):
+        raise UsageError(f'config file {args.config} does not exist')
+    try:
+        cfg = Config.fromfile(args.config)
+    except (FileNotFoundError, ConfigParsingError, SyntaxError, AssertionError) as e:
+        reason = ' '.join(str(e).split())
+        raise UsageError(f'config file {args.config} can not be read: {reason}') from e
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    name = osp.splitext(osp.basename(args.config))[0]
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    return cfg
+
+
+def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
+    """Make sure that what the run will read is there, before anything is built.
+
+    Args:
+        cfg (Config): The merged config.
+        dataloaders (tuple[str]): Its dataloaders to look at.
+
+    Raises:
+        UsageError: For the first annotation file, video directory or checkpoint
+            that does not exist, with the config key that names it.
+    """
+    checkpoint = cfg.get('load_from')
+    if checkpoint and _is_local(checkpoint) and not osp.isfile(checkpoint):
+        raise UsageError(f'checkpoint {checkpoint} does not exist')
+    for loader in dataloaders:
+        for key, dataset in _datasets(cfg.get(loader), loader):
+            _check_dataset(key, dataset)
+
+
+def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict]]:
+    """All dataset configs below ``node``, wrapped ones too, with their keys."""
+    if isinstance(node, dict):
+        if 'ann_file' in node:
+            yield key, node
+        for name, child in node.items():
+            yield from _datasets(child, f'{key}.{name}')
+    elif isinstance(node, (list, tuple)):
+        for i, child in enumerate(node):
+            yield from _datasets(child, f'{key}.{i}')
+
+
+def _check_dataset(key: str, dataset: dict) -> None:
+    root = dataset.get('data_root') or ''
+    ann_file = dataset['ann_file']
+    if ann_file and _is_local(ann_file):
+        path = osp.join(root, ann_file)
+        if not osp.isfile(path):
+            raise UsageError(
+                f'annotation file {path} ({key}.ann_file) does not exist; '
+                f'set {key}.ann_file=... with --cfg-options'
+            )
+    for name, prefix in (dataset.get('data_prefix') or {}).items():
+        if isinstance(prefix, str) and prefix and _is_local(prefix):
+            path = osp.join(root, prefix)
+            if not osp.isdir(path):
+                raise UsageError(
+                    f'directory {path} ({key}.data_prefix.{name}) does not exist; '
+                    f'set {key}.data_prefix.{name}=... with --cfg-options'
+                )
+
+
+def _is_local(path: str) -> bool:
+    return '://' not in path
+
+
+def build_runner(cfg: Config) -> Runner:
+    """MMEngine's runner, or the one that ``runner_type`` names."""
+    if 'runner_type' not in cfg:
+        return Runner.from_cfg(cfg)
+    from mmaction.registry import RUNNERS
+
+    return RUNNERS.build(cfg)

@@ -1,0 +1,3 @@
+from .videomamba import VideoMamba, VideoMambaPro
+
+__all__ = ['VideoMamba', 'VideoMambaPro']

@@ -1,0 +1,317 @@
+"""VideoMamba and VideoMambaPro."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from mmaction.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..checks import check_choice
+from ..layers import MambaBlock
+from ..layers.position import (
+    resize_pos_embed,
+    resize_temporal_embed,
+    sincos_pos_embed,
+)
+
+
+@MODELS.register_module()
+class VideoMamba(BaseModule):
+    """VideoMamba: bidirectional state-space blocks over space-time patches.
+
+    `VideoMamba: State Space Model for Efficient Video Understanding
+    <https://arxiv.org/abs/2403.06977>`_. Parameter names, initialisation and
+    drop-path rule are those of the published code and checkpoints.
+
+    Args:
+        arch (str | dict): 'tiny' (192 channels, 24 layers), 'small' (384, 24),
+            'middle' (576, 32), 'base' (768, 24), or a dict with ``embed_dims`` and
+            ``depth``. Defaults to 'middle'.
+        img_size (int | tuple): Height and width in pixels that the position
+            embedding is made for; other sizes are interpolated. Defaults to 224.
+        patch_size (int): Side of a patch in pixels. Defaults to 16.
+        tubelet_size (int): Frames of a patch. Defaults to 1.
+        num_frames (int): Frames of a clip that the temporal embedding is made for;
+            other lengths are interpolated. Defaults to 8.
+        in_channels (int): Channels of a frame. Defaults to 3.
+        ssm_cfg (dict, optional): ``d_state`` (16), ``d_conv`` (4), ``expand`` (2),
+            ``dt_rank`` ('auto') of :class:`MaskedResidualBiMamba`.
+            Defaults to None.
+        bimamba (str): Parameters of the backward scan, 'separate', 'shared' or
+            'none'; see :class:`MaskedResidualBiMamba`. Defaults to 'separate'.
+        scan_input (str): 'conv' or 'raw', likewise. Defaults to 'conv'.
+        residual (bool): Start the scans from their first token.
+            Defaults to False.
+        masked (bool): Mask the diagonal of the backward scan. Defaults to False.
+        drop_rate (float): Dropout of the embedded tokens. Defaults to 0.
+        drop_path_rate (float): Stochastic depth of the last layer; it grows
+            linearly from 0 in the first. Defaults to 0.1.
+        norm_eps (float): Epsilon of the RMS norms. Defaults to 1e-5.
+        pos_embed (str): 'learned', one table over space and one over time, or
+            'sincos3d', fixed. Defaults to 'learned'.
+        with_cls_token (bool): Put a class token in front of the patches.
+            Defaults to True.
+        out_type (str): 'cls_token' (N, C), 'avg_featmap' (N, C) the mean of the
+            patch tokens, 'featmap' (N, C, T', H', W'), or 'raw' (N, L, C) all
+            tokens. Always after the final norm. Defaults to 'cls_token'.
+        frozen_stages (int): Freeze the embeddings (0) and that many first layers;
+            all layers freeze the final norm too. -1 freezes nothing.
+            Defaults to -1.
+        with_cp (bool): Activation checkpointing of every layer.
+            Defaults to False.
+        weight_init (str): 'official' is the published rule. It sets the bias of
+            ``dt_proj`` to 0, so a state forgets within a few tokens: made for long
+            training. 'mamba' is the rule of Mamba itself, with steps in
+            [0.001, 0.1] and PyTorch's default for the projections: choose it to
+            train small models from scratch. Defaults to 'official'.
+        init_cfg (dict, optional): MMEngine's, applied after ``weight_init``; for
+            example ``dict(type='Pretrained', checkpoint=...)``. Defaults to None.
+
+    Raises:
+        ValueError: For an unknown ``arch``, ``pos_embed``, ``out_type`` or
+            ``weight_init``, or 'cls_token' output without a class token.
+    """
+
+    arch_zoo = {
+        'tiny': dict(embed_dims=192, depth=24),
+        'small': dict(embed_dims=384, depth=24),
+        'middle': dict(embed_dims=576, depth=32),
+        'base': dict(embed_dims=768, depth=24),
+    }
+
+    def __init__(
+        self,
+        arch: str | dict = 'middle',
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int = 16,
+        tubelet_size: int = 1,
+        num_frames: int = 8,
+        in_channels: int = 3,
+        ssm_cfg: dict | None = None,
+        bimamba: str = 'separate',
+        scan_input: str = 'conv',
+        residual: bool = False,
+        masked: bool = False,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        norm_eps: float = 1e-5,
+        pos_embed: str = 'learned',
+        with_cls_token: bool = True,
+        out_type: str = 'cls_token',
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        weight_init: str = 'official',
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        arch = self._arch(arch)
+        self.embed_dims, self.depth = arch['embed_dims'], arch['depth']
+        check_choice('pos_embed', pos_embed, ('learned', 'sincos3d'))
+        check_choice('weight_init', weight_init, ('official', 'mamba'))
+        check_choice(
+            'out_type', out_type, ('cls_token', 'avg_featmap', 'featmap', 'raw')
+        )
+        if out_type == 'cls_token' and not with_cls_token:
+            raise ValueError("out_type='cls_token' needs with_cls_token=True")
+        if not -1 <= frozen_stages <= self.depth:
+            raise ValueError(
+                f'frozen_stages must be in [-1, {self.depth}], but got {frozen_stages}'
+            )
+        self.pos_embed_type = pos_embed
+        self.with_cls_token = with_cls_token
+        self.out_type = out_type
+        self.frozen_stages = frozen_stages
+        self.weight_init = weight_init
+        self.patch_shape = (tubelet_size, patch_size, patch_size)
+        height, width = (img_size,) * 2 if isinstance(img_size, int) else img_size
+        grid = self._grid((num_frames, height, width))
+        self.spatial_grid = grid[1:]
+
+        C = self.embed_dims
+        proj = nn.Conv3d(in_channels, C, self.patch_shape, stride=self.patch_shape)
+        self.patch_embed = nn.Sequential(OrderedDict(proj=proj))
+        if with_cls_token:
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, C))
+        if pos_embed == 'learned':
+            tokens = grid[1] * grid[2] + with_cls_token
+            self.pos_embed = nn.Parameter(torch.zeros(1, tokens, C))
+            self.temporal_pos_embedding = nn.Parameter(torch.zeros(1, grid[0], C))
+        self.pos_drop = nn.Dropout(drop_rate)
+
+        mixer_cfg = dict(
+            bimamba=bimamba,
+            scan_input=scan_input,
+            residual=residual,
+            masked=masked,
+            **(ssm_cfg or {}),
+        )
+        # The published code drops a layer's output when the next layer adds it, by
+        # the next layer's rate; seen from the layer itself that is this linear rule.
+        drop_path = torch.linspace(0, drop_path_rate, self.depth).tolist()
+        self.layers = nn.ModuleList(
+            MambaBlock(C, rate, norm_eps, with_cp, mixer_cfg) for rate in drop_path
+        )
+        self.norm_f = nn.RMSNorm(C, eps=norm_eps)
+        self._freeze()
+
+    def _arch(self, arch: str | dict) -> dict:
+        if isinstance(arch, str):
+            check_choice('arch', arch, tuple(self.arch_zoo))
+            return self.arch_zoo[arch]
+        missing = {'embed_dims', 'depth'} - set(arch)
+        if missing:
+            raise ValueError(f'arch misses {", ".join(sorted(missing))}: {arch}')
+        return arch
+
+    def _grid(self, clip: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Tokens along time, height and width of a (T, H, W) clip."""
+        if any(n < p for n, p in zip(clip, self.patch_shape)):
+            raise ValueError(
+                f'a clip of {clip} (frames, height, width) is smaller than one '
+                f'patch of {self.patch_shape}'
+            )
+        return tuple(n // p for n, p in zip(clip, self.patch_shape))
+
+    def init_weights(self) -> None:
+        """Initialise by ``weight_init``, then as ``init_cfg`` says."""
+        if self.pos_embed_type == 'learned':
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        for block in self.layers:
+            if self.weight_init == 'official':
+                for module in block.mixer.modules():
+                    if isinstance(module, nn.Linear):
+                        nn.init.trunc_normal_(module.weight, std=0.02)
+                        if module.bias is not None:
+                            nn.init.zeros_(module.bias)
+            out_proj = block.mixer.out_proj.weight
+            nn.init.kaiming_uniform_(out_proj, a=5**0.5)
+            with torch.no_grad():
+                out_proj /= self.depth**0.5
+        super().init_weights()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode clips.
+
+        Args:
+            x (Tensor): Normalised clips, (N, in_channels, T, H, W).
+
+        Returns:
+            Tensor: As ``out_type`` says; tokens are ordered frame by frame, row by
+            row, behind the class token.
+        """
+        if x.ndim != 5:
+            raise ValueError(
+                'VideoMamba takes clips (N, C, T, H, W), but got a tensor of shape '
+                f'{tuple(x.shape)}; is the pipeline\'s FormatShape "NCTHW"?'
+            )
+        grid = self._grid(tuple(x.shape[2:]))
+        x = self.patch_embed(x).flatten(2).mT  # (N, T' * H' * W', C)
+        x = self.pos_drop(self._embed(x, grid))
+        # the residual stream stays float32 under autocast
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        for block in self.layers:
+            x = block(x)
+        x = self.norm_f(x.to(self.norm_f.weight.dtype))
+
+        if self.out_type == 'raw':
+            return x
+        if self.out_type == 'cls_token':
+            return x[:, 0]
+        patches = x[:, int(self.with_cls_token) :]
+        if self.out_type == 'avg_featmap':
+            return patches.mean(1)
+        return patches.mT.unflatten(2, grid)
+
+    def _embed(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """Add positions to the patch tokens and put the class token in front."""
+        if self.pos_embed_type == 'learned':
+            space = resize_pos_embed(self.pos_embed, self.spatial_grid, grid[1:])
+            time = resize_temporal_embed(self.temporal_pos_embedding, grid[0])
+            cls_position = space[:, : int(self.with_cls_token)]
+            space = space[:, int(self.with_cls_token) :]
+            # (1, T', 1, C) + (1, 1, H' * W', C)
+            position = (time[:, :, None] + space[:, None]).flatten(1, 2)
+        else:
+            position = sincos_pos_embed(grid, self.embed_dims).to(x)
+            cls_position = 0
+        x = x + position
+        if self.with_cls_token:
+            # the class token has a place in space and none in time
+            cls_token = (self.cls_token + cls_position).to(x.dtype)
+            x = torch.cat([cls_token.expand(len(x), -1, -1), x], dim=1)
+        return x
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        frozen = [self.patch_embed, self.pos_drop, *self.layers[: self.frozen_stages]]
+        if self.frozen_stages == self.depth:
+            frozen.append(self.norm_f)
+        for module in frozen:
+            module.eval()
+            module.requires_grad_(False)
+        for name in self.no_weight_decay():
+            if hasattr(self, name):
+                getattr(self, name).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> VideoMamba:
+        """Switch mode; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        if mode:
+            self._freeze()
+        return self
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters that the published optimizer does not decay.
+
+        It leaves out biases and every other 1-D parameter as well, but not the
+        2-D ``A_log`` and ``A_b_log``.
+        """
+        return {'pos_embed', 'cls_token', 'temporal_pos_embedding'}
+
+    def get_layer_depth(
+        self, param_name: str, prefix: str = 'backbone.'
+    ) -> tuple[int, int]:
+        """Layer id of a parameter, for layer-wise learning rate decay.
+
+        Same contract as mmpretrain's backbones.
+
+        Args:
+            param_name (str): Name in the whole model.
+            prefix (str): Where the backbone stands in it.
+                Defaults to 'backbone.'.
+
+        Returns:
+            tuple[int, int]: The layer id: 0 for the embeddings, 1 + i for layer i,
+            depth + 1 for what follows; and the number of ids, depth + 2.
+        """
+        num_ids = self.depth + 2
+        if not param_name.startswith(prefix):
+            return num_ids - 1, num_ids
+        name = param_name[len(prefix) :]
+        if name in self.no_weight_decay() or name.startswith('patch_embed.'):
+            return 0, num_ids
+        if name.startswith('layers.'):
+            return 1 + int(name.split('.')[1]), num_ids
+        return num_ids - 1, num_ids
+
+
+@MODELS.register_module()
+class VideoMambaPro(VideoMamba):
+    """VideoMamba with residual scans and a masked backward scan.
+
+    `VideoMambaPro: A Leap Forward for Mamba in Video Understanding
+    <https://arxiv.org/abs/2406.19006>`_ (ICCV 2025 as "Snakes and Ladders: Two
+    Steps Up for VideoMamba"). Only two defaults differ from :class:`VideoMamba`.
+
+    Args:
+        residual (bool): Defaults to True.
+        masked (bool): Defaults to True.
+        kwargs: All other arguments of :class:`VideoMamba`.
+    """
+
+    def __init__(self, *args, residual: bool = True, masked: bool = True, **kwargs):
+        super().__init__(*args, residual=residual, masked=masked, **kwargs)

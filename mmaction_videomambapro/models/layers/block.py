@@ -1,0 +1,53 @@
+"""One layer of the backbone."""
+
+from __future__ import annotations
+
+import torch
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .mixer import MaskedResidualBiMamba
+
+
+class MambaBlock(nn.Module):
+    """Pre-norm residual block: x + DropPath(mixer(RMSNorm(x))).
+
+    The residual stream keeps the type it comes in (float32 under autocast), only
+    the branch is computed in lower precision.
+
+    Args:
+        embed_dims (int): Channels C.
+        drop_path (float): Probability of dropping the branch of a sample.
+            Defaults to 0.
+        norm_eps (float): Epsilon of the norm. Defaults to 1e-5.
+        with_cp (bool): Recompute the branch in the backward pass to save memory.
+            Defaults to False.
+        mixer_cfg (dict, optional): Further arguments of
+            :class:`MaskedResidualBiMamba`. Defaults to None.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
+        with_cp: bool = False,
+        mixer_cfg: dict | None = None,
+    ) -> None:
+        super().__init__()
+        self.mixer = MaskedResidualBiMamba(embed_dims, **(mixer_cfg or {}))
+        self.norm = nn.RMSNorm(embed_dims, eps=norm_eps)
+        self.drop_path = DropPath(drop_path)
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, L, C) -> (B, L, C)."""
+        if self.with_cp and torch.is_grad_enabled():
+            branch = checkpoint(self._branch, x, use_reentrant=False)
+        else:
+            branch = self._branch(x)
+        return x + self.drop_path(branch)
+
+    def _branch(self, x: Tensor) -> Tensor:
+        return self.mixer(self.norm(x.to(self.norm.weight.dtype)))

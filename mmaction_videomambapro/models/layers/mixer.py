@@ -1,0 +1,170 @@
+"""The mixer: two selective scans over the tokens, forwards and backwards."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...ops import causal_conv1d, selective_scan
+from ..checks import check_choice
+
+# Mamba's range of initial step sizes, drawn log-uniformly.
+DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
+
+
+@MODELS.register_module()
+class MaskedResidualBiMamba(nn.Module):
+    """Bidirectional Mamba mixer, the block of VideoMamba and VideoMambaPro.
+
+    With ``residual=False, masked=False`` it is the mixer of VideoMamba
+    (arXiv 2403.06977), with both True that of VideoMambaPro (arXiv 2406.19006):
+    scans start from their first token, and the backward scan reads each state
+    without the token's own contribution. Parameter names are those of the
+    published checkpoints; ``_b`` marks the backward direction.
+
+    The published VideoMambaPro code does not say which of its pieces fit together
+    (its released file can not be built), so the choices are arguments.
+
+    Args:
+        embed_dims (int): Channels C of the tokens.
+        d_state (int): States N of each inner channel. Defaults to 16.
+        d_conv (int): Taps of the causal convolution. Defaults to 4.
+        expand (int): Inner channels are ``expand * embed_dims``. Defaults to 2.
+        dt_rank (int | str): Rank of the step-size projection; 'auto' is
+            ceil(C / 16). Defaults to 'auto'.
+        bimamba (str): 'separate' gives the backward scan its own convolution,
+            projections, A and D ("v2" in the published code), 'shared' only its own
+            A ("v1"), 'none' leaves it out. Defaults to 'separate'.
+        scan_input (str): What is scanned: 'conv', the convolved and activated
+            tokens, or 'raw', the tokens before the convolution, which then only
+            steers the step sizes, B and C. Defaults to 'conv'.
+        residual (bool): Start both scans from their first token instead of 0.
+            Defaults to True.
+        masked (bool): Mask the diagonal of the backward scan. Defaults to True.
+
+    Raises:
+        ValueError: If ``bimamba`` or ``scan_input`` is none of the above.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        d_state: int = 16,
+        d_conv: int = 4,
+        expand: int = 2,
+        dt_rank: int | str = 'auto',
+        bimamba: str = 'separate',
+        scan_input: str = 'conv',
+        residual: bool = True,
+        masked: bool = True,
+    ) -> None:
+        super().__init__()
+        check_choice('bimamba', bimamba, ('separate', 'shared', 'none'))
+        check_choice('scan_input', scan_input, ('conv', 'raw'))
+        self.embed_dims = embed_dims
+        self.d_inner = expand * embed_dims
+        self.d_state = d_state
+        self.dt_rank = math.ceil(embed_dims / 16) if dt_rank == 'auto' else dt_rank
+        self.bimamba = bimamba
+        self.scan_input = scan_input
+        self.residual = residual
+        self.masked = masked
+
+        self.in_proj = nn.Linear(embed_dims, 2 * self.d_inner, bias=False)
+        self._add_selection('', d_conv)
+        self._add_scan('')
+        if bimamba == 'separate':
+            self._add_selection('_b', d_conv)
+        if bimamba != 'none':
+            self._add_scan('_b')
+        self.out_proj = nn.Linear(self.d_inner, embed_dims, bias=False)
+
+    def _add_selection(self, suffix: str, d_conv: int) -> None:
+        """Parameters that make delta, B and C out of the tokens."""
+        inner, rank = self.d_inner, self.dt_rank
+        self.add_module(
+            f'conv1d{suffix}', nn.Conv1d(inner, inner, d_conv, groups=inner)
+        )
+        x_proj = nn.Linear(inner, rank + 2 * self.d_state, bias=False)
+        self.add_module(f'x_proj{suffix}', x_proj)
+        dt_proj = nn.Linear(rank, inner)
+        nn.init.uniform_(dt_proj.weight, -(rank**-0.5), rank**-0.5)
+        # softplus(bias) is the initial step size: invert it
+        dt = torch.exp(torch.empty(inner).uniform_(math.log(DT_MIN), math.log(DT_MAX)))
+        dt = dt.clamp(min=DT_FLOOR)
+        with torch.no_grad():
+            dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+        self.add_module(f'dt_proj{suffix}', dt_proj)
+
+    def _add_scan(self, suffix: str) -> None:
+        """Parameters of a scan itself: A, and D unless shared."""
+        states = torch.arange(1, self.d_state + 1, dtype=torch.float32)
+        A_log = states.log().repeat(self.d_inner, 1)
+        name = 'A_b_log' if suffix else 'A_log'
+        self.register_parameter(name, nn.Parameter(A_log))
+        if not suffix or self.bimamba == 'separate':
+            D = nn.Parameter(torch.ones(self.d_inner))
+            self.register_parameter(f'D{suffix}', D)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Mix tokens, (B, L, C) -> (B, L, C)."""
+        # (B, L, 2 * Di) memory seen as (B, Di, L): no copy, the scan takes strides
+        x, z = (t.mT for t in self.in_proj(hidden).chunk(2, dim=-1))
+        selected = self._select(x, self.conv1d, self.x_proj, self.dt_proj)
+        y = selective_scan(
+            *selected[:2],
+            _decay(self.A_log),
+            *selected[2:],
+            self.D,
+            z,
+            self.dt_proj.bias,
+            delta_softplus=True,
+            residual=self.residual,
+        )
+        if self.bimamba != 'none':
+            y = y + self._scan_backward(x, z, selected)
+        return self.out_proj(y.mT)
+
+    def _scan_backward(self, x: Tensor, z: Tensor, selected: tuple) -> Tensor:
+        D, dt_proj = self.D, self.dt_proj
+        if self.bimamba == 'separate':
+            D, dt_proj = self.D_b, self.dt_proj_b
+            selected = self._select(x, self.conv1d_b, self.x_proj_b, dt_proj, True)
+        return selective_scan(
+            *selected[:2],
+            _decay(self.A_b_log),
+            *selected[2:],
+            D,
+            z,
+            dt_proj.bias,
+            delta_softplus=True,
+            residual=self.residual,
+            masked=self.masked,
+            reverse=True,
+        )
+
+    def _select(self, x, conv1d, x_proj, dt_proj, reverse=False):
+        """The scan's inputs u, delta: (B, Di, L) and B, C: (B, N, L)."""
+        conv = causal_conv1d(
+            x, conv1d.weight.squeeze(1), conv1d.bias, 'silu', reverse=reverse
+        )
+        dt, B, C = x_proj(conv.mT).split(
+            [self.dt_rank, self.d_state, self.d_state], dim=-1
+        )
+        delta = F.linear(dt, dt_proj.weight)  # its bias is added inside the scan
+        return (conv if self.scan_input == 'conv' else x), delta.mT, B.mT, C.mT
+
+    def extra_repr(self) -> str:
+        return (
+            f'bimamba={self.bimamba!r}, scan_input={self.scan_input!r}, '
+            f'residual={self.residual}, masked={self.masked}'
+        )
+
+
+def _decay(A_log: Tensor) -> Tensor:
+    """A = -exp(A_log), in float32 at least."""
+    return -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))

@@ -1,0 +1,6 @@
+"""The arithmetic: the selective scan and the causal convolution. Knows no model."""
+
+from .causal_conv1d import causal_conv1d
+from .selective_scan import BACKENDS, selective_scan
+
+__all__ = ['BACKENDS', 'causal_conv1d', 'selective_scan']

@@ -1,0 +1,46 @@
+"""The depth-wise causal convolution in front of every selective scan."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def causal_conv1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: str | None = None,
+    *,
+    reverse: bool = False,
+) -> Tensor:
+    """Convolve each channel with its own kernel over the tokens scanned so far.
+
+    The first four arguments are those of ``causal_conv1d.causal_conv1d_fn``.
+
+    Args:
+        x (Tensor): Tokens, (B, D, L), any strides.
+        weight (Tensor): One kernel per channel, (D, K); the last tap meets the
+            current token.
+        bias (Tensor, optional): (D,). Defaults to None.
+        activation (str, optional): None, 'silu' or 'swish'. Defaults to None.
+        reverse (bool): Scan from the last token to the first; the output stays in
+            token order. Defaults to False.
+
+    Returns:
+        Tensor: (B, D, L), of x's type.
+
+    Raises:
+        ValueError: If ``activation`` is none of the three.
+    """
+    if activation not in (None, 'silu', 'swish'):
+        raise ValueError(
+            f"activation must be None, 'silu' or 'swish', but got {activation!r}"
+        )
+    taps = weight.shape[1]
+    if reverse:
+        weight, padding = weight.flip(1), (0, taps - 1)
+    else:
+        padding = (taps - 1, 0)
+    y = F.conv1d(F.pad(x, padding), weight[:, None], bias, groups=weight.shape[0])
+    return y if activation is None else F.silu(y)

@@ -1,0 +1,70 @@
+"""The selective scan by its definition: the oracle for every other backend."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def selective_scan_naive(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    *,
+    residual: bool = False,
+    masked: bool = False,
+    reverse: bool = False,
+) -> Tensor:
+    """Walk the tokens one by one, as the equations are written.
+
+    Differentiable any number of times in every tensor argument. It keeps every
+    state, so memory grows with B * D * L * N: meant for tests, not for training.
+    Arguments, shapes and result are those of :func:`selective_scan`.
+    """
+    state_dtype = torch.promote_types(u.dtype, torch.float32)
+    u_, delta, A, B, C = (x.to(state_dtype) for x in (u, delta, A, B, C))
+    if delta_bias is not None:
+        delta = delta + delta_bias.to(state_dtype)[:, None]
+    if delta_softplus:
+        delta = F.softplus(delta)
+    B, C = (_one_per_channel(x, u.shape[1]) for x in (B, C))
+
+    # unbind once: indexing x[:, :, i] in the loop makes the backward pass
+    # quadratic in L, because each index allocates a gradient of the whole x.
+    a = torch.exp(delta[..., None] * A[:, None]).unbind(2)  # L x (B, D, N)
+    b = ((delta * u_)[..., None] * B).unbind(2)  # L x (B, D, N)
+    c = C.unbind(2)  # L x (B, D, N)
+
+    order = range(u.shape[2])
+    order = order[::-1] if reverse else order
+    first = order[0]
+    h = u_[:, :, first, None].expand_as(b[0]) if residual else torch.zeros_like(b[0])
+    y = [None] * len(order)
+    for i in order:
+        carried = a[i] * h
+        h = carried + b[i]
+        read = carried if masked else h
+        if masked and i == first:
+            read = torch.zeros_like(h)
+        y[i] = (c[i] * read).sum(-1)
+    y = torch.stack(y, dim=-1)  # (B, D, L)
+
+    if D is not None:
+        y = y + D.to(state_dtype)[:, None] * u_
+    if z is not None:
+        y = y * F.silu(z.to(state_dtype))
+    return y.to(u.dtype)
+
+
+def _one_per_channel(x: Tensor, channels: int) -> Tensor:
+    """(B, N, L) or (B, G, N, L), shared by channels -> (B, D, L, N)."""
+    if x.ndim == 3:
+        x = x[:, None]
+    return x.transpose(2, 3).repeat_interleave(channels // x.shape[1], dim=1)

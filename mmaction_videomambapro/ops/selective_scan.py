@@ -1,0 +1,158 @@
+"""The public selective scan: checks the shapes, then picks a backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .chunked import selective_scan_chunked
+from .naive import selective_scan_naive
+
+FORCE_VARIABLE = 'MMACTION_VIDEOMAMBAPRO_SCAN'
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One implementation of the scan.
+
+    Attributes:
+        run (Callable): Same signature as :func:`selective_scan`.
+        summary (str): What it is and what it needs, for the diagnosis page.
+        why_not (Callable): Given u, returns the reason why this backend can not
+            serve it, or None.
+    """
+
+    run: Callable[..., Tensor]
+    summary: str
+    why_not: Callable[[Tensor], str | None] = lambda u: None
+
+
+# In order of preference: the first backend without a reason against it is taken.
+BACKENDS = {
+    'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
+    'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),
+}
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    *,
+    residual: bool = False,
+    masked: bool = False,
+    reverse: bool = False,
+) -> Tensor:
+    r"""Selective scan of Mamba, with VideoMambaPro's residual state and mask.
+
+    For each channel with N states and tokens :math:`i` in scan order:
+
+    .. math::
+        h_{-1} &= u_0 \text{ in all N states if residual, else } 0 \\
+        h_i &= \exp(\Delta_i A) h_{i-1} + \Delta_i B_i u_i \\
+        r_i &= h_i, \text{ or } h_i - \Delta_i B_i u_i \text{ with } r_0 = 0
+            \text{ if masked} \\
+        y_i &= (\langle C_i, r_i \rangle + D u_i) \cdot \mathrm{silu}(z_i)
+
+    where :math:`\Delta_i` is ``delta + delta_bias``, through softplus if asked.
+    The plain scan is that of Mamba (arXiv 2312.00752); ``residual`` and ``masked``
+    are those of VideoMambaPro (arXiv 2406.19006) as its released code defines them.
+
+    Shapes and argument order are those of ``mamba_ssm``'s ``selective_scan_fn``.
+    Any strides do; the state is float32 (float64 for float64 inputs).
+
+    Args:
+        u (Tensor): Input, (B, D, L).
+        delta (Tensor): Step sizes before bias and softplus, (B, D, L).
+        A (Tensor): State decay, real and negative, (D, N).
+        B (Tensor): Input weights, (B, N, L) or (B, G, N, L) for G channel groups.
+        C (Tensor): Read-out weights, shaped like ``B``.
+        D (Tensor, optional): Skip weights, (D,). Defaults to None.
+        z (Tensor, optional): Gate before its SiLU, (B, D, L). Defaults to None.
+        delta_bias (Tensor, optional): (D,). Defaults to None.
+        delta_softplus (bool): Pass delta through softplus. Defaults to False.
+        residual (bool): Start from the first token in scan order instead of 0.
+            Defaults to False.
+        masked (bool): Leave each token's own contribution out of its read-out.
+            Defaults to False.
+        reverse (bool): Scan from the last token to the first; the output stays in
+            token order. Defaults to False.
+
+    Returns:
+        Tensor: y, (B, D, L), of u's type.
+
+    Raises:
+        ValueError: If the shapes do not fit together, or a backend was forced with
+            the environment variable ``MMACTION_VIDEOMAMBAPRO_SCAN`` that does not
+            exist or can not serve the call.
+    """
+    _check_shapes(u, delta, A, B, C, D, z, delta_bias)
+    return choose_backend(u).run(
+        u,
+        delta,
+        A,
+        B,
+        C,
+        D,
+        z,
+        delta_bias,
+        delta_softplus,
+        residual=residual,
+        masked=masked,
+        reverse=reverse,
+    )
+
+
+def choose_backend(u: Tensor) -> Backend:
+    """The forced backend, or the first that can serve ``u``."""
+    forced = os.environ.get(FORCE_VARIABLE)
+    if forced:
+        if forced not in BACKENDS:
+            raise ValueError(
+                f'{FORCE_VARIABLE}={forced} names no scan backend; '
+                f'choose from {", ".join(BACKENDS)} or unset it'
+            )
+        reason = BACKENDS[forced].why_not(u)
+        if reason:
+            raise ValueError(f'{FORCE_VARIABLE}={forced} can not serve: {reason}')
+        return BACKENDS[forced]
+    return next(b for b in BACKENDS.values() if b.why_not(u) is None)
+
+
+def _check_shapes(u, delta, A, B, C, D, z, delta_bias):
+    if u.ndim != 3 or 0 in u.shape:
+        raise ValueError(f'u must be (B, D, L), none of them 0, but is {_shape(u)}')
+    batch, channels, length = u.shape
+    if A.ndim != 2 or A.shape[0] != channels:
+        raise ValueError(f'A must be (D, N) with D={channels}, but is {_shape(A)}')
+    for name, x in dict(delta=delta, z=z).items():
+        if x is not None and x.shape != u.shape:
+            raise ValueError(f'{name} must have the shape of u, {_shape(u)}, but is '
+                             f'{_shape(x)}')  # fmt: skip
+    for name, x in dict(D=D, delta_bias=delta_bias).items():
+        if x is not None and x.shape != (channels,):
+            raise ValueError(f'{name} must be ({channels},), but is {_shape(x)}')
+    for name, x in dict(B=B, C=C).items():
+        groups = x.shape[1] if x.ndim == 4 else 1
+        expected = (batch, *x.shape[1:-2], A.shape[1], length)
+        if x.ndim not in (3, 4) or x.shape != expected or channels % groups:
+            raise ValueError(
+                f'{name} must be (B, N, L) or (B, G, N, L) with B={batch}, '
+                f'N={A.shape[1]}, L={length} and G a divisor of {channels}, '
+                f'but is {_shape(x)}'
+            )
+    if B.shape != C.shape:
+        raise ValueError(f'B and C must be alike, but are {_shape(B)} and {_shape(C)}')
+
+
+def _shape(x):
+    return tuple(x.shape)

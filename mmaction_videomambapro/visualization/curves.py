@@ -1,0 +1,75 @@
+"""Draw the curves of a training run.
+
+MMAction2's analyze_logs reads a format that MMEngine no longer writes.
+"""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt  # noqa: E402
+
+
+def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
+    """Draw loss, learning rate and accuracies of a work directory as one picture.
+
+    A resumed run is drawn as one.
+
+    Args:
+        work_dir (str | PathLike): Where the run wrote ``*/vis_data/scalars.json``.
+        out (str | PathLike): The picture; the ending tells its format.
+
+    Raises:
+        FileNotFoundError: If the directory holds no scalars.
+    """
+    train, val = read_scalars(work_dir)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    steps = sorted(train)
+    left.plot(steps, [train[s]['loss'] for s in steps], label='training loss')
+    left.set(xlabel='iteration', ylabel='loss', ylim=(0, None))
+    rates = left.twinx()
+    rates.plot(steps, [train[s]['lr'] for s in steps], 'C7:', label='learning rate')
+    rates.set(ylabel='learning rate', ylim=(0, None))
+    left.legend(loc='lower left')
+    rates.legend(loc='upper right')
+
+    epochs = {}
+    for s in steps:
+        if 'top1_acc' in train[s]:
+            epochs.setdefault(train[s]['epoch'], []).append(train[s]['top1_acc'])
+    if epochs:
+        means = [sum(v) / len(v) for v in epochs.values()]
+        right.plot(list(epochs), means, 'C7-', label='training top-1')
+    for key, style in (('acc/top1', 'C0o-'), ('acc/top5', 'C1o-')):
+        at = [s for s in sorted(val) if key in val[s]]
+        if at:
+            right.plot(at, [val[s][key] for s in at], style, label=f'validation {key}')
+    right.set(xlabel='epoch', ylabel='accuracy', ylim=(0, 1.02))
+    if right.lines:
+        right.legend(loc='lower right')
+    figure.savefig(out, dpi=120)
+    plt.close(figure)
+
+
+def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, dict]]:
+    """Training scalars by iteration and validation scalars by epoch.
+
+    Where two runs logged the same step, the later one counts.
+    """
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(
+            f'{work_dir} holds no */vis_data/scalars.json: is it the work directory '
+            'of a training run?'
+        )
+    train, val = {}, {}
+    for file in files:
+        for line in file.read_text().splitlines():
+            scalars = json.loads(line)
+            (train if 'loss' in scalars else val)[scalars['step']] = scalars
+    return train, val

@@ -1,0 +1,84 @@
+"""Draw test clips with what was predicted."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import matplotlib
+
+matplotlib.use('Agg')
+import numpy as np  # noqa: E402
+from matplotlib import pyplot as plt  # noqa: E402
+from mmaction.registry import DATASETS  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+
+from ..zoo.results import ResultError, top_k  # noqa: E402
+
+FRAMES = 6
+
+
+def draw_predictions(
+    cfg: Config,
+    results: list[dict],
+    out: str | PathLike,
+    samples: int = 8,
+    classes: list[str] | None = None,
+) -> None:
+    """Draw frames of some test clips, their labels and predictions, as one picture.
+
+    The frames are those of the first view that the model saw.
+
+    Args:
+        cfg (Config): The config that was tested.
+        results (list[dict]): From :func:`..zoo.results.load_results`.
+        out (str | PathLike): The picture; the ending tells its format.
+        samples (int): How many clips, spread evenly over the labels.
+            Defaults to 8.
+        classes (list[str], optional): Names in label order. Defaults to None.
+
+    Raises:
+        ResultError: If the results are not those of the config's test set.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    if len(dataset) != len(results):
+        raise ResultError(
+            f'the test set of the config has {len(dataset)} samples, '
+            f'the results {len(results)}'
+        )
+    labels = [int(r['gt_label']) for r in results]
+    # label by label, the first clips of each
+    rank = {i: labels[:i].count(label) for i, label in enumerate(labels)}
+    chosen = sorted(rank, key=lambda i: (rank[i], labels[i]))[:samples]
+
+    figure, rows = plt.subplots(
+        len(chosen), FRAMES, figsize=(FRAMES * 1.5, len(chosen) * 1.45), squeeze=False
+    )
+    for row, i in zip(rows, chosen):
+        clip = dataset[i]['inputs']
+        while clip.ndim > 4:
+            clip = clip[0]
+        clip = clip.movedim(0, -1).numpy()  # (C, T, H, W) -> (T, H, W, C)
+        for axis, t in zip(row, np.linspace(0, len(clip) - 1, FRAMES).round()):
+            axis.imshow(clip[int(t)])
+            axis.axis('off')
+        predicted, score = int(results[i]['pred_label']), results[i]['pred_score']
+        right = predicted == labels[i]
+        text = f'{_name(predicted, classes)} ({float(score[predicted]):.2f})'
+        if not right:
+            text += f', in truth {_name(labels[i], classes)}'
+        row[0].set_title(
+            text, loc='left', fontsize=9, color='darkgreen' if right else 'darkred'
+        )
+    figure.suptitle(
+        f'top-1 {top_k(results, 1):.3f}, top-5 {top_k(results, 5):.3f} '
+        f'on {len(results)} clips'
+    )
+    figure.tight_layout()
+    figure.savefig(out, dpi=120)
+    plt.close(figure)
+
+
+def _name(label: int, classes: list[str] | None) -> str:
+    return classes[label] if classes else f'class {label}'

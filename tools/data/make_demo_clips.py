@@ -1,0 +1,31 @@
+"""Make a small video data set that only motion can solve."""
+
+import argparse
+
+from mmaction_videomambapro.datasets.demo_clips import DemoClips
+from mmaction_videomambapro.engine.launch import UsageError, run_tool
+
+
+def main():
+    defaults = DemoClips()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('root', help='folder to make, e.g. data/demo_clips')
+    parser.add_argument(
+        '--train', type=int, default=defaults.train, help='training clips'
+    )
+    parser.add_argument('--val', type=int, default=defaults.val, help='held-out clips')
+    parser.add_argument(
+        '--frames', type=int, default=defaults.frames, help='frames of a clip'
+    )
+    parser.add_argument('--seed', type=int, default=defaults.seed, help='random seed')
+    args = parser.parse_args()
+    clips = DemoClips(args.train, args.val, args.frames, args.seed)
+    try:
+        made = clips.make(args.root)
+    except OSError as error:
+        raise UsageError(error) from error
+    print(f'{args.root}: {"made" if made else "was there already"}')
+
+
+if __name__ == '__main__':
+    run_tool(main)

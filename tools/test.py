@@ -1,0 +1,73 @@
+"""Test a recognizer, and dump its predictions."""
+
+import argparse
+
+import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.engine.launch import (
+    UsageError,
+    add_common_arguments,
+    build_runner,
+    check_files,
+    load_config,
+    run_tool,
+)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='test config')
+    parser.add_argument('checkpoint', help='checkpoint, file or URL')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--dump',
+        metavar='RESULT.pkl',
+        help='write a list with pred_score, pred_label and gt_label of each sample',
+    )
+    parser.add_argument(
+        '--show-dir', help='draw samples with their predictions into this folder'
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show samples with their predictions'
+    )
+    parser.add_argument(
+        '--interval', type=int, default=1, help='draw every so many samples'
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds a shown sample stays'
+    )
+    return parser.parse_args()
+
+
+def merge_args(cfg, args):
+    """Apply what is particular to testing."""
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        hook = dict(
+            type='VisualizationHook',
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval,
+        )
+        cfg.default_hooks = {**cfg.get('default_hooks', {}), 'visualization': hook}
+    if args.dump:
+        if not args.dump.endswith(('.pkl', '.pickle')):
+            raise UsageError(f'--dump {args.dump} must end in .pkl or .pickle')
+        evaluators = cfg.test_evaluator
+        if not isinstance(evaluators, (list, tuple)):
+            evaluators = [evaluators]
+        dump = dict(type='DumpResults', out_file_path=args.dump)
+        cfg.test_evaluator = [*evaluators, dump]
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    merge_args(cfg, args)
+    check_files(cfg, ('test_dataloader',))
+    build_runner(cfg).test()
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,104 @@
+"""Train a recognizer."""
+
+import argparse
+
+import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.engine.launch import (
+    UsageError,
+    add_common_arguments,
+    build_runner,
+    check_files,
+    load_config,
+    run_tool,
+)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='training config')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint, or from the latest in the work directory',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bf16',
+        choices=['bf16', 'fp16'],
+        help='automatic mixed precision, bf16 unless said otherwise; '
+        'on GPUs and CPUs',
+    )
+    parser.add_argument(
+        '--no-validate', action='store_true', help='do not validate while training'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the total batch size over '
+        'auto_scale_lr.base_batch_size of the config',
+    )
+    parser.add_argument('--seed', type=int, help='random seed')
+    parser.add_argument(
+        '--diff-rank-seed',
+        action='store_true',
+        help='give every process a seed of its own',
+    )
+    parser.add_argument(
+        '--deterministic', action='store_true', help='deterministic CUDNN algorithms'
+    )
+    return parser.parse_args()
+
+
+def merge_args(cfg, args):
+    """Apply what is particular to training."""
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.amp:
+        use_amp(cfg.optim_wrapper, args.amp)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UsageError(
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) '
+                f'in {args.config}'
+            )
+        cfg.auto_scale_lr.enable = True
+    randomness = dict(cfg.get('randomness') or {})
+    if args.seed is not None:
+        randomness['seed'] = args.seed
+    for flag in ('diff_rank_seed', 'deterministic'):
+        if getattr(args, flag):
+            randomness[flag] = True
+    cfg.randomness = randomness
+
+
+def use_amp(optim_wrapper, dtype):
+    """Turn an OptimWrapper config into a mixed precision one."""
+    name = optim_wrapper.get('type', 'OptimWrapper')
+    name = getattr(name, '__name__', name)
+    if name not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise UsageError(f'--amp can not change an optim_wrapper of type {name}')
+    optim_wrapper.type = 'AmpOptimWrapper'
+    if dtype == 'bf16':  # has the range of float32: nothing to scale
+        optim_wrapper.update(dtype='bfloat16', loss_scale=dict(enabled=False))
+    else:
+        optim_wrapper.update(dtype='float16', loss_scale='dynamic')
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    merge_args(cfg, args)
+    validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
+    check_files(cfg, ('train_dataloader', *validate))
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    run_tool(main)
