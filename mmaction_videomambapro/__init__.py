@@ -6,6 +6,7 @@ imported. It stays light: nothing heavy is loaded before it is needed.
 """
 
 import importlib
+import warnings
 
 import wrapt
 
@@ -14,6 +15,8 @@ from . import compat
 __version__ = '0.1.0'
 
 compat.mend_all()
+if compat.decord_clash():
+    warnings.warn(compat.decord_clash(), stacklevel=2)
 
 for _part in ('models', 'datasets', 'engine'):
     wrapt.register_post_import_hook(

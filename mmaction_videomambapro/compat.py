@@ -9,6 +9,7 @@ from __future__ import annotations
 import os.path as osp
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from types import ModuleType, SimpleNamespace
@@ -186,7 +187,7 @@ def _launcher_without_gpu(utils):
             if torch.cuda.is_available():
                 return original(backend, **kwargs)
             backend = 'gloo' if backend == 'nccl' else backend
-            with mock.patch.object(torch.cuda, 'set_device', lambda device: None):
+            with mock.patch.object(torch.cuda, 'set_device'):
                 return original(backend, **kwargs)
 
 
@@ -313,10 +314,8 @@ def decord_clash() -> str | None:
 
     found = []
     for name in ('decord', 'decord2'):
-        try:
+        with suppress(PackageNotFoundError):
             found.append(f'{name} {version(name)}')
-        except PackageNotFoundError:
-            pass
     if len(found) < 2:
         return None
     return (

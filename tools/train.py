@@ -29,8 +29,7 @@ def parse_args():
         nargs='?',
         const='bf16',
         choices=['bf16', 'fp16'],
-        help='automatic mixed precision, bf16 unless said otherwise; '
-        'on GPUs and CPUs',
+        help='automatic mixed precision, bf16 unless said otherwise; on GPUs and CPUs',
     )
     parser.add_argument(
         '--no-validate', action='store_true', help='do not validate while training'

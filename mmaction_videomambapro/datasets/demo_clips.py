@@ -1,9 +1,9 @@
 """A small video data set that only motion can solve, made on the spot.
 
-A bright shape lies on a dark textured ground and moves in one of eight ways. Place, size,
+A bright shape on a dark textured ground moves in one of eight ways. Place, size,
 angle, shape, colours and texture are random and alike in all classes, and classes
-come in pairs that are each other played backwards: one frame tells nothing, a set
-of frames without their order only the pair, so at best half of the clips.
+come in pairs that are each other played backwards: a single frame says little, a set
+of frames without their order only the pair, so at best half of the clips are right.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class DemoClips:
         videos, folders = [], []
         (root / 'videos' / split).mkdir(parents=True)
 
-        for i in track(range(size), f"{size} {split} clips"):
+        for i in track(range(size), f'{size} {split} clips'):
             label = i % len(CLASSES)
             rng = np.random.default_rng([self.seed, split == 'val', i])
             clip = draw_clip(label, self.frames, rng)
@@ -125,20 +125,21 @@ def draw_clip(label: int, frames: int, rng: np.random.Generator) -> np.ndarray:
     background = _texture(rng)
     colour = rng.uniform(150, 255, 3).tolist()
     corners = np.array(list(SHAPES.values())[rng.integers(len(SHAPES))], float)
-    centre = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-4, 4, 2)
-    radius = rng.uniform(8, 11)
+    radius = rng.uniform(7, 10)
+    pivot = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-3, 3, 2)
+    arm = np.array([8, 0])  # the shape turns about a point outside of its centre
     angle = rng.uniform(0, 2 * np.pi)
     speed = rng.uniform(0.7, 1.0)
 
     clip = []
     for s in np.linspace(-1, 1, frames):
         s = sign * speed * s
-        shift = np.array([s * (motion == 0), s * (motion == 1)]) * 14
+        shift = np.array([s * (motion == 0), s * (motion == 1)]) * 12
         theta = angle + (motion == 2) * s * np.pi
         scale = radius * np.exp((motion == 3) * s * 0.7)
         turn = np.array([[np.cos(theta), -np.sin(theta)],
                          [np.sin(theta), np.cos(theta)]])  # fmt: skip
-        points = centre + shift + scale * corners @ turn.T
+        points = pivot + shift + (arm + scale * corners) @ turn.T
         frame = background.copy()
         # 4 bits of sub-pixel position: slow motion stays visible
         cv2.fillPoly(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.config import Config, DictAction
-from mmengine.config.utils import ConfigParsingError
 from mmengine.runner import Runner
 
 from ..zoo.safe_load import CheckpointError
@@ -67,8 +66,8 @@ def load_config(args: argparse.Namespace) -> Config:
         raise UsageError(f'config file {args.config} does not exist')
     try:
         cfg = Config.fromfile(args.config)
-    except (FileNotFoundError, ConfigParsingError, SyntaxError, AssertionError) as e:
-        reason = ' '.join(str(e).split())
+    except Exception as e:  # a config is a program: anything can go wrong in it
+        reason = ' '.join(f'{type(e).__name__}: {e}'.split())
         raise UsageError(f'config file {args.config} can not be read: {reason}') from e
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

@@ -164,7 +164,7 @@ class _Tokens:
         return x.flatten(2).permute(1, 2, 0)
 
     def initial_state(self, residual):
-        """h before the first token, (B, G, N, Dg): u_0 in all N states, or 0."""
+        """State before the first token, (B, G, N, Dg): u_0 in all N states, or 0."""
         u0 = self.u[self.first].expand(-1, -1, self.A.shape[1], -1)
         return u0.clone() if residual else torch.zeros_like(u0)
 

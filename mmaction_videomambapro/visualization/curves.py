@@ -9,10 +9,7 @@ import json
 from os import PathLike
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure
 
 
 def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
@@ -28,7 +25,8 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
         FileNotFoundError: If the directory holds no scalars.
     """
     train, val = read_scalars(work_dir)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    figure = Figure(figsize=(11, 4), layout='constrained')
+    left, right = figure.subplots(1, 2)
     steps = sorted(train)
     left.plot(steps, [train[s]['loss'] for s in steps], label='training loss')
     left.set(xlabel='iteration', ylabel='loss', ylim=(0, None))
@@ -53,7 +51,6 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
     if right.lines:
         right.legend(loc='lower right')
     figure.savefig(out, dpi=120)
-    plt.close(figure)
 
 
 def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, dict]]:

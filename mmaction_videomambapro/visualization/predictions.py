@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from os import PathLike
 
-import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from mmaction.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
-matplotlib.use('Agg')
-import numpy as np  # noqa: E402
-from matplotlib import pyplot as plt  # noqa: E402
-from mmaction.registry import DATASETS  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-
-from ..zoo.results import ResultError, top_k  # noqa: E402
+from ..zoo.results import ResultError, top_k
 
 FRAMES = 6
 
@@ -48,13 +46,17 @@ def draw_predictions(
             f'the results {len(results)}'
         )
     labels = [int(r['gt_label']) for r in results]
-    # label by label, the first clips of each
-    rank = {i: labels[:i].count(label) for i, label in enumerate(labels)}
-    chosen = sorted(rank, key=lambda i: (rank[i], labels[i]))[:samples]
+    # the first clip of each label, then the second of each
+    seen, rank = Counter(), []
+    for label in labels:
+        rank.append(seen[label])
+        seen[label] += 1
+    order = sorted(range(len(labels)), key=lambda i: (rank[i], labels[i]))
+    chosen = order[:samples]
 
-    figure, rows = plt.subplots(
-        len(chosen), FRAMES, figsize=(FRAMES * 1.5, len(chosen) * 1.45), squeeze=False
-    )
+    size = (FRAMES * 1.5, len(chosen) * 1.45)
+    figure = Figure(figsize=size, layout='constrained')
+    rows = figure.subplots(len(chosen), FRAMES, squeeze=False)
     for row, i in zip(rows, chosen):
         clip = dataset[i]['inputs']
         while clip.ndim > 4:
@@ -75,10 +77,8 @@ def draw_predictions(
         f'top-1 {top_k(results, 1):.3f}, top-5 {top_k(results, 5):.3f} '
         f'on {len(results)} clips'
     )
-    figure.tight_layout()
     figure.savefig(out, dpi=120)
-    plt.close(figure)
 
 
 def _name(label: int, classes: list[str] | None) -> str:
-    return classes[label] if classes else f'class {label}'
+    return classes[label] if label < len(classes or ()) else f'class {label}'

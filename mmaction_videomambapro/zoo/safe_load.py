@@ -41,7 +41,8 @@ def safe_load(
             file, the types and what to do.
         CheckpointError: If the file is not a checkpoint, or is damaged.
     """
-    with safe_unpickling(getattr(file, 'name', None) or str(file)):
+    is_path = isinstance(file, (str, PathLike))
+    with safe_unpickling(str(file if is_path else getattr(file, 'name', file))):
         return torch.load(file, map_location=map_location, weights_only=True)
 
 
@@ -72,8 +73,7 @@ def safe_unpickling(source: str) -> Iterator[None]:
     except (RuntimeError, EOFError) as error:
         if 'PytorchStreamReader' in str(error) or isinstance(error, EOFError):
             raise CheckpointError(
-                f'{source} is damaged or cut short ({str(error).splitlines()[0]}). '
-                'Fetch it again.'
+                f'{source} is damaged or cut short. Fetch it again.'
             ) from error
         raise
 
@@ -106,7 +106,12 @@ def _allowed() -> list:
     """What the log buffers in MMEngine's checkpoints are pickled with."""
     HistoryBuffer()  # fills _statistics_methods
     core = np._core.multiarray
-    allowed = [HistoryBuffer, np.ndarray, np.dtype, (_statistics_method, 'builtins.getattr')]
+    allowed = [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        (_statistics_method, 'builtins.getattr'),
+    ]
     for name in ('_reconstruct', 'scalar'):
         function = getattr(core, name)
         for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):

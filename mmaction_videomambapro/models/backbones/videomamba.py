@@ -150,7 +150,8 @@ class VideoMamba(BaseModule):
         )
         # The published code drops a layer's output when the next layer adds it, by
         # the next layer's rate; seen from the layer itself that is this linear rule.
-        drop_path = torch.linspace(0, drop_path_rate, self.depth).tolist()
+        last = max(self.depth - 1, 1)
+        drop_path = [drop_path_rate * i / last for i in range(self.depth)]
         self.layers = nn.ModuleList(
             MambaBlock(C, rate, norm_eps, with_cp, mixer_cfg) for rate in drop_path
         )

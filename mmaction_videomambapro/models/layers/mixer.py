@@ -114,57 +114,52 @@ class MaskedResidualBiMamba(nn.Module):
         """Mix tokens, (B, L, C) -> (B, L, C)."""
         # (B, L, 2 * Di) memory seen as (B, Di, L): no copy, the scan takes strides
         x, z = (t.mT for t in self.in_proj(hidden).chunk(2, dim=-1))
-        selected = self._select(x, self.conv1d, self.x_proj, self.dt_proj)
-        y = selective_scan(
-            *selected[:2],
-            _decay(self.A_log),
-            *selected[2:],
-            self.D,
-            z,
-            self.dt_proj.bias,
-            delta_softplus=True,
-            residual=self.residual,
-        )
+        selected = self._select(x, '')
+        y = self._scan(selected, z, '')
         if self.bimamba != 'none':
-            y = y + self._scan_backward(x, z, selected)
+            if self.bimamba == 'separate':
+                selected = self._select(x, '_b')
+            y = y + self._scan(selected, z, '_b')
         return self.out_proj(y.mT)
 
-    def _scan_backward(self, x: Tensor, z: Tensor, selected: tuple) -> Tensor:
-        D, dt_proj = self.D, self.dt_proj
-        if self.bimamba == 'separate':
-            D, dt_proj = self.D_b, self.dt_proj_b
-            selected = self._select(x, self.conv1d_b, self.x_proj_b, dt_proj, True)
-        return selective_scan(
-            *selected[:2],
-            _decay(self.A_b_log),
-            *selected[2:],
-            D,
-            z,
-            dt_proj.bias,
-            delta_softplus=True,
-            residual=self.residual,
-            masked=self.masked,
-            reverse=True,
+    def _select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
+        """The scan's inputs u, delta, each (B, Di, L), and B, C, each (B, N, L)."""
+        conv1d, x_proj, dt_proj = (
+            getattr(self, name + suffix) for name in ('conv1d', 'x_proj', 'dt_proj')
         )
-
-    def _select(self, x, conv1d, x_proj, dt_proj, reverse=False):
-        """The scan's inputs u, delta: (B, Di, L) and B, C: (B, N, L)."""
         conv = causal_conv1d(
-            x, conv1d.weight.squeeze(1), conv1d.bias, 'silu', reverse=reverse
+            x, conv1d.weight.squeeze(1), conv1d.bias, 'silu', reverse=bool(suffix)
         )
-        dt, B, C = x_proj(conv.mT).split(
-            [self.dt_rank, self.d_state, self.d_state], dim=-1
-        )
+        sizes = [self.dt_rank, self.d_state, self.d_state]
+        dt, B, C = x_proj(conv.mT).split(sizes, dim=-1)
         delta = F.linear(dt, dt_proj.weight)  # its bias is added inside the scan
         return (conv if self.scan_input == 'conv' else x), delta.mT, B.mT, C.mT
+
+    def _scan(self, selected: tuple[Tensor, ...], z: Tensor, suffix: str) -> Tensor:
+        """One direction, gated, (B, Di, L)."""
+        u, delta, B, C = selected
+        backward = suffix == '_b'
+        A_log = self.A_b_log if backward else self.A_log
+        # in float32 at least, whatever the type of the parameters
+        A = -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))
+        own = suffix if self.bimamba == 'separate' else ''
+        return selective_scan(
+            u,
+            delta,
+            A,
+            B,
+            C,
+            getattr(self, f'D{own}'),
+            z,
+            getattr(self, f'dt_proj{own}').bias,
+            delta_softplus=True,
+            residual=self.residual,
+            masked=self.masked and backward,
+            reverse=backward,
+        )
 
     def extra_repr(self) -> str:
         return (
             f'bimamba={self.bimamba!r}, scan_input={self.scan_input!r}, '
             f'residual={self.residual}, masked={self.masked}'
         )
-
-
-def _decay(A_log: Tensor) -> Tensor:
-    """A = -exp(A_log), in float32 at least."""
-    return -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))

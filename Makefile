@@ -1,0 +1,50 @@
+# make install   .venv with the package and its test tools
+# make demo      train and test a small VideoMambaPro on clips made on the spot
+# make test      the whole test suite
+# make lint      style
+# make help      this text
+
+PYTHON ?= python3
+VENV ?= .venv
+SEED ?= 0
+BIN := $(VENV)/bin
+DEMO := work_dirs/demo
+DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-12e_demo-clips-rgb.py
+
+.PHONY: help install demo test lint format
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+install: $(VENV)/installed
+
+# OpenCV comes in the variant for desktops, twice; where that lacks a library of the
+# desktop (servers, containers), the headless variant takes its place.
+$(VENV)/installed: setup.py pyproject.toml $(wildcard requirements/*.txt)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c requirements/constraints.txt -e '.[test]'
+	$(BIN)/python -c 'import cv2' || { \
+		$(BIN)/python -m pip uninstall -y opencv-python opencv-contrib-python && \
+		$(BIN)/python -m pip install --no-deps opencv-python-headless==5.0.0.93; }
+	touch $@
+
+demo: install
+	$(BIN)/python tools/data/make_demo_clips.py data/demo_clips
+	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO) --seed $(SEED)
+	$(BIN)/python tools/test.py $(DEMO_CONFIG) "$$(cat $(DEMO)/last_checkpoint)" \
+		--work-dir $(DEMO) --dump $(DEMO)/result.pkl
+	@$(BIN)/python tools/analysis/draw_curves.py $(DEMO)
+	@$(BIN)/python tools/analysis/draw_predictions.py $(DEMO_CONFIG) \
+		$(DEMO)/result.pkl --classes data/demo_clips/classes.txt
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	for script in tools/*.sh .ci/run; do bash -n $$script || exit 1; done
+
+format: install
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .

@@ -1,0 +1,132 @@
+"""What is installed here, what was mended, and what can run."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from . import __version__
+from .compat import FAULTS, decord_clash
+
+REQUIRED = (
+    'torch',
+    'mmengine',
+    'mmcv-lite',
+    'mmaction2',
+    'importlib_metadata',
+    'numpy',
+    'wrapt',
+)
+OPTIONAL = (
+    'mmcv',
+    'mmpretrain',
+    'mamba-ssm',
+    'causal-conv1d',
+    'triton',
+    'tensorboard',
+)
+DECODERS = {'decord': 'decord', 'cv2': 'opencv', 'av': 'PyAV', 'pims': 'pims'}
+
+
+def page() -> str:
+    """The diagnosis as text."""
+    sections = {
+        'versions': _versions(),
+        'devices': _devices(),
+        'scan backends': _scan_backends(),
+        'video decoders': _decoders(),
+        'faults of the stack': _faults(),
+    }
+    lines = [f'mmaction_videomambapro {__version__}']
+    for title, rows in sections.items():
+        lines += ['', title]
+        width = max(len(name) for name, _ in rows)
+        lines += [f'  {name:<{width}}  {text}' for name, text in rows]
+    return '\n'.join(lines)
+
+
+def _versions() -> list[tuple[str, str]]:
+    rows = [
+        ('python', f'{platform.python_version()} at {sys.executable}'),
+        ('system', f'{platform.system()} {platform.release()} {platform.machine()}'),
+    ]
+    rows += [(name, _version(name) or 'MISSING') for name in REQUIRED]
+    rows += [(name, _version(name) or 'not installed') for name in OPTIONAL]
+    return rows
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[tuple[str, str]]:
+    import torch
+
+    rows = [('cpu', f'{os.cpu_count()} cores, torch uses {torch.get_num_threads()}')]
+    if not torch.cuda.is_available():
+        built = f'built for CUDA {torch.version.cuda}' if torch.version.cuda else 'CPU'
+        rows.append(('cuda', f'not available (torch build: {built})'))
+    for i in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(i)
+        memory = f'{properties.total_memory / 2**30:.0f} GiB'
+        rows.append(
+            (f'cuda:{i}', f'{properties.name}, {memory}, CUDA {torch.version.cuda}')
+        )
+    return rows
+
+
+def _scan_backends() -> list[tuple[str, str]]:
+    import torch
+
+    from .ops.selective_scan import BACKENDS, FORCE_VARIABLE, choose_backend
+
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    u = torch.ones(1, 1, 1, device=device)
+    rows = []
+    for name, backend in BACKENDS.items():
+        reason = backend.why_not(u)
+        status = f'not available: {reason}' if reason else 'available'
+        rows.append((name, f'{status} ({backend.summary})'))
+    try:
+        chosen = choose_backend(u)
+        name = next(n for n, b in BACKENDS.items() if b is chosen)
+    except ValueError as error:
+        name = str(error)
+    rows.append((f'on {device}', f'{name}; {FORCE_VARIABLE} forces another'))
+    return rows
+
+
+def _decoders() -> list[tuple[str, str]]:
+    rows = []
+    for module, name in DECODERS.items():
+        try:
+            found = importlib.import_module(module)
+        except ImportError as error:
+            missing = importlib.util.find_spec(module) is None
+            rows.append((name, 'not installed' if missing else f'BROKEN: {error}'))
+        else:
+            rows.append((name, getattr(found, '__version__', 'installed')))
+    clash = decord_clash()
+    if clash:
+        rows.append(('decord', f'CLASH: {clash}'))
+    return rows
+
+
+def _faults() -> list[tuple[str, str]]:
+    """Import every module that may need mending, and tell what became of it."""
+    rows = []
+    for fault in FAULTS:
+        try:
+            importlib.import_module(fault.module)
+        except Exception as error:  # a page that reports faults must not die of one
+            rows.append((fault.module, f'NOT IMPORTABLE: {error}'))
+            continue
+        rows.append((fault.module, f'{fault.state}: {fault.symptom}'))
+    return rows

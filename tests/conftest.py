@@ -1,0 +1,81 @@
+"""Fixtures: where things are, a small data set, and the tools as users call them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.datasets.demo_clips import DemoClips
+
+ROOT = Path(__file__).parent.parent
+DEMO_CONFIG = 'configs/demo/videomambapro-nano_8x2x1-12e_demo-clips-rgb.py'
+
+
+@pytest.fixture(scope='session')
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def golden():
+    """Loads a golden file by its name."""
+    import torch
+
+    def load(name):
+        return torch.load(ROOT / 'tests' / 'data' / f'{name}.pth', weights_only=True)
+
+    return load
+
+
+@pytest.fixture(scope='session')
+def clips(tmp_path_factory):
+    """A demo data set of 16 training and 8 validation clips."""
+    root = tmp_path_factory.mktemp('clips') / 'demo_clips'
+    DemoClips(train=16, val=8, frames=20).make(root)
+    return root
+
+
+@pytest.fixture
+def tool(tmp_path):
+    """Runs something below tools/ from the repository root, as a user would."""
+
+    def run(name, *args, check=True, env=None, command=(sys.executable,)):
+        process = subprocess.run(
+            [*command, str(ROOT / 'tools' / name), *map(str, args)],
+            cwd=ROOT,
+            env={**os.environ, 'PYTHONWARNINGS': 'ignore', **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if check and process.returncode:
+            raise AssertionError(f'{name} failed:\n{process.stdout}\n{process.stderr}')
+        return process
+
+    return run
+
+
+@pytest.fixture
+def demo_options(clips):
+    """Arguments that shrink the demo to seconds and point it at ``clips``."""
+    options = [
+        'model.backbone.arch.embed_dims=32',
+        'model.backbone.arch.depth=2',
+        'model.cls_head.in_channels=32',
+        'train_dataloader.batch_size=4',
+        'train_cfg.max_epochs=3',
+        'train_cfg.val_interval=3',
+        'default_hooks.logger.interval=1',
+    ]
+    for split, name in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        dataset = f'{split}_dataloader.dataset'
+        options.append(f'{dataset}.ann_file={clips}/{name}_videos.txt')
+        options.append(f'{dataset}.data_prefix.video={clips}')
+
+    def arguments(*more):
+        return ['--cfg-options', *options, *more]
+
+    return arguments

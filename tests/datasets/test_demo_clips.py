@@ -1,0 +1,85 @@
+import cv2
+import decord
+import numpy as np
+import pytest
+from mmaction.registry import DATASETS, TRANSFORMS
+from mmengine.registry import init_default_scope
+
+from mmaction_videomambapro.datasets.demo_clips import CLASSES, DemoClips, draw_clip
+
+
+@pytest.mark.parametrize('label', range(0, len(CLASSES), 2))
+def test_pairs_of_classes_are_each_other_backwards(label):
+    """So the order of the frames is all that tells them apart."""
+    for seed in range(5):
+        forwards = draw_clip(label, 12, np.random.default_rng(seed))
+        backwards = draw_clip(label + 1, 12, np.random.default_rng(seed))
+        np.testing.assert_array_equal(forwards, backwards[::-1])
+
+
+def test_files_and_both_list_formats(clips):
+    init_default_scope('mmaction')
+    assert (clips / 'classes.txt').read_text().split('\n')[:-1] == list(CLASSES)
+    videos = [x.split() for x in (clips / 'train_videos.txt').read_text().splitlines()]
+    frames = (clips / 'train_rawframes.txt').read_text().splitlines()
+    assert len(videos) == len(frames) == 16
+    for (video, label), (folder, total, same_label) in zip(
+        videos, (x.split() for x in frames)
+    ):
+        assert label == same_label
+        decoded = decord.VideoReader(str(clips / video))[:].asnumpy()
+        assert decoded.shape == (20, 48, 64, 3)
+        assert int(total) == 20 == len(list((clips / folder).iterdir()))
+        image = cv2.imread(str(clips / folder / 'img_00020.jpg'))[..., ::-1]
+        assert np.abs(image.astype(int) - decoded[-1]).mean() < 12
+    stock = DATASETS.build(
+        dict(
+            type='RawframeDataset',
+            ann_file=str(clips / 'val_rawframes.txt'),
+            data_prefix=dict(img=str(clips)),
+            pipeline=[
+                dict(type='SampleFrames', clip_len=4, frame_interval=2, num_clips=1),
+                dict(type='RawFrameDecode'),
+                dict(type='FormatShape', input_format='NCTHW'),
+                dict(type='PackActionInputs'),
+            ],
+        )
+    )
+    assert stock[3]['inputs'].shape == (1, 3, 4, 48, 64)
+
+
+def test_same_seed_same_clips_and_nothing_is_overwritten(tmp_path):
+    make = DemoClips(train=2, val=1, frames=3).make
+    assert make(tmp_path / 'a')
+    assert not make(tmp_path / 'a')
+    make(tmp_path / 'b')
+    for file in ('videos/train/00001.mp4', 'val_videos.txt'):
+        assert (tmp_path / 'a' / file).read_bytes() == (
+            tmp_path / 'b' / file
+        ).read_bytes()
+    with pytest.raises(FileExistsError, match='holds something else'):
+        DemoClips(train=2, val=1, frames=4).make(tmp_path / 'a')
+    (tmp_path / 'c').mkdir()
+    with pytest.raises(FileExistsError, match='holds something else'):
+        make(tmp_path / 'c')
+
+
+def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DemoClips, '_make_split', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        DemoClips(train=1, val=1).make(tmp_path / 'a')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shuffle_frames_permutes_inside_clips():
+    shuffle = TRANSFORMS.build(dict(type='ShuffleFrames'))
+    np.random.seed(0)
+    before = np.arange(20)
+    after = shuffle(dict(frame_inds=before.copy(), num_clips=2, clip_len=10))
+    after = after['frame_inds']
+    assert (after != before).any()
+    for clip in (slice(0, 10), slice(10, 20)):
+        np.testing.assert_array_equal(np.sort(after[clip]), before[clip])

@@ -1,0 +1,136 @@
+import subprocess
+import sys
+from importlib import metadata
+
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import init_default_scope
+
+from mmaction_videomambapro import compat
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+def test_import_is_light():
+    """No heavy module is loaded, and no optional one even tried."""
+    code = (
+        'import sys, mmaction_videomambapro\n'
+        "heavy = {'torch', 'mmaction.models', 'mmcv', 'decord', 'mmpretrain',\n"
+        "         'mamba_ssm', 'causal_conv1d', 'triton', 'numba'}\n"
+        'print(sorted(heavy & set(sys.modules)))'
+    )
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert out.stdout.strip() == '[]', out.stderr
+
+
+@pytest.mark.parametrize(
+    'order',
+    [
+        'mmaction, mmaction_videomambapro',
+        'mmaction_videomambapro, mmaction',
+        'mmaction.registry, mmaction_videomambapro',
+    ],
+)
+def test_models_are_registered_whatever_is_imported_first(order):
+    code = (
+        f'import {order}\n'
+        'from mmaction.registry import MODELS, HOOKS, TRANSFORMS\n'
+        "print(MODELS.get('VideoMambaPro'), HOOKS.get('EpochSeedHook'),\n"
+        "      TRANSFORMS.get('ShuffleFrames'), MODELS.get('BMN'))"
+    )
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert out.stdout.count('<class') == 4, out.stderr
+
+
+def test_every_fault_says_when_it_can_go():
+    for fault in compat.FAULTS:
+        assert fault.symptom
+        assert fault.until
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_low_precision_logits_train_and_test(dtype):
+    from mmaction.evaluation import AccMetric
+    from mmaction.structures import ActionDataSample
+
+    head = MODELS.build(
+        dict(type='TimeSformerHead', num_classes=3, in_channels=4, average_clips='prob')
+    )
+    samples = [ActionDataSample().set_gt_label(i) for i in (0, 2)]
+    features = torch.randn(2, 4)
+    with torch.autocast('cpu', dtype):
+        losses = head.loss(features, samples)
+        with torch.no_grad():
+            predicted = head.predict(features, samples)
+    assert losses['loss_cls'].dtype == torch.float32
+    assert all(s.pred_score.dtype == torch.float32 for s in predicted)
+    metric = AccMetric()
+    low = [dict(pred_score=s.pred_score.to(dtype), gt_label=s.gt_label)
+           for s in predicted]  # fmt: skip
+    metric.process(None, low)
+    assert 0 <= metric.evaluate(2)['acc/top1'] <= 1
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_amp_trains_on_a_cpu(dtype):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scale = 'dynamic' if dtype == 'float16' else dict(enabled=False)
+    wrapper = AmpOptimWrapper(loss_scale=scale, dtype=dtype, optimizer=optimizer)
+    before = model.weight.clone()
+    for _ in range(2):
+        with wrapper.optim_context(model):
+            out = model(torch.randn(8, 4))
+            assert out.dtype == getattr(torch, dtype)
+            loss = out.float().square().mean()
+        wrapper.update_params(loss)
+    assert (model.weight != before).any()
+    assert model.weight.isfinite().all()
+
+
+@pytest.mark.parametrize('factor', [-0.1, 0.1])
+def test_color_jitter_turns_the_hue(factor):
+    jitter = TRANSFORMS.build(dict(type='ColorJitter'))
+    green = np.zeros((2, 2, 3), np.uint8)
+    green[..., 1] = 200  # hue 60 of 180
+    turned = jitter.adjust_hue(green, factor)
+    # 25 steps of 2 degrees: towards blue, or towards red
+    assert turned[0, 0].argmax() == 1
+    assert turned[0, 0, 2 if factor > 0 else 0] > 100
+    red = np.zeros((2, 2, 3), np.uint8)
+    red[..., 0] = 200  # hue 0: wraps around
+    assert jitter.adjust_hue(red, factor)[0, 0, 1 if factor > 0 else 2] > 100
+
+
+def test_color_jitter_works_for_all_hues():
+    jitter = TRANSFORMS.build(dict(type='ColorJitter', hue=0.5))
+    frame = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    for _ in range(20):
+        jitter.transform(dict(imgs=[frame]))
+
+
+def test_decord_clash_is_told(monkeypatch):
+    assert compat.decord_clash() is None
+    monkeypatch.setattr(metadata, 'version', lambda name: '1.0')
+    clash = compat.decord_clash()
+    assert 'decord 1.0 and decord2 1.0' in clash
+    assert 'pip uninstall' in clash
+
+
+def test_stock_datasets_still_build(clips):
+    dataset = DATASETS.build(
+        dict(
+            type='VideoDataset',
+            ann_file=str(clips / 'val_videos.txt'),
+            data_prefix=dict(video=str(clips)),
+            pipeline=[],
+        )
+    )
+    assert len(dataset) == 8

@@ -1,0 +1,92 @@
+"""The configs, the index of the zoo and its table say the same, and can be built."""
+
+import pytest
+import torch
+import yaml
+from mmaction.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from tests.conftest import ROOT
+
+CONFIGS = sorted(
+    str(p.relative_to(ROOT))
+    for p in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in p.parts
+)
+METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config_is_complete_and_builds(path, clips):
+    cfg = Config.fromfile(ROOT / path)
+    # what MMAction2's demos and tools look for by name
+    for name in (
+        'model', 'train_pipeline', 'val_pipeline', 'test_pipeline', 'auto_scale_lr',
+        'train_dataloader', 'val_dataloader', 'test_dataloader', 'test_evaluator',
+        'optim_wrapper', 'param_scheduler', 'train_cfg', 'val_cfg', 'test_cfg',
+        'default_hooks', 'visualizer',
+    ):  # fmt: skip
+        assert name in cfg, name
+    last = cfg.param_scheduler[-1]
+    assert last.begin + last.T_max == cfg.train_cfg.max_epochs
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.cls_head.fc_cls.in_features == model.backbone.embed_dims
+
+    loaders = {s: cfg[f'{s}_dataloader'] for s in ('train', 'val', 'test')}
+    views = {}
+    for split, loader in loaders.items():
+        dataset = dict(loader.dataset)
+        dataset.update(
+            ann_file=str(clips / 'val_videos.txt'), data_prefix=dict(video=str(clips))
+        )
+        views[split] = DATASETS.build(dataset)[0]['inputs'].shape
+    frames, size = (8, 48) if 'demo' in path else (16, 224)
+    for split, count in (('train', 1), ('val', 1), ('test', 12)):
+        assert views[split] == (count, 3, frames, size, size)
+
+
+def test_every_config_of_the_zoo_has_a_row_that_is_true():
+    table = (ROOT / 'model_zoo.md').read_text()
+    listed = []
+    for metafile in METAFILES:
+        content = yaml.safe_load((ROOT / metafile).read_text())
+        collections = {c['Name'] for c in content['Collections']}
+        for collection in content['Collections']:
+            assert (ROOT / collection['README']).is_file()
+        for entry in content['Models']:
+            config = entry['Config']
+            assert entry['In Collection'] in collections
+            assert entry['Name'] == config.split('/')[-1].removesuffix('.py')
+            cfg = Config.fromfile(ROOT / config)
+            with torch.device('meta'):
+                model = MODELS.build(cfg.model)
+            parameters = sum(p.numel() for p in model.parameters())
+            metadata = entry['Metadata']
+            assert metadata['Parameters'] == parameters
+            name = metadata['Architecture']
+            assert (
+                f'| {name} | {parameters / 1e6:.2f} M | [config]({config}) |' in table
+            )
+            listed.append(config)
+    assert sorted(listed) == [c for c in CONFIGS if '/recognition/' in c]
+
+
+@pytest.mark.parametrize('name', ['videomamba', 'videomambapro'])
+def test_packaged_configs_resolve(name, tmp_path):
+    """``package::path`` finds the configs that the installation put into .mim."""
+    leaf = f'recognition/{name}/{name}-small-p16_16x4x1_kinetics400-rgb.py'
+    config = tmp_path / 'mine.py'
+    config.write_text(
+        f"_base_ = 'mmaction_videomambapro::{leaf}'\n"
+        'model = dict(cls_head=dict(num_classes=7))\n'
+    )
+    cfg = Config.fromfile(config)
+    assert cfg.model.backbone.arch == 'small'
+    assert cfg.model.cls_head.num_classes == 7

@@ -1,0 +1,81 @@
+import os
+import pickle
+
+import mmengine
+import numpy as np
+import pytest
+import torch
+
+from mmaction_videomambapro.zoo.results import ResultError, load_results, top_k
+
+
+def result(score, label):
+    score = torch.tensor(score)
+    return dict(
+        pred_score=score,
+        pred_label=score.argmax(0, keepdim=True),
+        gt_label=torch.tensor([label]),
+        num_classes=len(score),
+        img_shape=(48, 48),
+    )
+
+
+def test_round_trip_and_accuracy(tmp_path):
+    results = [
+        result([0.7, 0.2, 0.1], 0),
+        result([0.7, 0.2, 0.1], 1),
+        result([0.1, 0.2, 0.7], 0),
+        result([0.1, 0.2, 0.7], 2),
+    ]
+    mmengine.dump(results, tmp_path / 'result.pkl')
+    loaded = load_results(tmp_path / 'result.pkl')
+    assert torch.equal(loaded[2]['pred_score'], results[2]['pred_score'])
+    assert loaded[0]['img_shape'] == (48, 48)
+    assert top_k(loaded, 1) == 0.5
+    assert top_k(loaded, 2) == 0.75
+    assert top_k(loaded, 5) == 1
+
+
+def test_numpy_results_are_read(tmp_path):
+    results = [
+        dict(pred_score=np.array([0.2, 0.8], np.float32), pred_label=np.array([1]),
+             gt_label=np.int64(1))
+    ]  # fmt: skip
+    (tmp_path / 'result.pkl').write_bytes(pickle.dumps(results))
+    assert top_k(load_results(tmp_path / 'result.pkl'), 1) == 1
+
+
+class Attack:
+    def __init__(self, call, *args):
+        self.reduced = call, args
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def test_hostile_results_are_refused(tmp_path):
+    file, victim = tmp_path / 'result.pkl', tmp_path / 'victim'
+    nested = tmp_path / 'nested.pth'
+    torch.save(Attack(os.system, f'touch {victim}'), nested)
+    storage = Attack(torch.storage._load_from_bytes, nested.read_bytes())
+    for attack in (Attack(os.system, f'touch {victim}'), Attack(eval, '1'), storage):
+        file.write_bytes(pickle.dumps([attack]))
+        with pytest.raises(ResultError, match='was refused'):
+            load_results(file)
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+    'content',
+    [b'', b'garbage', pickle.dumps([]), pickle.dumps([dict(a=1)]), pickle.dumps('x')],
+)
+def test_other_files_are_named(tmp_path, content):
+    file = tmp_path / 'result.pkl'
+    file.write_bytes(content)
+    with pytest.raises(ResultError, match=r'result\.pkl'):
+        load_results(file)
+
+
+def test_missing_file():
+    with pytest.raises(ResultError, match='does not exist'):
+        load_results('nowhere.pkl')
