@@ -214,13 +214,15 @@ def _amp_without_gpu(amp_optimizer_wrapper):
 
     @_replace(amp_optimizer_wrapper.AmpOptimWrapper, '__init__')
     def __init__(original, self, *args, **kwargs):
-        if torch.cuda.is_available():
+        devices = ('cuda', 'npu', 'mlu', 'musa')
+        wrapper = amp_optimizer_wrapper
+        if any(getattr(wrapper, f'is_{d}_available')() for d in devices):
             return original(self, *args, **kwargs)
         cpu_scaler = SimpleNamespace(
             is_cuda_available=lambda: True,
             GradScaler=lambda **kw: torch.amp.GradScaler('cpu', **kw),
         )
-        with mock.patch.multiple(amp_optimizer_wrapper, **vars(cpu_scaler)):
+        with mock.patch.multiple(wrapper, **vars(cpu_scaler)):
             return original(self, *args, **kwargs)
 
 
@@ -231,10 +233,12 @@ def _amp_without_gpu(amp_optimizer_wrapper):
 )
 def _fp16_autocast_without_gpu(amp):
     import torch
+    from mmengine.device import get_device
 
     @_replace(amp, 'autocast')
     def autocast(original, device_type=None, dtype=None, enabled=True, **kwargs):
-        if dtype == torch.float16 and not torch.cuda.is_available():
+        device = device_type or get_device()
+        if device == 'cpu' and dtype == torch.float16:
             return torch.autocast('cpu', dtype, enabled, **kwargs)
         return original(device_type, dtype, enabled, **kwargs)
 
@@ -275,7 +279,8 @@ def _show_dir(visualization_hook):
                 continue
             sample = sample.clone()
             # the names and types that ActionVisualizer looks for
-            sample.set_field(sample.gt_label, 'gt_labels')
+            if 'gt_label' in sample:
+                sample.set_field(sample.gt_label, 'gt_labels')
             sample.set_field(
                 LabelData(item=sample.pred_label, score=sample.pred_score),
                 'pred_labels',

@@ -7,7 +7,7 @@ from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from tests.conftest import ROOT
+from tests.conftest import DEMO_CONFIG, ROOT
 
 CONFIGS = sorted(
     str(p.relative_to(ROOT))
@@ -50,6 +50,16 @@ def test_config_is_complete_and_builds(path, clips):
     frames, size = (8, 48) if 'demo' in path else (16, 224)
     for split, count in (('train', 1), ('val', 1), ('test', 12)):
         assert views[split] == (count, 3, frames, size, size)
+
+
+def test_mmaction2_recognizes_a_video(clips):
+    """MMAction2's own functions take our config as it is."""
+    from mmaction.apis import inference_recognizer, init_recognizer
+
+    config = Config.fromfile(ROOT / DEMO_CONFIG)
+    model = init_recognizer(config, device='cpu')
+    result = inference_recognizer(model, str(clips / 'videos/val/00000.mp4'))
+    assert float(result.pred_score.sum()) == pytest.approx(1, abs=1e-4)
 
 
 def test_every_config_of_the_zoo_has_a_row_that_is_true():
