@@ -9,7 +9,7 @@ VENV ?= .venv
 SEED ?= 0
 BIN := $(VENV)/bin
 DEMO := work_dirs/demo
-DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-12e_demo-clips-rgb.py
+DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py
 
 .PHONY: help install demo test lint format
 

@@ -11,7 +11,7 @@ import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.datasets.demo_clips import DemoClips
 
 ROOT = Path(__file__).parent.parent
-DEMO_CONFIG = 'configs/demo/videomambapro-nano_8x2x1-12e_demo-clips-rgb.py'
+DEMO_CONFIG = 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
 
 
 @pytest.fixture(scope='session')

@@ -1,5 +1,5 @@
 # Control of the demo: the same, with the frames of each clip in random order.
-_base_ = './videomambapro-nano_8x2x1-12e_demo-clips-rgb.py'
+_base_ = './videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
 
 shuffle = dict(type='ShuffleFrames')
 train_pipeline = [*_base_.train_pipeline[:2], shuffle, *_base_.train_pipeline[2:]]

@@ -110,12 +110,12 @@ test_dataloader = dict(
 )
 val_evaluator = test_evaluator = dict(type='AccMetric')
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=4)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=15, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.95), weight_decay=0.05),
     paramwise_cfg=dict(flat_decay_mult=0.0),
     clip_grad=dict(max_norm=1.0),
 )
@@ -130,7 +130,7 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=1,
-        T_max=11,
+        T_max=14,
         eta_min_ratio=0.01,
         by_epoch=True,
         convert_to_iter_based=True,
