@@ -17,6 +17,7 @@ model = dict(
         patch_size=8,
         tubelet_size=2,
         num_frames=8,
+        ssm_cfg=dict(d_state=8),
         drop_path_rate=0.0,
         out_type='avg_featmap',
         # the official rule needs long training, see VideoMamba's docstring
@@ -70,7 +71,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     persistent_workers=False,
     worker_init_fn=dict(type='keep_torch_seed'),
@@ -115,7 +116,7 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.98), weight_decay=0.05),
     paramwise_cfg=dict(flat_decay_mult=0.0),
     clip_grad=dict(max_norm=1.0),
 )
@@ -136,6 +137,8 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-default_hooks = dict(checkpoint=dict(save_best=None, max_keep_ckpts=1))
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+default_hooks = dict(
+    logger=dict(interval=40), checkpoint=dict(save_best=None, max_keep_ckpts=1)
+)
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 randomness = dict(seed=0)

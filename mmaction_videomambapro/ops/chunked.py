@@ -104,7 +104,7 @@ class _Scan(torch.autograd.Function):
         du, ddt = torch.empty_like(tokens.u), torch.empty_like(tokens.u)
         dA = torch.zeros_like(tokens.A)
         dB, dC = torch.empty_like(tokens.B), torch.empty_like(tokens.C)
-        carry = torch.zeros_like(tokens.initial_state(False))  # dL/dh of the last token
+        carry = tokens.initial_state(False)  # nothing reads the last state
 
         for chunk in reversed(tokens.chunks()):
             a, carried, states = tokens.states(chunk, starts.pop())
