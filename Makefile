@@ -25,7 +25,8 @@ $(VENV)/installed: setup.py pyproject.toml $(wildcard requirements/*.txt)
 	$(BIN)/python -m pip install -c requirements/constraints.txt -e '.[test]'
 	$(BIN)/python -c 'import cv2' || { \
 		$(BIN)/python -m pip uninstall -y opencv-python opencv-contrib-python && \
-		$(BIN)/python -m pip install --no-deps opencv-python-headless==5.0.0.93; }
+		$(BIN)/python -m pip install -c requirements/constraints.txt \
+			--no-deps opencv-python-headless; }
 	touch $@
 
 demo: install

@@ -89,7 +89,8 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
             that does not exist, with the config key that names it.
     """
     checkpoint = cfg.get('load_from')
-    if checkpoint and _is_local(checkpoint) and not osp.isfile(checkpoint):
+    local = checkpoint and _is_local(checkpoint)
+    if local and not osp.isfile(osp.expanduser(checkpoint)):
         raise UsageError(f'checkpoint {checkpoint} does not exist')
     for loader in dataloaders:
         for key, dataset in _datasets(cfg.get(loader), loader):

@@ -73,7 +73,10 @@ def test_killed_and_resumed_equals_uninterrupted(tool, demo_options, tmp_path):
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.time() + 120
-    while not (broken / 'last_checkpoint').is_file() and time.time() < deadline:
+    last = broken / 'last_checkpoint'
+    while time.time() < deadline:
+        if last.is_file() and last.read_text().endswith('.pth'):
+            break
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
