@@ -68,7 +68,7 @@ def merge_args(cfg, args):
                 f'in {args.config}'
             )
         cfg.auto_scale_lr.enable = True
-    randomness = dict(cfg.get('randomness') or {})
+    randomness = {'seed': None, **(cfg.get('randomness') or {})}
     if args.seed is not None:
         randomness['seed'] = args.seed
     for flag in ('diff_rank_seed', 'deterministic'):

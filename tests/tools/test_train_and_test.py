@@ -58,6 +58,36 @@ def test_train_test_and_draw(tool, demo_options, clips, tmp_path):
         assert (work_dir / name).stat().st_size > 10_000
 
 
+def test_kinetics_config_trains_and_tests(tool, clips, tmp_path):
+    """The 16x4x1 recipe as it is, but for a shallow network and few videos."""
+    leaf = 'videomambapro-tiny-p16_16x4x1_kinetics400-rgb.py'
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"_base_ = 'mmaction_videomambapro::recognition/videomambapro/{leaf}'\n"
+        'model = dict(\n'
+        '    backbone=dict(arch=dict(_delete_=True, embed_dims=32, depth=1)),\n'
+        '    cls_head=dict(in_channels=32),\n'
+        ')\n'
+    )
+    videos = (clips / 'val_videos.txt').read_text().splitlines()[:2]
+    (tmp_path / 'list.txt').write_text('\n'.join(videos) + '\n')
+    options = ['train_cfg.max_epochs=1']
+    for split in ('train', 'val', 'test'):
+        loader = f'{split}_dataloader'
+        options += [
+            f'{loader}.num_workers=1',
+            f'{loader}.batch_size=1',
+            f'{loader}.dataset.ann_file={tmp_path}/list.txt',
+            f'{loader}.dataset.data_prefix.video={clips}',
+        ]
+    options = ['--work-dir', tmp_path, '--cfg-options', *options]
+    tool('train.py', config, *options)
+    tool('test.py', config, tmp_path / 'epoch_1.pth', '--dump',
+         tmp_path / 'result.pkl', *options)  # fmt: skip
+    results = mmengine.load(tmp_path / 'result.pkl')
+    assert [len(r['pred_score']) for r in results] == [400, 400]
+
+
 def test_killed_and_resumed_equals_uninterrupted(tool, demo_options, tmp_path):
     """Same weights, bit for bit, with random crops and dropped paths."""
     options = demo_options('model.backbone.drop_path_rate=0.3',

@@ -33,10 +33,11 @@ class EpochSeedHook(Hook):
 
 
 @FUNCTIONS.register_module()
-def keep_torch_seed(worker_id: int) -> None:
+def keep_torch_seed(worker_id: int, **_: object) -> None:
     """Leave a data loader worker the seed that PyTorch gave it.
 
     PyTorch draws it from the main process anew for each epoch. MMEngine's own
     ``worker_init_fn`` sets the same seed in every epoch instead, so that workers
-    which do not persist repeat their augmentations.
+    which do not persist repeat their augmentations. Other arguments are what MMEngine
+    hands over of the config, ``_scope_`` for one, and are ignored.
     """
