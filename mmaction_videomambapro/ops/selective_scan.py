@@ -1,17 +1,36 @@
-"""The public selective scan: checks the shapes, then picks a backend."""
+"""The public scans: check the shapes, then pick a backend."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
+import torch
+from mmengine.logging import print_log
 from torch import Tensor
+from torch.nn import functional as F
 
+from . import cpu
 from .chunked import selective_scan_chunked
 from .naive import selective_scan_naive
 
 FORCE_VARIABLE = 'MMACTION_VIDEOMAMBAPRO_SCAN'
+
+
+class ScanInputs(NamedTuple):
+    """What one direction scans; see :func:`selective_scan`."""
+
+    u: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None = None
+    delta_bias: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -21,17 +40,26 @@ class Backend:
     Attributes:
         run (Callable): Same signature as :func:`selective_scan`.
         summary (str): What it is and what it needs, for the diagnosis page.
-        why_not (Callable): Given u, returns the reason why this backend can not
-            serve it, or None.
+        why_not (Callable): Given u and A, returns the reason why this backend can
+            not serve them, or None.
+        run_both (Callable, optional): Arguments of :func:`bidirectional_scan` in
+            order, where both directions together are cheaper than one by one.
     """
 
     run: Callable[..., Tensor]
     summary: str
-    why_not: Callable[[Tensor], str | None] = lambda u: None
+    why_not: Callable[[Tensor, Tensor], str | None] = lambda u, A: None
+    run_both: Callable[..., Tensor] | None = None
 
 
 # In order of preference: the first backend without a reason against it is taken.
 BACKENDS = {
+    'llvm': Backend(
+        cpu.selective_scan_llvm,
+        'kernels compiled for this CPU',
+        cpu.why_not,
+        cpu.bidirectional_scan_llvm,
+    ),
     'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
     'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),
 }
@@ -96,7 +124,7 @@ def selective_scan(
             exist or can not serve the call.
     """
     _check_shapes(u, delta, A, B, C, D, z, delta_bias)
-    return choose_backend(u).run(
+    return choose_backend(u, A).run(
         u,
         delta,
         A,
@@ -112,8 +140,52 @@ def selective_scan(
     )
 
 
-def choose_backend(u: Tensor) -> Backend:
-    """The forced backend, or the first that can serve ``u``."""
+def bidirectional_scan(
+    forward: ScanInputs,
+    backward: ScanInputs,
+    z: Tensor | None = None,
+    delta_softplus: bool = False,
+    *,
+    residual: bool = False,
+    masked: bool = False,
+) -> Tensor:
+    """The sum of a scan and a reversed scan, gated once: a mixer's both directions.
+
+    Args:
+        forward (ScanInputs): Scanned from the first token to the last.
+        backward (ScanInputs): Scanned from the last token to the first.
+        z (Tensor, optional): Gate of the sum, (B, D, L). Defaults to None.
+        delta_softplus (bool): As in :func:`selective_scan`. Defaults to False.
+        residual (bool): Start both scans from their first token.
+            Defaults to False.
+        masked (bool): Leave each token's own contribution out of the backward scan.
+            Defaults to False.
+
+    Returns:
+        Tensor: (B, D, L), of u's type.
+
+    Raises:
+        ValueError: As :func:`selective_scan`.
+    """
+    for u, delta, A, B, C, D, delta_bias in (forward, backward):
+        _check_shapes(u, delta, A, B, C, D, z, delta_bias)
+    if forward.u.shape != backward.u.shape or forward.A.shape != backward.A.shape:
+        raise ValueError(
+            'both directions must be of one size, but u is '
+            f'{_shape(forward.u)} and {_shape(backward.u)}, A is '
+            f'{_shape(forward.A)} and {_shape(backward.A)}'
+        )
+    backend = choose_backend(forward.u, forward.A)
+    if backend.run_both is not None:
+        return backend.run_both(forward, backward, z, delta_softplus, residual, masked)
+    flags = dict(delta_softplus=delta_softplus, residual=residual)
+    y = backend.run(**forward._asdict(), **flags)
+    y = y + backend.run(**backward._asdict(), **flags, masked=masked, reverse=True)
+    return y if z is None else y * F.silu(z)
+
+
+def choose_backend(u: Tensor, A: Tensor) -> Backend:
+    """The forced backend, or the first that can serve the call."""
     forced = os.environ.get(FORCE_VARIABLE)
     if forced:
         if forced not in BACKENDS:
@@ -121,11 +193,31 @@ def choose_backend(u: Tensor) -> Backend:
                 f'{FORCE_VARIABLE}={forced} names no scan backend; '
                 f'choose from {", ".join(BACKENDS)} or unset it'
             )
-        reason = BACKENDS[forced].why_not(u)
+        reason = BACKENDS[forced].why_not(u, A)
         if reason:
             raise ValueError(f'{FORCE_VARIABLE}={forced} can not serve: {reason}')
         return BACKENDS[forced]
-    return next(b for b in BACKENDS.values() if b.why_not(u) is None)
+    reasons = {}
+    for name, backend in BACKENDS.items():
+        reason = backend.why_not(u, A)
+        if reason is None:
+            break
+        reasons[name] = reason
+    if not torch.compiler.is_compiling():
+        _log_choice(name, tuple(reasons.items()))
+    return backend
+
+
+@lru_cache
+def _log_choice(name, reasons):
+    """Say once which backend runs, and what is wrong with those before it."""
+    passed_over = ''.join(f'; not {other}: {reason}' for other, reason in reasons)
+    missing = any('not installed' in reason for _, reason in reasons)
+    print_log(
+        f'Selective scan: {name}, {BACKENDS[name].summary}{passed_over}.',
+        'current',
+        logging.WARNING if missing else logging.INFO,
+    )
 
 
 def _check_shapes(u, delta, A, B, C, D, z, delta_bias):

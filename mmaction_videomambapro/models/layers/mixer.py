@@ -9,7 +9,7 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...ops import causal_conv1d, selective_scan
+from ...ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
 from ..checks import check_choice
 
 # Mamba's range of initial step sizes, drawn log-uniformly.
@@ -115,11 +115,16 @@ class MaskedResidualBiMamba(nn.Module):
         # (B, L, 2 * Di) memory seen as (B, Di, L): no copy, the scan takes strides
         x, z = (t.mT for t in self.in_proj(hidden).chunk(2, dim=-1))
         selected = self._select(x, '')
-        y = self._scan(selected, z, '')
-        if self.bimamba != 'none':
+        forward = self._scan_inputs(selected, '')
+        flags = dict(delta_softplus=True, residual=self.residual)
+        if self.bimamba == 'none':
+            *inputs, D, delta_bias = forward
+            y = selective_scan(*inputs, D, z, delta_bias, **flags)
+        else:
             if self.bimamba == 'separate':
                 selected = self._select(x, '_b')
-            y = y + self._scan(selected, z, '_b')
+            backward = self._scan_inputs(selected, '_b')
+            y = bidirectional_scan(forward, backward, z, masked=self.masked, **flags)
         return self.out_proj(y.mT)
 
     def _select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
@@ -135,28 +140,14 @@ class MaskedResidualBiMamba(nn.Module):
         delta = F.linear(dt, dt_proj.weight)  # its bias is added inside the scan
         return (conv if self.scan_input == 'conv' else x), delta.mT, B.mT, C.mT
 
-    def _scan(self, selected: tuple[Tensor, ...], z: Tensor, suffix: str) -> Tensor:
-        """One direction, gated, (B, Di, L)."""
+    def _scan_inputs(self, selected: tuple[Tensor, ...], suffix: str) -> ScanInputs:
         u, delta, B, C = selected
-        backward = suffix == '_b'
-        A_log = self.A_b_log if backward else self.A_log
+        A_log = self.A_b_log if suffix else self.A_log
         # in float32 at least, whatever the type of the parameters
         A = -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))
         own = suffix if self.bimamba == 'separate' else ''
-        return selective_scan(
-            u,
-            delta,
-            A,
-            B,
-            C,
-            getattr(self, f'D{own}'),
-            z,
-            getattr(self, f'dt_proj{own}').bias,
-            delta_softplus=True,
-            residual=self.residual,
-            masked=self.masked and backward,
-            reverse=backward,
-        )
+        D, dt_proj = getattr(self, f'D{own}'), getattr(self, f'dt_proj{own}')
+        return ScanInputs(u, delta, A, B, C, D, dt_proj.bias)
 
     def extra_repr(self) -> str:
         return (

@@ -1,0 +1,494 @@
+"""Loops over lanes, written in Python and compiled by LLVM.
+
+A kernel is a function of one argument, the address of its parameters. Its body is
+put together from two kinds of values: :class:`Int`, an address or a count, and
+:class:`Lanes`, one number for each of ``LANES`` neighbouring channels. On AVX-512
+the lanes are one register, on AVX2 two, on NEON four.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from mmengine.logging import print_log
+
+LANES = 16
+_I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+_POINTER = ir.PointerType()
+# No 'nnan' or 'ninf': with them a NaN is undefined, not a NaN.
+_FAST = ('nsz', 'contract')
+
+
+class Int:
+    """An integer or address while the kernel runs."""
+
+    def __init__(self, kernel: Kernel, value: ir.Value) -> None:
+        self.kernel, self.value = kernel, value
+
+    def _binary(self, name, other, swap=False):
+        kernel = self.kernel
+        operands = self.value, kernel.int(other).value
+        operate = getattr(kernel.builder, name)
+        return Int(kernel, operate(*(operands[::-1] if swap else operands)))
+
+    def __add__(self, other):
+        return self._binary('add', other)
+
+    def __sub__(self, other):
+        return self._binary('sub', other)
+
+    def __rsub__(self, other):
+        return self._binary('sub', other, swap=True)
+
+    def __mul__(self, other):
+        return self._binary('mul', other)
+
+    def __floordiv__(self, other):
+        return self._binary('sdiv', other)
+
+    def __mod__(self, other):
+        return self._binary('srem', other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def min(self, other: Int | int) -> Int:
+        builder, other = self.kernel.builder, self.kernel.int(other)
+        less = builder.icmp_signed('<', self.value, other.value)
+        return Int(self.kernel, builder.select(less, self.value, other.value))
+
+    def is_(self, other: Int | int) -> ir.Value:
+        other = self.kernel.int(other)
+        return self.kernel.builder.icmp_signed('==', self.value, other.value)
+
+    def is_not(self, other: Int | int) -> ir.Value:
+        return self.kernel.builder.not_(self.is_(other))
+
+
+class Lanes:
+    """One real number for each lane."""
+
+    def __init__(self, kernel: Kernel, value: ir.Value) -> None:
+        self.kernel, self.value = kernel, value
+
+    def _binary(self, name, other):
+        operate = getattr(self.kernel.builder, name)
+        other = self.kernel.lanes(other).value
+        return Lanes(self.kernel, operate(self.value, other, flags=_FAST))
+
+    def __add__(self, other):
+        return self._binary('fadd', other)
+
+    def __sub__(self, other):
+        return self._binary('fsub', other)
+
+    def __mul__(self, other):
+        return self._binary('fmul', other)
+
+    def __truediv__(self, other):
+        return self._binary('fdiv', other)
+
+    def fma(self, factor: Lanes, addend: Lanes | float) -> Lanes:
+        """self * factor + addend, rounded once."""
+        args = [self, factor, self.kernel.lanes(addend)]
+        return self.kernel.call('llvm.fma', *args)
+
+    def __neg__(self):
+        return Lanes(self.kernel, self.kernel.builder.fneg(self.value))
+
+    def __abs__(self):
+        return self.kernel.call('llvm.fabs', self)
+
+    def min(self, other: Lanes | float) -> Lanes:
+        """The smaller of the two; a NaN in self stays."""
+        other = self.kernel.lanes(other)
+        return self.kernel.select(self.kernel.less(other, self), other, self)
+
+    def bits(self) -> Bits:
+        kernel = self.kernel
+        return Bits(kernel, kernel.builder.bitcast(self.value, kernel.bits))
+
+
+class Bits:
+    """The representation of Lanes, as signed integers.
+
+    Whole-number operations do not compete with those on real numbers.
+    """
+
+    def __init__(self, kernel: Kernel, value: ir.Value) -> None:
+        self.kernel, self.value = kernel, value
+
+    def _constant(self, other):
+        if isinstance(other, Bits):
+            return other.value
+        return ir.Constant(self.kernel.bits, [other] * LANES)
+
+    def __add__(self, other):
+        value = self.kernel.builder.add(self.value, self._constant(other))
+        return Bits(self.kernel, value)
+
+    def __lshift__(self, other):
+        value = self.kernel.builder.shl(self.value, self._constant(other))
+        return Bits(self.kernel, value)
+
+    def min(self, other: Bits | int) -> Bits:
+        return self._choose('smin', other)
+
+    def max(self, other: Bits | int) -> Bits:
+        return self._choose('smax', other)
+
+    def _choose(self, name, other):
+        kernel = self.kernel
+        kind, suffix = kernel.bits, f'v{LANES}i{8 * kernel.item}'
+        function = kernel._intrinsic(f'llvm.{name}', kind, [kind] * 2, suffix)
+        args = [self.value, self._constant(other)]
+        return Bits(kernel, kernel.builder.call(function, args))
+
+    def highest(self) -> ir.Value:
+        """The largest of all lanes."""
+        kernel = self.kernel
+        function = kernel._intrinsic(
+            'llvm.vector.reduce.smax',
+            kernel.bits.element,
+            [kernel.bits],
+            f'v{LANES}i{8 * kernel.item}',
+        )
+        return kernel.builder.call(function, [self.value])
+
+    def lanes(self) -> Lanes:
+        kernel = self.kernel
+        return Lanes(kernel, kernel.builder.bitcast(self.value, kernel.type))
+
+
+class Variable:
+    """A value that changes from one turn of a loop to the next."""
+
+    def __init__(self, kernel: Kernel, value: Lanes | Int) -> None:
+        self.kernel, self.kind = kernel, type(value)
+        with kernel.builder.goto_block(kernel.entry):
+            self.slot = kernel.builder.alloca(value.value.type)
+        self.set(value)
+
+    def get(self) -> Lanes | Int:
+        return self.kind(self.kernel, self.kernel.builder.load(self.slot))
+
+    def set(self, value: Lanes | Int) -> None:
+        self.kernel.builder.store(value.value, self.slot)
+
+
+class Kernel:
+    """A function under construction.
+
+    Args:
+        name (str): Name of the function.
+        fields (tuple[str]): Names of its parameters: 64-bit integers that lie one
+            behind the other at the address it is called with.
+        double (bool): Lanes of float64 instead of float32. Defaults to False.
+    """
+
+    def __init__(self, name: str, fields: tuple[str, ...], double: bool = False):
+        self.module = ir.Module(name)
+        self.double = double
+        self.real = ir.DoubleType() if double else ir.FloatType()
+        self.bits = ir.VectorType(_I64 if double else _I32, LANES)
+        self.type = ir.VectorType(self.real, LANES)
+        self.item = 8 if double else 4  # bytes of a number
+        self.size = self.item * LANES  # bytes of all lanes
+        self.function = ir.Function(
+            self.module, ir.FunctionType(ir.VoidType(), [_POINTER]), name
+        )
+        # allocas live in a block of their own, so that loops do not repeat them
+        self.entry = self.function.append_basic_block('entry')
+        start = self.function.append_basic_block('start')
+        self.builder = ir.IRBuilder(start)
+        self.params = Int(
+            self, self.builder.ptrtoint(self.function.args[0], _I64)
+        )
+        self.fields = fields
+        for i, field in enumerate(fields):
+            setattr(self, field, self.load_int(self.params + 8 * i))
+        self._start = start
+
+    # Values
+
+    def int(self, value: Int | int) -> Int:
+        return value if isinstance(value, Int) else Int(self, _I64(value))
+
+    def lanes(self, value: Lanes | float) -> Lanes:
+        if isinstance(value, Lanes):
+            return value
+        return Lanes(self, ir.Constant(self.type, [self.real(float(value))] * LANES))
+
+    def float_bits(self, value: float) -> int:
+        """The representation of a number."""
+        real, whole = ('d', 'q') if self.double else ('f', 'i')
+        return struct.unpack(whole, struct.pack(real, value))[0]
+
+    def variable(self, value: Lanes | Int | float) -> Variable:
+        return Variable(self, value if isinstance(value, Int) else self.lanes(value))
+
+    def call(self, name: str, *args: Lanes) -> Lanes:
+        """An LLVM intrinsic over lanes, overloaded by their type alone."""
+        function = self._intrinsic(name, self.type, [self.type] * len(args))
+        return Lanes(self, self.builder.call(function, [x.value for x in args]))
+
+    def _intrinsic(self, name, result, args, suffix=None):
+        suffix = f'v{LANES}f{8 * self.item}' if suffix is None else suffix
+        name = f'{name}.{suffix}' if suffix else name
+        if name in self.module.globals:
+            return self.module.globals[name]
+        return ir.Function(self.module, ir.FunctionType(result, args), name)
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether a table of LANES numbers costs no more than an addition."""
+        return not self.double and 'avx512f' in _Compiler.instance().has
+
+    def look_up(self, table: list[int], index: Bits) -> Bits:
+        """The entry at the lowest bits of index."""
+        table = ir.Constant(self.bits, table)
+        name = 'llvm.x86.avx512.permvar.si.512'
+        function = self._intrinsic(name, self.bits, [self.bits] * 2, suffix='')
+        return Bits(self, self.builder.call(function, [table, index.value]))
+
+    def less(self, x: Lanes, y: Lanes | float) -> ir.Value:
+        """Where x < y; nowhere for a NaN."""
+        return self.builder.fcmp_ordered('<', x.value, self.lanes(y).value)
+
+    def select(self, holds: ir.Value, x: Lanes | float, y: Lanes | float) -> Lanes:
+        x, y = self.lanes(x), self.lanes(y)
+        return Lanes(self, self.builder.select(holds, x.value, y.value))
+
+    # Memory. Addresses are Ints, in bytes.
+
+    def _at(self, address):
+        return self.builder.inttoptr(address.value, _POINTER)
+
+    def load_int(self, address: Int) -> Int:
+        return Int(self, self.builder.load(self._at(address), typ=_I64))
+
+    def first_lanes(self, count: Int | int) -> ir.Value:
+        """A mask that holds in the first ``count`` lanes."""
+        kind = ir.VectorType(_I64, LANES)
+        index = ir.Constant(kind, list(range(LANES)))
+        limit = self._splat(self.int(count).value, kind)
+        return self.builder.icmp_signed('<', index, limit)
+
+    def buffer(self, size: int) -> Int:
+        """Address of ``size`` bytes that belong to the running thread."""
+        with self.builder.goto_block(self.entry):
+            slot = self.builder.alloca(ir.ArrayType(_I8, size))
+            slot.align = 64
+            return Int(self, self.builder.ptrtoint(slot, _I64))
+
+    def load(self, address: Int, mask: ir.Value | None = None) -> Lanes:
+        """LANES numbers; with a mask 0 where it does not hold, without touching it."""
+        if mask is None:
+            value = self.builder.load(
+                self._at(address), align=self.item, typ=self.type
+            )
+            return Lanes(self, value)
+        function = self._intrinsic(
+            'llvm.masked.load',
+            self.type,
+            [_POINTER, _I32, mask.type, self.type],
+            f'v{LANES}f{8 * self.item}.p0',
+        )
+        zero = self.lanes(0).value
+        args = [self._at(address), _I32(self.item), mask, zero]
+        return Lanes(self, self.builder.call(function, args))
+
+    def store(self, address: Int, x: Lanes, mask: ir.Value | None = None) -> None:
+        if mask is None:
+            self.builder.store(x.value, self._at(address), align=self.item)
+            return
+        function = self._intrinsic(
+            'llvm.masked.store',
+            ir.VoidType(),
+            [self.type, _POINTER, _I32, mask.type],
+            f'v{LANES}f{8 * self.item}.p0',
+        )
+        self.builder.call(
+            function, [x.value, self._at(address), _I32(self.item), mask]
+        )
+
+    def broadcast(self, address: Int) -> Lanes:
+        """One number in all lanes."""
+        x = self.builder.load(self._at(address), align=self.item, typ=self.real)
+        return Lanes(self, self._splat(x, self.type))
+
+    def _splat(self, x, kind):
+        undefined = ir.Constant(kind, ir.Undefined)
+        x = self.builder.insert_element(undefined, x, _I32(0))
+        return self._shuffle(x, None, [0] * LANES)
+
+    def _shuffle(self, x, y, order):
+        y = ir.Constant(x.type, ir.Undefined) if y is None else y
+        order = ir.Constant(ir.VectorType(_I32, LANES), order)
+        return self.builder.shuffle_vector(x, y, order)
+
+    def sum(self, x: Lanes) -> Lanes:
+        """The sum over the lanes, in all lanes."""
+        return Lanes(self, self._shuffle(self.sums([x]).value, None, [0] * LANES))
+
+    def sums(self, rows: list[Lanes]) -> Lanes:
+        """The sum over the lanes of the i-th row in lane i, for up to LANES rows.
+
+        Pairs of rows are folded into one, half of each, until one is left.
+        """
+        rows = [x.value for x in rows]
+        rows += [self.lanes(0).value] * (LANES - len(rows))
+        width = LANES
+        while width > 1:
+            width //= 2
+            half = len(rows) // 2
+            # in every 2 * width lanes: the lower half of one row, then of the other
+            lower = [
+                row + block + lane
+                for block in range(0, LANES, 2 * width)
+                for row in (0, LANES)
+                for lane in range(width)
+            ]
+            upper = [lane + width for lane in lower]
+            rows = [
+                self.builder.fadd(
+                    self._shuffle(x, y, lower), self._shuffle(x, y, upper), flags=_FAST
+                )
+                for x, y in zip(rows[:half], rows[half:])
+            ]
+        return Lanes(self, rows[0])
+
+    def prefetch(self, address: Int) -> None:
+        args = [_POINTER, _I32, _I32, _I32]
+        function = self._intrinsic('llvm.prefetch', ir.VoidType(), args, 'p0')
+        read, into_l2, data = _I32(0), _I32(2), _I32(1)
+        self.builder.call(function, [self._at(address), read, into_l2, data])
+
+    # Control flow
+
+    @contextmanager
+    def loop(self, count: Int | int, down: bool = False):
+        """Repeat the body for 0 ... count - 1, or the other way round."""
+        builder, count = self.builder, self.int(count)
+        before = builder.block
+        head = builder.append_basic_block('loop')
+        body = builder.append_basic_block('body')
+        after = builder.append_basic_block('after')
+        builder.branch(head)
+        builder.position_at_end(head)
+        index = builder.phi(_I64)
+        index.add_incoming(_I64(0), before)
+        builder.cbranch(builder.icmp_signed('<', index, count.value), body, after)
+        builder.position_at_end(body)
+        i = Int(self, index)
+        yield count - 1 - i if down else i
+        index.add_incoming(builder.add(index, _I64(1)), builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+
+    def when(self, holds: ir.Value):
+        """Run the body only if ``holds``."""
+        return self.builder.if_then(holds)
+
+    def either(self, holds: ir.Value):
+        """Two bodies: the first if ``holds``, else the second."""
+        return self.builder.if_else(holds)
+
+    @contextmanager
+    def tickets(self, counter: Int, count: Int):
+        """Run the body once for each of 0 ... count - 1, shared with other threads.
+
+        A thread that is held up takes fewer of them, and delays nobody else.
+        """
+        builder = self.builder
+        head = builder.append_basic_block('ticket')
+        body = builder.append_basic_block('task')
+        after = builder.append_basic_block('done')
+        builder.branch(head)
+        builder.position_at_end(head)
+        ticket = builder.atomic_rmw('add', self._at(counter), _I64(1), 'monotonic')
+        builder.cbranch(builder.icmp_signed('<', ticket, count.value), body, after)
+        builder.position_at_end(body)
+        yield Int(self, ticket)
+        builder.branch(head)
+        builder.position_at_end(after)
+
+    # Compilation
+
+    def compile(self) -> int:
+        """Address of the finished function, from the cache on disk if it is there."""
+        self.builder.ret_void()
+        with self.builder.goto_block(self.entry):
+            self.builder.branch(self._start)
+        return _Compiler.instance().address(str(self.module), self.function.name)
+
+
+class _Compiler:
+    """LLVM for this machine, with a cache of compiled functions on disk."""
+
+    _instance = None
+
+    @classmethod
+    def instance(cls) -> _Compiler:
+        if cls._instance is None:
+            cls._instance = cls()
+        return cls._instance
+
+    def __init__(self) -> None:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        features = llvm.get_host_cpu_features()
+        self.has = {name for name, present in features.items() if present}
+        if features.get('avx512f'):
+            # LLVM prefers half registers on some CPUs: the lanes want whole ones
+            features['prefer-256-bit'] = False
+        self.cpu, self.features = llvm.get_host_cpu_name(), features.flatten()
+        self.machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=self.cpu, features=self.features, opt=3, jit=True
+        )
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(''), self.machine)
+
+    def address(self, source: str, name: str) -> int:
+        key = (source, self.cpu, self.features, llvm.llvm_version_info)
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
+        path = cache_folder() / f'{name}-{digest}.o'
+        try:
+            code = path.read_bytes()
+        except OSError:
+            print_log(f'Compiling {name} for {self.cpu}, once.', 'current')
+            code = self._compile(source)
+            _write(path, code)
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+        return self.engine.get_function_address(name)
+
+    def _compile(self, source: str) -> bytes:
+        module = llvm.parse_assembly(source)
+        module.verify()
+        tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+        builder = llvm.create_pass_builder(self.machine, tuning)
+        builder.getModulePassManager().run(module, builder)
+        return self.machine.emit_object(module)
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(home) / 'mmaction_videomambapro' / 'kernels'
+
+
+def _write(path, code):
+    """Into the cache if it can be written to; without it the next start compiles."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(code)
+        os.replace(file.name, path)
+    except OSError as error:
+        print_log(f'Compiled kernels are not kept: {error}', 'current')

@@ -1,0 +1,84 @@
+"""Runs a kernel on the threads that PyTorch's own operators run on."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from array import array
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import torch
+
+
+def run(kernel: int, params: dict[str, int], fields: tuple[str, ...]) -> None:
+    """Run a kernel that draws tickets, on up to ``torch.get_num_threads()`` threads.
+
+    Which thread draws which ticket does not change the result.
+
+    Args:
+        kernel (int): Address of the compiled kernel.
+        params (dict): Its parameters, 0 where left out; 'tasks' is the number of
+            tickets, 'counter' is filled in here.
+        fields (tuple[str]): Their order.
+    """
+    counter = array('q', [0])
+    params['counter'] = counter.buffer_info()[0]
+    packed = array('q', [params.get(field, 0) for field in fields])
+    address = packed.buffer_info()[0]
+    threads = 1 if _forked else min(torch.get_num_threads(), params['tasks'])
+    if threads == 1:
+        _function(kernel)(address)
+    elif _openmp() is not None:
+        _openmp().GOMP_parallel(kernel, address, threads, 0)
+    else:
+        helpers = [
+            _pool().submit(_function(kernel), address) for _ in range(threads - 1)
+        ]
+        _function(kernel)(address)
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+
+
+@lru_cache
+def _function(address):
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+
+
+@lru_cache
+def _openmp():
+    """The OpenMP library that torch is linked to, if it has GNU's entry point.
+
+    A pool of our own would run beside it, and after each of its operators torch's
+    threads keep their cores busy waiting for the next: on two cores the second one
+    was of no use to a pool of our own.
+    """
+    folder = os.path.join(os.path.dirname(torch.__file__), 'lib')
+    try:
+        library = ctypes.CDLL(os.path.join(folder, 'libtorch_cpu.so'))
+        library.GOMP_parallel.argtypes = (
+            *(ctypes.c_void_p, ctypes.c_void_p),
+            *(ctypes.c_uint, ctypes.c_uint),
+        )
+    except (OSError, AttributeError):  # not Linux, or another OpenMP
+        return None
+    return library
+
+
+@lru_cache
+def _pool():
+    return ThreadPoolExecutor(thread_name_prefix='selective_scan')
+
+
+# Neither OpenMP's threads nor a pool's survive a fork.
+_forked = False
+
+
+def _after_fork():
+    global _forked
+    _forked = True
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_after_fork)
