@@ -89,14 +89,14 @@ def _scan_backends() -> list[tuple[str, str]]:
     from .ops.selective_scan import BACKENDS, FORCE_VARIABLE, choose_backend
 
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    u, A = torch.ones(1, 1, 1, device=device), torch.ones(1, 1, device=device)
+    u = torch.ones(1, 1, 1, device=device)
     rows = []
     for name, backend in BACKENDS.items():
-        reason = backend.why_not(u, A)
+        reason = backend.why_not(u, 1)
         status = f'not available: {reason}' if reason else 'available'
         rows.append((name, f'{status} ({backend.summary})'))
     try:
-        chosen = choose_backend(u, A)
+        chosen = choose_backend(u)
         name = next(n for n, b in BACKENDS.items() if b is chosen)
     except ValueError as error:
         name = str(error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from .selective_scan import choose_backend
+
 
 def causal_conv1d(
     x: Tensor,
@@ -37,6 +39,9 @@ def causal_conv1d(
         raise ValueError(
             f"activation must be None, 'silu' or 'swish', but got {activation!r}"
         )
+    backend = choose_backend(x)
+    if backend.conv1d is not None:
+        return backend.conv1d(x, weight, bias, activation, reverse)
     taps = weight.shape[1]
     if reverse:
         weight, padding = weight.flip(1), (0, taps - 1)

@@ -40,16 +40,19 @@ class Backend:
     Attributes:
         run (Callable): Same signature as :func:`selective_scan`.
         summary (str): What it is and what it needs, for the diagnosis page.
-        why_not (Callable): Given u and A, returns the reason why this backend can
-            not serve them, or None.
+        why_not (Callable): Given u and the number of states, returns the reason why
+            this backend can not serve them, or None.
         run_both (Callable, optional): Arguments of :func:`bidirectional_scan` in
             order, where both directions together are cheaper than one by one.
+        conv1d (Callable, optional): Arguments of :func:`causal_conv1d` in order,
+            where the convolution has a kernel as well.
     """
 
     run: Callable[..., Tensor]
     summary: str
-    why_not: Callable[[Tensor, Tensor], str | None] = lambda u, A: None
+    why_not: Callable[[Tensor, int], str | None] = lambda u, states: None
     run_both: Callable[..., Tensor] | None = None
+    conv1d: Callable[..., Tensor] | None = None
 
 
 # In order of preference: the first backend without a reason against it is taken.
@@ -59,6 +62,7 @@ BACKENDS = {
         'kernels compiled for this CPU',
         cpu.why_not,
         cpu.bidirectional_scan_llvm,
+        cpu.causal_conv1d_llvm,
     ),
     'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
     'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),
@@ -124,7 +128,7 @@ def selective_scan(
             exist or can not serve the call.
     """
     _check_shapes(u, delta, A, B, C, D, z, delta_bias)
-    return choose_backend(u, A).run(
+    return choose_backend(u, A.shape[1]).run(
         u,
         delta,
         A,
@@ -175,7 +179,7 @@ def bidirectional_scan(
             f'{_shape(forward.u)} and {_shape(backward.u)}, A is '
             f'{_shape(forward.A)} and {_shape(backward.A)}'
         )
-    backend = choose_backend(forward.u, forward.A)
+    backend = choose_backend(forward.u, forward.A.shape[1])
     if backend.run_both is not None:
         return backend.run_both(forward, backward, z, delta_softplus, residual, masked)
     flags = dict(delta_softplus=delta_softplus, residual=residual)
@@ -184,7 +188,7 @@ def bidirectional_scan(
     return y if z is None else y * F.silu(z)
 
 
-def choose_backend(u: Tensor, A: Tensor) -> Backend:
+def choose_backend(u: Tensor, states: int = 1) -> Backend:
     """The forced backend, or the first that can serve the call."""
     forced = os.environ.get(FORCE_VARIABLE)
     if forced:
@@ -193,13 +197,13 @@ def choose_backend(u: Tensor, A: Tensor) -> Backend:
                 f'{FORCE_VARIABLE}={forced} names no scan backend; '
                 f'choose from {", ".join(BACKENDS)} or unset it'
             )
-        reason = BACKENDS[forced].why_not(u, A)
+        reason = BACKENDS[forced].why_not(u, states)
         if reason:
             raise ValueError(f'{FORCE_VARIABLE}={forced} can not serve: {reason}')
         return BACKENDS[forced]
     reasons = {}
     for name, backend in BACKENDS.items():
-        reason = backend.why_not(u, A)
+        reason = backend.why_not(u, states)
         if reason is None:
             break
         reasons[name] = reason

@@ -242,7 +242,7 @@ class VideoMamba(BaseModule):
         if self.with_cls_token:
             # the class token has a place in space and none in time
             cls_token = (self.cls_token + cls_position).to(x.dtype)
-            x = torch.cat([cls_token.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         return x
 
     def _freeze(self) -> None:

@@ -1,8 +1,8 @@
 """The scan for CPUs: kernels that LLVM compiles for the machine at hand.
 
-``jit`` builds and compiles kernels, ``functions`` are the exponentials in them,
-``scan`` and ``conv1d`` the kernels themselves, ``ops`` makes PyTorch operators of
-them and ``threads`` runs them.
+``jit`` builds and compiles kernels, ``functions`` and ``tiles`` are what they are made
+of, ``scan`` and ``conv1d`` the kernels themselves. ``scan_ops`` and ``conv1d_ops``
+make PyTorch operators of them, ``call`` prepares a call and ``threads`` runs it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import torch
 from torch import Tensor
 
 try:
-    from . import ops
+    from . import conv1d_ops, scan_ops
 except ImportError as error:
     if not error.name.startswith('llvmlite'):
         raise
-    ops = None
+    conv1d_ops = scan_ops = None
 
 MAX_STATES = 64  # a task's sums over them have to fit its thread's stack
 
 
-def why_not(u: Tensor, A: Tensor) -> str | None:
+def why_not(u: Tensor, states: int) -> str | None:
     """The reason why this backend can not serve a call, or None."""
     if u.device.type != 'cpu':
         return f'it is for CPUs, and u is on {u.device.type}'
-    if ops is None:
+    if scan_ops is None:
         return 'llvmlite is not installed, `pip install llvmlite` makes the scan faster'
-    if A.shape[1] > MAX_STATES:
-        return f'it takes up to {MAX_STATES} states, and A has {A.shape[1]}'
+    if states > MAX_STATES:
+        return f'it takes up to {MAX_STATES} states, not {states}'
     return None
 
 
@@ -51,13 +51,18 @@ def bidirectional_scan_llvm(
     )
 
 
+def causal_conv1d_llvm(x, weight, bias, activation, reverse) -> Tensor:
+    """Arguments, shapes and result are those of ``ops.causal_conv1d``."""
+    return conv1d_ops.causal_conv1d(x, weight, bias, activation is not None, reverse)
+
+
 def _scan(directions, z, delta_softplus, residual, masked, reverse):
     # by argument instead of by direction; an argument that is not given is no list
     lists = [[x for x in xs if x is not None] for xs in zip(*directions)]
     keep = torch.is_grad_enabled() and any(
         x.requires_grad for x in chain([z] if z is not None else [], *lists)
     )
-    y, _, _ = ops.selective_scan(
+    y, _, _ = scan_ops.selective_scan(
         *lists, z, delta_softplus, residual, masked, reverse, keep
     )
     return y

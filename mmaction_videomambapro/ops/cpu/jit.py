@@ -70,6 +70,10 @@ class Int:
     def is_not(self, other: Int | int) -> ir.Value:
         return self.kernel.builder.not_(self.is_(other))
 
+    def is_less(self, other: Int | int) -> ir.Value:
+        other = self.kernel.int(other)
+        return self.kernel.builder.icmp_signed('<', self.value, other.value)
+
 
 class Lanes:
     """One real number for each lane."""
@@ -264,6 +268,9 @@ class Kernel:
     def select(self, holds: ir.Value, x: Lanes | float, y: Lanes | float) -> Lanes:
         x, y = self.lanes(x), self.lanes(y)
         return Lanes(self, self.builder.select(holds, x.value, y.value))
+
+    def choose(self, holds: ir.Value, x: Int, y: Int) -> Int:
+        return Int(self, self.builder.select(holds, x.value, y.value))
 
     # Memory. Addresses are Ints, in bytes.
 

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import ctypes
 import os
-from array import array
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import torch
 
 
-def run(kernel: int, params: dict[str, int], fields: tuple[str, ...]) -> None:
+def run(kernel: int, params: int, tasks: int) -> None:
     """Run a kernel that draws tickets, on up to ``torch.get_num_threads()`` threads.
 
     Which thread draws which ticket does not change the result.
 
     Args:
         kernel (int): Address of the compiled kernel.
-        params (dict): Its parameters, 0 where left out; 'tasks' is the number of
-            tickets, 'counter' is filled in here.
-        fields (tuple[str]): Their order.
+        params (int): Address of its parameters.
+        tasks (int): Number of tickets.
     """
-    counter = array('q', [0])
-    params['counter'] = counter.buffer_info()[0]
-    packed = array('q', [params.get(field, 0) for field in fields])
-    address = packed.buffer_info()[0]
-    threads = 1 if _forked else min(torch.get_num_threads(), params['tasks'])
+    threads = 1 if _forked else min(torch.get_num_threads(), tasks)
     if threads == 1:
-        _function(kernel)(address)
+        _function(kernel)(params)
     elif _openmp() is not None:
-        _openmp().GOMP_parallel(kernel, address, threads, 0)
+        _openmp().GOMP_parallel(kernel, params, threads, 0)
     else:
-        helpers = [
-            _pool().submit(_function(kernel), address) for _ in range(threads - 1)
-        ]
-        _function(kernel)(address)
+        submit = _pool().submit
+        helpers = [submit(_function(kernel), params) for _ in range(threads - 1)]
+        _function(kernel)(params)
         for helper in helpers:
-            if not helper.cancel():
+            if not helper.cancel():  # not cancelled: it has begun
                 helper.result()
 
 
@@ -68,7 +61,7 @@ def _openmp():
 
 @lru_cache
 def _pool():
-    return ThreadPoolExecutor(thread_name_prefix='selective_scan')
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix='mmaction_videomambapro')
 
 
 # Neither OpenMP's threads nor a pool's survive a fork.

@@ -1,0 +1,118 @@
+"""The depth-wise causal convolution with SiLU as two kernels, forward and backward.
+
+Tasks, chunks and tiles are those of the scan. Nothing is carried from chunk to
+chunk: the few tokens on the other side of the border are read, or worked out, twice.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .functions import logistic
+from .jit import Kernel
+from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
+
+CHUNK = 64  # tokens
+
+FORWARD_FIELDS = (*TASK_FIELDS, 'weight', 'bias', *array_fields('x', 'y'))
+BACKWARD_FIELDS = (
+    *(*TASK_FIELDS, 'weight', 'bias', 'dweight', 'dbias'),
+    *array_fields('x', 'dy', 'dx'),
+)
+
+
+@lru_cache
+def forward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
+    """Compile the forward kernel.
+
+    Args:
+        taps (int): Width K of the convolution.
+        silu (bool): Whether SiLU follows.
+        ragged (bool): Whether the channels are no multiple of LANES.
+        double (bool): float64 instead of float32.
+
+    Returns:
+        int: Its address; it takes the address of its FORWARD_FIELDS.
+    """
+    k = Kernel('conv1d_forward', FORWARD_FIELDS, double)
+    with k.tickets(k.counter, k.tasks) as ticket:
+        task = Task(k, ticket, CHUNK)
+        with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
+            tile = _tile(task, chunk, i, taps, ragged)
+            weight = tile.load_rows(tile.weight, k.int(0), taps)
+            bias = k.load(tile.bias)
+            with k.loop(tile.count) as t:
+                y = _convolve(tile, t, weight, bias)
+                tile.store('y', t, y * logistic(y) if silu else y)
+    return k.compile()
+
+
+@lru_cache
+def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
+    """Compile the backward kernel; arguments and result are those of forward."""
+    k = Kernel('conv1d_backward', BACKWARD_FIELDS, double)
+    # gradients before SiLU, of the chunk's tokens and those behind that read them
+    rows = Table(k, CHUNK + taps - 1, 'ds')
+    dweight, dbias = [k.variable(0) for _ in range(taps)], k.variable(0)
+
+    with k.tickets(k.counter, k.tasks) as ticket:
+        task = Task(k, ticket, CHUNK)
+        with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
+            tile = _tile(task, chunk, i, taps, ragged)
+            weight = tile.load_rows(tile.weight, k.int(0), taps)
+            bias = k.load(tile.bias)
+            with k.loop(tile.count + (taps - 1)) as t:
+                rows.set(t, ds=k.lanes(0))
+                with k.when((tile.start + t).is_less(k.length)):
+                    ds = tile.load('dy', t)
+                    if silu:
+                        y = _convolve(tile, t, weight, bias)
+                        s = logistic(y)
+                        ds = ds * (y * s).fma(k.lanes(1) - s, s)
+                    rows.set(t, ds=ds)
+
+            sums = [*dweight, dbias]
+            before = tile.load_rows(tile.dweight, k.int(0), taps)
+            for x, value in zip(sums, [*before, k.load(tile.dbias)]):
+                x.set(k.select(chunk.is_(0), 0, value))
+            with k.loop(tile.count) as t:
+                (ds,) = rows.get(t, 'ds')
+                dbias.set(dbias.get() + ds)
+                dx = k.lanes(0)
+                for tap in range(taps):
+                    back = taps - 1 - tap  # the last tap meets the current token
+                    x = _earlier(tile, t, back)
+                    dweight[tap].set(ds.fma(x, dweight[tap].get()))
+                    dx = weight[tap].fma(*rows.get(t + back, 'ds'), dx)
+                tile.store('dx', t, dx)
+            tile.store_rows(tile.dweight, k.int(0), dweight)
+            k.store(tile.dbias, dbias.get())
+    return k.compile()
+
+
+def _tile(task, chunk, i, taps, ragged):
+    return Tile(
+        task,
+        chunk,
+        i,
+        ragged,
+        of_group=dict(weight=taps, bias=1),
+        of_clip=dict(dweight=taps, dbias=1),
+    )
+
+
+def _convolve(tile, t, weight, bias):
+    y = bias
+    for tap, w in enumerate(weight):
+        y = w.fma(_earlier(tile, t, len(weight) - 1 - tap), y)
+    return y
+
+
+def _earlier(tile, t, back):
+    """The token ``back`` places before the t-th, 0 in front of the first."""
+    if back == 0:
+        return tile.load('x', t)
+    k = tile.k
+    outside = (tile.start + t).is_less(back)
+    place = k.choose(outside, tile.at('x', t), tile.at('x', t - back))
+    return k.select(outside, 0, k.load(place, tile.mask))

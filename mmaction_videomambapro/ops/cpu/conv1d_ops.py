@@ -1,0 +1,84 @@
+"""The convolution's kernels as PyTorch operators, with fakes and gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from . import conv1d
+from .call import Layout, Params
+from .scan_ops import NAMESPACE
+
+
+@torch.library.custom_op(f'{NAMESPACE}::causal_conv1d', mutates_args=())
+def causal_conv1d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool
+) -> Tensor:
+    """Shapes are those of ``ops.causal_conv1d``."""
+    layout = Layout(x)
+    y = layout.new_tokens()
+    params = _params(layout, x, weight, bias, reverse)
+    params.tokens('y', y)
+    kernel = conv1d.forward(weight.shape[1], silu, layout.ragged, layout.double)
+    params.run(kernel, conv1d.FORWARD_FIELDS)
+    return y.mT.to(x.dtype)
+
+
+@causal_conv1d.register_fake
+def _(x, weight, bias, silu, reverse):
+    return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
+
+
+@torch.library.custom_op(f'{NAMESPACE}::causal_conv1d_backward', mutates_args=())
+def causal_conv1d_backward(
+    dy: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    silu: bool,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, weight and bias."""
+    layout = Layout(x)
+    dx, taps = layout.new_tokens(), weight.shape[1]
+    dweight, dbias = layout.new_sums(taps), layout.new_sums()
+    params = _params(layout, x, weight, bias, reverse)
+    params.tokens('dy', layout.token_major(dy))
+    params.tokens('dx', dx)
+    params.pointer('dweight', dweight)
+    params.pointer('dbias', dbias)
+    kernel = conv1d.backward(taps, silu, layout.ragged, layout.double)
+    params.run(kernel, conv1d.BACKWARD_FIELDS)
+    dweight, dbias = (layout.by_channel(g).to(weight.dtype) for g in (dweight, dbias))
+    return dx.mT.to(x.dtype), dweight, dbias
+
+
+@causal_conv1d_backward.register_fake
+def _(dy, x, weight, bias, silu, reverse):
+    dx = torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
+    return dx, weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
+
+
+def _setup_context(ctx, inputs, output):
+    *tensors, silu, reverse = inputs
+    ctx.save_for_backward(*tensors)
+    ctx.flags = silu, reverse
+
+
+def _backward(ctx, dy):
+    x, weight, bias = ctx.saved_tensors
+    dx, dweight, dbias = torch.ops.mmaction_videomambapro.causal_conv1d_backward(
+        dy, x, weight, bias, *ctx.flags
+    )
+    return dx, dweight, None if bias is None else dbias, None, None
+
+
+causal_conv1d.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _params(layout, x, weight, bias, reverse):
+    params = Params(layout, reverse)
+    params.pointer('weight', layout.by_tile(weight))
+    params.pointer('bias', layout.by_tile(bias))
+    params.tokens('x', layout.token_major(x))
+    return params
