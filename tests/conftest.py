@@ -14,6 +14,13 @@ ROOT = Path(__file__).parent.parent
 DEMO_CONFIG = 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope='session')
 def root():
     return ROOT

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mmaction_videomambapro.ops import causal_conv1d
+from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
 
 
 def by_hand(x, weight, bias, reverse):
@@ -16,11 +17,18 @@ def by_hand(x, weight, bias, reverse):
     return y + bias[:, None]
 
 
+@pytest.fixture(params=['llvm', 'chunked'], autouse=True)
+def backend(request, monkeypatch):
+    monkeypatch.setenv(FORCE_VARIABLE, request.param)
+
+
 @pytest.mark.parametrize('reverse', [False, True])
-@pytest.mark.parametrize('length', [1, 2, 9])
-def test_against_loops(reverse, length):
-    x = torch.randn(2, length, 5, dtype=torch.float64).mT
-    weight, bias = (torch.randn(*s, dtype=torch.float64) for s in ((5, 4), (5,)))
+@pytest.mark.parametrize('length', [1, 2, 9, 64, 131])
+@pytest.mark.parametrize('channels', [5, 16])
+def test_against_loops(reverse, length, channels):
+    x = torch.randn(2, length, channels, dtype=torch.float64).mT
+    weight = torch.randn(channels, 4, dtype=torch.float64)
+    bias = torch.randn(channels, dtype=torch.float64)
     expected = by_hand(x, weight, bias, reverse)
     torch.testing.assert_close(
         causal_conv1d(x, weight, bias, reverse=reverse), expected
@@ -40,6 +48,41 @@ def test_gradients():
         assert torch.autograd.gradcheck(
             lambda *a, r=reverse: causal_conv1d(*a, 'silu', reverse=r), inputs
         )
+
+
+@pytest.mark.parametrize('reverse', [False, True])
+@pytest.mark.parametrize('activation', [None, 'silu'])
+def test_gradients_over_chunks(reverse, activation):
+    """Long enough for several chunks of the kernel, where one reads the next's."""
+    x = torch.randn(2, 150, 19, dtype=torch.float64).mT.requires_grad_()
+    weight = torch.randn(19, 4, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(19, dtype=torch.float64, requires_grad=True)
+    dy = torch.randn(2, 19, 150, dtype=torch.float64)
+    expected = by_hand(x, weight, bias, reverse)
+    if activation:
+        expected = expected * expected.sigmoid()
+    leaves = x, weight, bias
+    y = causal_conv1d(*leaves, activation, reverse=reverse)
+    for found, wanted in zip(
+        torch.autograd.grad(y, leaves, dy), torch.autograd.grad(expected, leaves, dy)
+    ):
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+def test_types(dtype):
+    x = torch.randn(1, 30, 20).mT.to(dtype)
+    weight, bias = torch.randn(20, 4).to(dtype), torch.randn(20).to(dtype)
+    y = causal_conv1d(x, weight, bias, 'silu')
+    assert y.dtype == dtype
+    expected = causal_conv1d(*(t.double() for t in (x, weight, bias)), 'silu')
+    torch.testing.assert_close(y.double(), expected, rtol=2e-2, atol=2e-2)
+
+
+def test_no_bias():
+    x, weight = torch.randn(1, 3, 8), torch.randn(3, 4)
+    y = causal_conv1d(x, weight)
+    torch.testing.assert_close(y, causal_conv1d(x, weight, torch.zeros(3)))
 
 
 def test_unknown_activation():

@@ -105,7 +105,9 @@ class Params(dict):
             self[name] += (self.layout.length - 1) * token
             token = -token
         self[f'{name}_batch'] = step[0] * item
-        self[f'{name}_group'] = (step[1] if x.ndim > 3 else self.layout.per_group) * item
+        self[f'{name}_group'] = (
+            step[1] if x.ndim > 3 else self.layout.per_group
+        ) * item
         self[f'{name}_token'] = token
 
     def run(self, kernel: int, fields: tuple[str, ...]) -> None:

@@ -12,7 +12,8 @@ from numpy.polynomial import Chebyshev, Polynomial
 from .jit import LANES, Lanes
 
 import os
-MODE=int(os.environ.get('MODE','0'))
+
+MODE = int(os.environ.get('MODE', '0'))
 LOG2_E = math.log2(math.e)
 
 
@@ -110,9 +111,14 @@ def _polynomial(x, coefficients):
 
 @lru_cache
 def _exp2_coefficients(degree, limit):
-    """2 ** r for |r| <= limit."""
-    fit = Chebyshev.interpolate(np.exp2, degree, (-limit, limit))
-    return tuple(fit.convert(kind=Polynomial).coef[::-1])
+    """2 ** r for |r| <= limit, and exactly 1 for r = 0: long sequences add up."""
+
+    def slope(r):
+        safe = np.where(r == 0, 1, r)
+        return np.where(r == 0, math.log(2), np.expm1(safe * math.log(2)) / safe)
+
+    fit = Chebyshev.interpolate(slope, degree - 1, (-limit, limit))
+    return *fit.convert(kind=Polynomial).coef[::-1], 1.0
 
 
 @lru_cache

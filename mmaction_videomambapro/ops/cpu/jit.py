@@ -13,6 +13,7 @@ import os
 import struct
 import tempfile
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -211,9 +212,7 @@ class Kernel:
         self.entry = self.function.append_basic_block('entry')
         start = self.function.append_basic_block('start')
         self.builder = ir.IRBuilder(start)
-        self.params = Int(
-            self, self.builder.ptrtoint(self.function.args[0], _I64)
-        )
+        self.params = Int(self, self.builder.ptrtoint(self.function.args[0], _I64))
         self.fields = fields
         for i, field in enumerate(fields):
             setattr(self, field, self.load_int(self.params + 8 * i))
@@ -252,7 +251,7 @@ class Kernel:
     @property
     def can_look_up(self) -> bool:
         """Whether a table of LANES numbers costs no more than an addition."""
-        return not self.double and 'avx512f' in _Compiler.instance().has
+        return not self.double and 'avx512f' in _compiler().has
 
     def look_up(self, table: list[int], index: Bits) -> Bits:
         """The entry at the lowest bits of index."""
@@ -297,9 +296,7 @@ class Kernel:
     def load(self, address: Int, mask: ir.Value | None = None) -> Lanes:
         """LANES numbers; with a mask 0 where it does not hold, without touching it."""
         if mask is None:
-            value = self.builder.load(
-                self._at(address), align=self.item, typ=self.type
-            )
+            value = self.builder.load(self._at(address), align=self.item, typ=self.type)
             return Lanes(self, value)
         function = self._intrinsic(
             'llvm.masked.load',
@@ -321,9 +318,7 @@ class Kernel:
             [self.type, _POINTER, _I32, mask.type],
             f'v{LANES}f{8 * self.item}.p0',
         )
-        self.builder.call(
-            function, [x.value, self._at(address), _I32(self.item), mask]
-        )
+        self.builder.call(function, [x.value, self._at(address), _I32(self.item), mask])
 
     def broadcast(self, address: Int) -> Lanes:
         """One number in all lanes."""
@@ -433,19 +428,11 @@ class Kernel:
         self.builder.ret_void()
         with self.builder.goto_block(self.entry):
             self.builder.branch(self._start)
-        return _Compiler.instance().address(str(self.module), self.function.name)
+        return _compiler().address(str(self.module), self.function.name)
 
 
 class _Compiler:
     """LLVM for this machine, with a cache of compiled functions on disk."""
-
-    _instance = None
-
-    @classmethod
-    def instance(cls) -> _Compiler:
-        if cls._instance is None:
-            cls._instance = cls()
-        return cls._instance
 
     def __init__(self) -> None:
         llvm.initialize_native_target()
@@ -465,15 +452,22 @@ class _Compiler:
         key = (source, self.cpu, self.features, llvm.llvm_version_info)
         digest = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
         path = cache_folder() / f'{name}-{digest}.o'
-        try:
-            code = path.read_bytes()
-        except OSError:
-            print_log(f'Compiling {name} for {self.cpu}, once.', 'current')
+        code = _read(path)
+        if code is None:
+            self._announce()
             code = self._compile(source)
             _write(path, code)
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self.engine.finalize_object()
         return self.engine.get_function_address(name)
+
+    @lru_cache
+    def _announce(self):
+        print_log(
+            f'Compiling kernels for this CPU ({self.cpu}), less than a second each, '
+            f'the first time they are used; they are kept in {cache_folder()}.',
+            'current',
+        )
 
     def _compile(self, source: str) -> bytes:
         module = llvm.parse_assembly(source)
@@ -484,10 +478,25 @@ class _Compiler:
         return self.machine.emit_object(module)
 
 
+@lru_cache
+def _compiler():
+    return _Compiler()
+
+
 def cache_folder() -> Path:
     """Where compiled kernels are kept: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
     home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
     return Path(home) / 'mmaction_videomambapro' / 'kernels'
+
+
+def _read(path):
+    """Code behind its checksum, because LLVM crashes on half a file; or None."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    checksum, code = content[:32], content[32:]
+    return code if hashlib.sha256(code).digest() == checksum else None
 
 
 def _write(path, code):
@@ -495,7 +504,7 @@ def _write(path, code):
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(code)
+            file.write(hashlib.sha256(code).digest() + code)
         os.replace(file.name, path)
     except OSError as error:
         print_log(f'Compiled kernels are not kept: {error}', 'current')

@@ -109,14 +109,10 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
 
 
 @lru_cache
-def backward(
-    states: int, masked: bool, ragged: bool, double: bool
-) -> int:
+def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
     """Compile the backward kernel; arguments and result are those of forward."""
     k = Kernel('scan_backward', BACKWARD_FIELDS, double)
-    rows = Table(
-        k, CHUNK, 'dt', 'dtu', 'slope', 'dread', 'skip', 'ddtu', 'dx', 'own'
-    )
+    rows = Table(k, CHUNK, 'dt', 'dtu', 'slope', 'dread', 'skip', 'ddtu', 'dx', 'own')
     block = _block(states, 8)
     h, g, dA = ([k.variable(0) for _ in range(block)] for _ in range(3))
     walked = Table(k, CHUNK * block, 'a', 'p')

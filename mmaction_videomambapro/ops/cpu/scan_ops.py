@@ -70,7 +70,9 @@ def selective_scan(
 def _(u, delta, A, B, C, D, delta_bias, z, softplus, residual, masked, reverse, keep):
     layout = _layout(u[0], B[0])
     y = layout.new_tokens(u[0].device)
-    states = layout.new(_num_states(layout, A[0]) * len(u) if keep else 0, device=y.device)
+    states = layout.new(
+        _num_states(layout, A[0]) * len(u) if keep else 0, device=y.device
+    )
     ungated = y if keep and z is not None else y.new_empty(0)
     return y.mT.to(u[0].dtype, copy=True), ungated, states
 
@@ -129,7 +131,10 @@ def selective_scan_backward(
         params.run(kernel, scan.BACKWARD_FIELDS)
         found = [
             *(du.mT, ddelta.mT, layout.by_channel(dA)),
-            *(sum_first(x).mT.reshape(like.shape) for x, like in zip((dB, dC), inputs[3:])),
+            *(
+                sum_first(x).mT.reshape(like.shape)
+                for x, like in zip((dB, dC), inputs[3:])
+            ),
             *(layout.by_channel(x) for x in (dD, dbias)),
         ]
         gradients += [
@@ -181,6 +186,14 @@ def _backward(ctx, dy, *_):
 
 
 selective_scan.register_autograd(_backward, setup_context=_setup_context)
+
+
+@selective_scan.register_vmap
+def _(info, in_dims, *args):
+    raise NotImplementedError(
+        "torch.func.vmap does not reach into the scan's CPU kernels: put the mapped "
+        'dimension into the batch, or set MMACTION_VIDEOMAMBAPRO_SCAN=naive'
+    )
 
 
 def _layout(u, B):

@@ -61,7 +61,9 @@ def _openmp():
 
 @lru_cache
 def _pool():
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix='mmaction_videomambapro')
+    return ThreadPoolExecutor(
+        os.cpu_count(), thread_name_prefix='mmaction_videomambapro'
+    )
 
 
 # Neither OpenMP's threads nor a pool's survive a fork.

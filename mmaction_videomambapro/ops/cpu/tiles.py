@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from .jit import LANES, Int, Kernel, Lanes
 
-TASK_FIELDS = (
-    *('counter', 'tasks', 'parts', 'groups', 'tiles', 'channels', 'length'),
-)
+TASK_FIELDS = (*('counter', 'tasks', 'parts', 'groups', 'tiles', 'channels', 'length'),)
 
 
 def array_fields(*names: str) -> tuple[str, ...]:
@@ -90,7 +88,9 @@ class Tile:
             at = at + task.group * getattr(k, f'{name}_group')
             at = at + self.start * getattr(k, field)
             self._first[name] = at if name in shared else at + channel * k.item
-            leap = getattr(k, field) * (-task.chunk_size if task.down else task.chunk_size)
+            leap = getattr(k, field) * (
+                -task.chunk_size if task.down else task.chunk_size
+            )
             self._ahead[name] = k.choose(last, leap + back, k.int(k.size))
 
     def at(self, name: str, t: Int | int) -> Int:

@@ -1,0 +1,117 @@
+"""The kernels as operators: what PyTorch asks of them."""
+
+import pytest
+import torch
+
+from mmaction_videomambapro.models import VideoMambaPro
+from mmaction_videomambapro.ops.cpu import conv1d_ops, scan_ops, selective_scan_llvm
+
+from ..test_selective_scan import make_inputs
+
+ARGUMENTS = ('u', 'delta', 'A', 'B', 'C', 'D', 'delta_bias')
+
+
+def scan_arguments(directions, dtype=torch.float32, leave_out=(), **kwargs):
+    inputs = [
+        make_inputs(2, 20, 40, 4, dtype=dtype, **kwargs) for _ in range(directions)
+    ]
+    lists = [[x[name] for x in inputs] for name in ARGUMENTS]
+    lists = [[] if name in leave_out else xs for name, xs in zip(ARGUMENTS, lists)]
+    z = None if 'z' in leave_out else inputs[0]['z']
+    directions = [False, True][:directions]
+    return [*lists, z, True, True, directions, directions]
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(directions=1),
+        dict(directions=2),
+        dict(directions=2, dtype=torch.bfloat16),
+        dict(directions=1, groups=2, leave_out=('D', 'z', 'delta_bias')),
+    ],
+    ids=str,
+)
+def test_scan_operators(arguments):
+    arguments = scan_arguments(**arguments)
+    *lists, z, softplus, residual, masked, reverse = arguments
+    y, ungated, states = scan_ops.selective_scan(*arguments, True)
+    torch.library.opcheck(scan_ops.selective_scan, (*arguments, False))
+    torch.library.opcheck(
+        scan_ops.selective_scan_backward,
+        (torch.randn_like(y), *lists, z, ungated, states, *arguments[-4:]),
+    )
+    for x in [x for xs in lists for x in xs] + ([] if z is None else [z]):
+        x.requires_grad_()
+    torch.library.opcheck(scan_ops.selective_scan, (*arguments, True))
+
+
+@pytest.mark.parametrize('bias', [False, True])
+def test_convolution_operators(bias):
+    x, weight = torch.randn(2, 9, 20).mT, torch.randn(20, 4)
+    arguments = x, weight, torch.randn(20) if bias else None, True, True
+    torch.library.opcheck(
+        conv1d_ops.causal_conv1d_backward, (torch.randn_like(x), *arguments)
+    )
+    x.requires_grad_()
+    torch.library.opcheck(conv1d_ops.causal_conv1d, arguments)
+
+
+@pytest.fixture
+def backbone():
+    net = VideoMambaPro(
+        arch=dict(embed_dims=24, depth=2),
+        img_size=32,
+        num_frames=2,
+        drop_path_rate=0,
+        out_type='avg_featmap',
+    )
+    net.init_weights()
+    return net
+
+
+def clip(batch=2):
+    return torch.randn(batch, 3, 2, 32, 32)
+
+
+def test_compiled_backbone_has_no_graph_break(backbone):
+    compiled = torch.compile(backbone, fullgraph=True, backend='aot_eager')
+    for x in (clip(2), clip(3)):
+        results = []
+        for net in (compiled, backbone):
+            backbone.zero_grad()
+            y = net(x)
+            y.square().sum().backward()
+            results.append([y, *(p.grad.clone() for p in backbone.parameters())])
+        for found, expected in zip(*results):
+            torch.testing.assert_close(found, expected)
+
+
+def test_exported_backbone_takes_other_batches(backbone):
+    batch = torch.export.Dim('batch', min=1, max=8)
+    program = torch.export.export(
+        backbone.eval(), (clip(),), dynamic_shapes={'x': {0: batch}}
+    )
+    x = clip(5)
+    torch.testing.assert_close(program.module()(x), backbone(x))
+
+
+def test_vmap_is_refused_with_a_way_out():
+    inputs = make_inputs(1, 4, 11, 3)
+    u = inputs.pop('u')
+
+    def scan(u):
+        return selective_scan_llvm(u, **inputs)
+
+    with pytest.raises(NotImplementedError, match='mapped dimension into the batch'):
+        torch.func.vmap(scan)(torch.stack([u, u]))
+
+
+def test_second_derivative_is_refused():
+    inputs = make_inputs(1, 4, 11, 3)
+    u = inputs['u'].requires_grad_()
+    (grad,) = torch.autograd.grad(
+        selective_scan_llvm(**inputs).square().sum(), u, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match='selective_scan_backward'):
+        grad.sum().backward()
