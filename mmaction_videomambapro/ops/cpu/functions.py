@@ -11,9 +11,6 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from .jit import LANES, Lanes
 
-import os
-
-MODE = int(os.environ.get('MODE', '0'))
 LOG2_E = math.log2(math.e)
 
 
@@ -25,6 +22,8 @@ def exp2(x: Lanes, y: Lanes | float, tame: bool) -> Lanes:
     1.5 * 2 ** mantissa / steps rounds to n and leaves it in the lowest bits.
 
     Args:
+        x (Lanes): One factor of the exponent.
+        y (Lanes | float): The other.
         tame (bool): Whether :func:`is_tame` holds. It keeps the multipliers, which
             limit the speed, from what whole-number operations can do.
     """

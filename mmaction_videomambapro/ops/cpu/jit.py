@@ -100,7 +100,7 @@ class Lanes:
         return self._binary('fdiv', other)
 
     def fma(self, factor: Lanes, addend: Lanes | float) -> Lanes:
-        """self * factor + addend, rounded once."""
+        """The product with ``factor`` plus ``addend``, rounded once."""
         args = [self, factor, self.kernel.lanes(addend)]
         return self.kernel.call('llvm.fma', *args)
 
@@ -454,20 +454,12 @@ class _Compiler:
         path = cache_folder() / f'{name}-{digest}.o'
         code = _read(path)
         if code is None:
-            self._announce()
+            _announce(self.cpu)
             code = self._compile(source)
             _write(path, code)
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self.engine.finalize_object()
         return self.engine.get_function_address(name)
-
-    @lru_cache
-    def _announce(self):
-        print_log(
-            f'Compiling kernels for this CPU ({self.cpu}), less than a second each, '
-            f'the first time they are used; they are kept in {cache_folder()}.',
-            'current',
-        )
 
     def _compile(self, source: str) -> bytes:
         module = llvm.parse_assembly(source)
@@ -481,6 +473,15 @@ class _Compiler:
 @lru_cache
 def _compiler():
     return _Compiler()
+
+
+@lru_cache
+def _announce(cpu):
+    print_log(
+        f'Compiling kernels for this CPU ({cpu}), less than a second each, the first '
+        f'time they are used; they are kept in {cache_folder()}.',
+        'current',
+    )
 
 
 def cache_folder() -> Path:

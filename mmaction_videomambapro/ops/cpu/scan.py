@@ -255,7 +255,7 @@ def _tame_or_not(k, largest, A):
 
 
 def _step_size(k, tile, t, largest):
-    """dt of a token, and its derivative by delta; keeps track of the largest dt."""
+    """A token's dt and its derivative by delta; keeps track of the largest dt."""
     x = tile.load('delta', t) + k.load(tile.delta_bias)
     dt, slope = k.variable(x), k.variable(1)
     with k.when(k.delta_softplus.is_(1)):

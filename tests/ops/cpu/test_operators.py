@@ -34,7 +34,7 @@ def scan_arguments(directions, dtype=torch.float32, leave_out=(), **kwargs):
 )
 def test_scan_operators(arguments):
     arguments = scan_arguments(**arguments)
-    *lists, z, softplus, residual, masked, reverse = arguments
+    *lists, z, _, _, _, _ = arguments
     y, ungated, states = scan_ops.selective_scan(*arguments, True)
     torch.library.opcheck(scan_ops.selective_scan, (*arguments, False))
     torch.library.opcheck(
