@@ -6,6 +6,7 @@ imports torch's or MMAction2's heavy parts: a mend waits for the module it mends
 
 from __future__ import annotations
 
+import importlib.util
 import os.path as osp
 import sys
 from collections.abc import Callable
@@ -74,6 +75,17 @@ def _replace(owner, name: str):
         setattr(owner, name, replaced)
 
     return install
+
+
+@fault(
+    'mmaction.utils.dependency',
+    symptom='transformers without timm: mmaction.models can not be imported',
+    until='mmaction2 looks for timm before it imports its multimodal models',
+)
+def _multimodal_models_need_timm(module):
+    if not module.WITH_MULTIMODAL or importlib.util.find_spec('timm') is not None:
+        return False
+    module.WITH_MULTIMODAL = False
 
 
 @fault(

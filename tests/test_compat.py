@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from importlib import metadata
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,3 +135,14 @@ def test_stock_datasets_still_build(clips):
         )
     )
     assert len(dataset) == 8
+
+
+@pytest.mark.parametrize('timm', [False, True])
+def test_multimodal_models_only_with_timm(timm, monkeypatch):
+    item = next(f for f in compat.FAULTS if f.module == 'mmaction.utils.dependency')
+    monkeypatch.setattr(
+        compat.importlib.util, 'find_spec', lambda name: object() if timm else None
+    )
+    module = SimpleNamespace(WITH_MULTIMODAL=True)
+    item.mend(module)
+    assert module.WITH_MULTIMODAL is timm

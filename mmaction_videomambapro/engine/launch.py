@@ -13,6 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from ..zoo.safe_load import CheckpointError
+from .memory import keep_freed_memory
 
 
 class UsageError(Exception):
@@ -21,6 +22,7 @@ class UsageError(Exception):
 
 def run_tool(main: Callable[[], Any]) -> None:
     """Run ``main``; what the user has to change becomes one line and exit code 2."""
+    keep_freed_memory()
     try:
         main()
     except (UsageError, CheckpointError) as error:

@@ -57,12 +57,12 @@ def causal_conv1d_llvm(x, weight, bias, activation, reverse) -> Tensor:
 
 
 def _scan(directions, z, delta_softplus, residual, masked, reverse):
-    # by argument instead of by direction; an argument that is not given is no list
-    lists = [[x for x in xs if x is not None] for xs in zip(*directions)]
+    tensors = [z, *chain(*directions)]
+    tensors += [None] * (15 - len(tensors))
     keep = torch.is_grad_enabled() and any(
-        x.requires_grad for x in chain([z] if z is not None else [], *lists)
+        x.requires_grad for x in tensors if x is not None
     )
     y, _, _ = scan_ops.selective_scan(
-        *lists, z, delta_softplus, residual, masked, reverse, keep
+        *tensors, delta_softplus, residual, masked, reverse, keep
     )
     return y

@@ -1,13 +1,13 @@
 """The scan's kernels as PyTorch operators, with fakes and gradients.
 
-An operator takes a list for every input, with one entry for each direction, and
-gives the gated sum of their scans: the directions share the gate and one output.
+An operator takes one direction, or a second one with it: both share the gate and the
+output. Arguments of the second end in _2. They are no lists, which would cost PyTorch
+as much time as a short scan takes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,37 +21,44 @@ NAMESPACE = 'mmaction_videomambapro'
 
 @torch.library.custom_op(f'{NAMESPACE}::selective_scan', mutates_args=())
 def selective_scan(
-    u: Sequence[Tensor],
-    delta: Sequence[Tensor],
-    A: Sequence[Tensor],
-    B: Sequence[Tensor],
-    C: Sequence[Tensor],
-    D: Sequence[Tensor],
-    delta_bias: Sequence[Tensor],
     z: Tensor | None,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    u_2: Tensor | None,
+    delta_2: Tensor | None,
+    A_2: Tensor | None,
+    B_2: Tensor | None,
+    C_2: Tensor | None,
+    D_2: Tensor | None,
+    delta_bias_2: Tensor | None,
     delta_softplus: bool,
     residual: bool,
-    masked: Sequence[bool],
-    reverse: Sequence[bool],
+    masked: list[bool],
+    reverse: list[bool],
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scan in one direction or several.
-
-    Shapes are those of ``ops.selective_scan``; ``D`` and ``delta_bias`` may be empty.
+    """Scan; shapes are those of ``ops.selective_scan``, flags go by direction.
 
     Returns:
         tuple: y (B, D, L); and for the backward pass, empty unless ``keep``, y before
         the gate (B, L, D) and the states in front of each chunk, flat.
     """
-    layout = _layout(u[0], B[0])
+    first = u, delta, A, B, C, D, delta_bias
+    second = u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2
+    directions = [first, second][: len(masked)]
+    layout = _layout(u, B)
     y = layout.new_tokens()
-    states = layout.new(_num_states(layout, A[0]) * len(u) if keep else 0)
+    states = layout.new(_num_states(layout, A) * len(directions) if keep else 0)
     ungated = layout.new_tokens() if keep and z is not None else y.new_empty(0)
     total = ungated if ungated.numel() else y  # of the directions so far
-    for i, kept in enumerate(states.chunk(len(u))):
-        inputs = [x[i] if x else None for x in (u, delta, A, B, C, D, delta_bias)]
-        params = _params(layout, inputs, delta_softplus, residual, reverse[i])
-        last = i == len(u) - 1
+    for i, kept in enumerate(states.chunk(len(directions))):
+        params = _params(layout, directions[i], delta_softplus, residual, reverse[i])
+        last = i == len(directions) - 1
         if keep:
             params.pointer('states', kept)
         if i > 0:
@@ -61,63 +68,71 @@ def selective_scan(
             if keep:
                 params.tokens('ungated', ungated)
         params.tokens('y', y if last else total)
-        kernel = scan.forward(A[i].shape[1], masked[i], layout.ragged, layout.double)
+        kernel = scan.forward(A.shape[1], masked[i], layout.ragged, layout.double)
         params.run(kernel, scan.FORWARD_FIELDS)
-    return y.mT.to(u[0].dtype), ungated, states
+    return y.mT.to(u.dtype), ungated, states
 
 
 @selective_scan.register_fake
-def _(u, delta, A, B, C, D, delta_bias, z, softplus, residual, masked, reverse, keep):
-    layout = _layout(u[0], B[0])
-    y = layout.new_tokens(u[0].device)
-    states = layout.new(
-        _num_states(layout, A[0]) * len(u) if keep else 0, device=y.device
-    )
+def _(z, u, delta, A, B, *args):
+    *_, masked, _, keep = args
+    layout = _layout(u, B)
+    y = layout.new_tokens(u.device)
+    size = _num_states(layout, A) * len(masked) if keep else 0
     ungated = y if keep and z is not None else y.new_empty(0)
-    return y.mT.to(u[0].dtype, copy=True), ungated, states
+    return y.mT.to(u.dtype, copy=True), ungated, layout.new(size, device=u.device)
 
 
 @torch.library.custom_op(f'{NAMESPACE}::selective_scan_backward', mutates_args=())
 def selective_scan_backward(
     dy: Tensor,
-    u: Sequence[Tensor],
-    delta: Sequence[Tensor],
-    A: Sequence[Tensor],
-    B: Sequence[Tensor],
-    C: Sequence[Tensor],
-    D: Sequence[Tensor],
-    delta_bias: Sequence[Tensor],
     z: Tensor | None,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    u_2: Tensor | None,
+    delta_2: Tensor | None,
+    A_2: Tensor | None,
+    B_2: Tensor | None,
+    C_2: Tensor | None,
+    D_2: Tensor | None,
+    delta_bias_2: Tensor | None,
     ungated: Tensor,
     states: Tensor,
     delta_softplus: bool,
     residual: bool,
-    masked: Sequence[bool],
-    reverse: Sequence[bool],
+    masked: list[bool],
+    reverse: list[bool],
 ) -> list[Tensor]:
-    """Gradients of u, delta, A, B, C, D, delta_bias by direction, then of z."""
-    layout = _layout(u[0], B[0])
-    dy = layout.token_major(dy)
-    dz = None if z is None else layout.new_tokens()
-    dread = layout.new_tokens() if z is not None and len(u) > 1 else None
+    """Gradients of z, u, ... delta_bias_2, without those that were not given."""
+    first = u, delta, A, B, C, D, delta_bias
+    second = u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2
+    directions = [first, second][: len(masked)]
+    layout = _layout(u, B)
+    dread = layout.token_major(dy)  # of what the states are read out to
     gradients = []
-    for i, kept in enumerate(states.chunk(len(u))):
-        inputs = [x[i] if x else None for x in (u, delta, A, B, C, D, delta_bias)]
+    for i, kept in enumerate(states.chunk(len(directions))):
+        inputs = directions[i]
         params = _params(layout, inputs, delta_softplus, residual, reverse[i])
         params.pointer('states', kept)
-        # the first direction takes the gate back, for the others too
-        params.tokens('dy', dy if i == 0 or z is None else dread)
-        if i == 0 and z is not None:
+        params.tokens('dy', dread)
+        if i == 0 and z is not None:  # take the gate back, for both directions
+            dz = layout.new_tokens()
             params.tokens('z', layout.token_major(z))
             params.tokens('ungated', ungated)
             params.tokens('dz', dz)
-            if dread is not None:
+            if len(directions) > 1:
+                dread = layout.new_tokens()
                 params.tokens('dadd', dread)
         du, ddelta = layout.new_tokens(), layout.new_tokens()
         params.tokens('du', du)
         params.tokens('ddelta', ddelta)
         # B and C are shared by channels: a sum for each task that sees some of them
-        N = A[i].shape[1]
+        N = A.shape[1]
         shape = params['parts'], layout.batch, layout.groups, layout.length, N
         dB, dC = layout.new(*shape), layout.new(*shape)
         for name, x in dict(dB=dB, dC=dC).items():
@@ -129,6 +144,8 @@ def selective_scan_backward(
             params.pointer(name, x)
         kernel = scan.backward(N, masked[i], layout.ragged, layout.double)
         params.run(kernel, scan.BACKWARD_FIELDS)
+        if i == 0 and z is not None:
+            gradients = [dz.mT.to(z.dtype)]
         found = [
             *(du.mT, ddelta.mT, layout.by_channel(dA)),
             *(
@@ -140,49 +157,38 @@ def selective_scan_backward(
         gradients += [
             x.to(like.dtype) for x, like in zip(found, inputs) if like is not None
         ]
-    return gradients if z is None else [*gradients, dz.mT.to(z.dtype)]
+    return gradients
 
 
 @selective_scan_backward.register_fake
-def _(dy, u, delta, A, B, C, D, delta_bias, z, *args):
-    def like(x):  # the layout that the kernels write
+def _(dy, z, *args):
+    def tokens(x):  # the layout that the kernels write
         return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
 
-    gradients = []
-    for i in range(len(u)):
-        gradients += [like(u[i]), like(delta[i]), A[i].new_empty(A[i].shape)]
-        gradients += [like(B[i]), like(C[i])]
-        gradients += [x[i].new_empty(x[i].shape) for x in (D, delta_bias) if x]
-    return gradients if z is None else [*gradients, like(z)]
+    gradients = [] if z is None else [tokens(z)]
+    for u, delta, A, B, C, *weights in (args[:7], args[7:14]):
+        if u is not None:
+            gradients += [tokens(u), tokens(delta), A.new_empty(A.shape)]
+            gradients += [tokens(B), tokens(C)]
+            gradients += [x.new_empty(x.shape) for x in weights if x is not None]
+    return gradients
 
 
 def _setup_context(ctx, inputs, output):
-    *tensors, z, softplus, residual, masked, reverse, _ = inputs
-    ctx.set_materialize_grads(False)
-    ctx.lengths = [len(x) for x in tensors]
-    ctx.flags = softplus, residual, list(masked), list(reverse)
+    *tensors, softplus, residual, masked, reverse, _ = inputs
     _, ungated, states = output
-    ctx.save_for_backward(*(x for xs in tensors for x in xs), z, ungated, states)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*tensors, ungated, states)
+    ctx.flags = softplus, residual, masked, reverse
 
 
 def _backward(ctx, dy, *_):
-    saved = iter(ctx.saved_tensors)
-    tensors = [[next(saved) for _ in range(length)] for length in ctx.lengths]
-    z, ungated, states = saved
+    *tensors, ungated, states = ctx.saved_tensors
     if dy is None:
-        return *([None] * n for n in ctx.lengths), *(None,) * 6
-    found = iter(
-        torch.ops.mmaction_videomambapro.selective_scan_backward(
-            dy, *tensors, z, ungated, states, *ctx.flags
-        )
-    )
-    gradients = [[] for _ in tensors]
-    for _ in tensors[0]:
-        for given, xs in zip(tensors, gradients):
-            if given:
-                xs.append(next(found))
-    dz = None if z is None else next(found)
-    return *gradients, dz, None, None, None, None, None
+        return (None,) * (len(tensors) + 5)
+    found = iter(selective_scan_backward(dy, *tensors, ungated, states, *ctx.flags))
+    gradients = [None if x is None else next(found) for x in tensors]
+    return *gradients, *(None,) * 5
 
 
 selective_scan.register_autograd(_backward, setup_context=_setup_context)

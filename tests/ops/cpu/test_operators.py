@@ -12,14 +12,15 @@ ARGUMENTS = ('u', 'delta', 'A', 'B', 'C', 'D', 'delta_bias')
 
 
 def scan_arguments(directions, dtype=torch.float32, leave_out=(), **kwargs):
-    inputs = [
-        make_inputs(2, 20, 40, 4, dtype=dtype, **kwargs) for _ in range(directions)
-    ]
-    lists = [[x[name] for x in inputs] for name in ARGUMENTS]
-    lists = [[] if name in leave_out else xs for name, xs in zip(ARGUMENTS, lists)]
-    z = None if 'z' in leave_out else inputs[0]['z']
-    directions = [False, True][:directions]
-    return [*lists, z, True, True, directions, directions]
+    """Tensors, and the flags by direction."""
+    tensors = [None] * 15
+    for i in range(directions):
+        inputs = make_inputs(2, 20, 40, 4, dtype=dtype, **kwargs)
+        inputs = {k: None if k in leave_out else v for k, v in inputs.items()}
+        tensors[0] = inputs['z']
+        tensors[1 + 7 * i : 8 + 7 * i] = [inputs[name] for name in ARGUMENTS]
+    flags = [False, True][:directions]
+    return tensors, (True, True, flags, flags)
 
 
 @pytest.mark.parametrize(
@@ -33,17 +34,17 @@ def scan_arguments(directions, dtype=torch.float32, leave_out=(), **kwargs):
     ids=str,
 )
 def test_scan_operators(arguments):
-    arguments = scan_arguments(**arguments)
-    *lists, z, _, _, _, _ = arguments
-    y, ungated, states = scan_ops.selective_scan(*arguments, True)
-    torch.library.opcheck(scan_ops.selective_scan, (*arguments, False))
+    tensors, flags = scan_arguments(**arguments)
+    y, ungated, states = scan_ops.selective_scan(*tensors, *flags, True)
+    torch.library.opcheck(scan_ops.selective_scan, (*tensors, *flags, False))
     torch.library.opcheck(
         scan_ops.selective_scan_backward,
-        (torch.randn_like(y), *lists, z, ungated, states, *arguments[-4:]),
+        (torch.randn_like(y), *tensors, ungated, states, *flags),
     )
-    for x in [x for xs in lists for x in xs] + ([] if z is None else [z]):
-        x.requires_grad_()
-    torch.library.opcheck(scan_ops.selective_scan, (*arguments, True))
+    for x in tensors:
+        if x is not None:
+            x.requires_grad_()
+    torch.library.opcheck(scan_ops.selective_scan, (*tensors, *flags, True))
 
 
 @pytest.mark.parametrize('bias', [False, True])

@@ -1,0 +1,227 @@
+"""Both directions of a mixer's scan on the CPU, against other ways to compute it.
+
+    python benchmarks/scan.py                    # the first shape: 3 minutes
+    python benchmarks/scan.py --shape 1 1152 1569
+
+Others scan in one direction: theirs is counted twice. ``mambapy`` and
+``transformers`` take part where they are installed. Cycles are of 2.6 GHz, per
+update of one state, per core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+import torch
+from common import header, machine, megabytes, milliseconds, row
+from torch.nn import functional as F
+
+from mmaction_videomambapro.engine.memory import keep_freed_memory
+from mmaction_videomambapro.ops import BACKENDS, ScanInputs, bidirectional_scan
+from mmaction_videomambapro.ops.cpu import threads
+from mmaction_videomambapro.ops.cpu.functions import exp2
+from mmaction_videomambapro.ops.cpu.jit import LANES, Kernel
+
+STATES = 16
+HERTZ = 2.6e9
+LARGEST_UNCHUNKED = 64e6  # states of a direction: every one of them is kept
+
+
+def make_inputs(batch, channels, length):
+    """Both directions' inputs, laid out as by the mixer, and the gate."""
+
+    def tokens(last):
+        return torch.randn(batch, length, last).mT.requires_grad_()
+
+    def direction():
+        A = torch.arange(1, STATES + 1.0).log() + torch.randn(channels, STATES) / 10
+        return ScanInputs(
+            u=tokens(channels),
+            delta=(tokens(channels) / 2).detach().requires_grad_(),
+            A=(-A.exp()).requires_grad_(),
+            B=tokens(STATES),
+            C=tokens(STATES),
+            D=torch.randn(channels, requires_grad=True),
+            delta_bias=(torch.rand(channels) * 2 - 4).requires_grad_(),
+        )
+
+    return direction(), direction(), tokens(channels)
+
+
+def published_loop(u, delta, A, B, C, D, delta_bias, z, masked=False):
+    """A step a token, with an index into (B, D, L, N), as in the released code.
+
+    Its masked scan works out the unmasked output too.
+    """
+    delta = F.softplus(delta + delta_bias[:, None])
+    a = torch.exp(torch.einsum('bdl,dn->bdln', delta, A))
+    b = torch.einsum('bdl,bnl,bdl->bdln', delta, B, u)
+    h = u[:, :, 0, None].expand(-1, -1, A.shape[1])
+    y, y_masked = [], []
+    for i in range(u.shape[2]):
+        h = a[:, :, i] * h + b[:, :, i]
+        y.append(torch.einsum('bdn,bn->bd', h, C[:, :, i]))
+        if masked:
+            r = torch.zeros_like(h) if i == 0 else h - b[:, :, i]
+            y_masked.append(torch.einsum('bdn,bn->bd', r, C[:, :, i]))
+    return (torch.stack(y_masked or y, 2) + D[:, None] * u) * F.silu(z)
+
+
+def published_pair(forward, backward, z):
+    """Both directions, the second one over flipped copies."""
+    u, delta, A, B, C, D, delta_bias = backward
+    u, delta, B, C = (x.flip(-1) for x in (u, delta, B, C))
+    inputs = u, delta, A, B, C, D, delta_bias, z.flip(-1)
+    y = published_loop(*inputs, masked=True).flip(-1)
+    return y + published_loop(*forward, z)
+
+
+def cumulative_chunks(u, delta, A, B, C, D, delta_bias, z, size=16):
+    """A cumulative sum within each chunk, over exponentials of cumulative decay."""
+    delta = F.softplus(delta + delta_bias[:, None])
+    h = u.new_zeros(*u.shape[:2], A.shape[1])
+    y = []
+    for start in range(0, u.shape[2], size):
+        t = slice(start, start + size)
+        decay = torch.exp(delta[..., t].cumsum(2)[..., None] * A[:, None])
+        b = (delta * u)[..., t, None] * B[..., t].mT[:, None]
+        states = decay * (h[:, :, None] + (b / decay).cumsum(2))
+        h = states[:, :, -1]
+        y.append(torch.einsum('bdtn,bnt->bdt', states, C[..., t]))
+    return (torch.cat(y, 2) + D[:, None] * u) * F.silu(z)
+
+
+def mambapy_pscan(u, delta, A, B, C, D, delta_bias, z):
+    from mambapy.pscan import pscan
+
+    delta = F.softplus(delta + delta_bias[:, None]).mT  # (B, L, D)
+    a = torch.exp(delta[..., None] * A)
+    b = (delta * u.mT)[..., None] * B.mT[:, :, None]
+    y = (pscan(a, b) @ C.mT[..., None]).squeeze(3)
+    return (y.mT + D[:, None] * u) * F.silu(z)
+
+
+def transformers_slow_path(u, delta, A, B, C, D, delta_bias, z):
+    from transformers.models.mamba.modeling_mamba import mamba_selective_scan
+
+    return mamba_selective_scan(
+        u, delta, A, B, C, D, z=z, delta_bias=delta_bias, delta_softplus=True
+    )
+
+
+def floor(updates):
+    """A scan's exponentials, products and sums, without its memory."""
+    k = Kernel('floor', ('counter', 'tasks', 'turns', 'y'))
+    h = [k.variable(1) for _ in range(STATES)]
+    with k.tickets(k.counter, k.tasks) as ticket:
+        step, y = k.variable(0.1), k.variable(0)
+        with k.loop(k.turns):
+            dt = step.get()
+            for n, x in enumerate(h):
+                p = exp2(dt, k.lanes(-1.0 - n), tame=True) * x.get()
+                x.set(dt.fma(dt, p))
+                y.set(dt.fma(x.get(), y.get()))
+            step.set(dt * 0.999)
+        k.store(k.y + ticket * k.size, y.get())
+    kernel, tasks = k.compile(), 16
+    y = torch.empty(tasks, LANES)
+    turns = int(updates / (LANES * STATES * tasks))
+
+    def run():
+        counter = torch.zeros(1, dtype=torch.int64)
+        params = torch.tensor([counter.data_ptr(), tasks, turns, y.data_ptr()])
+        threads.run(kernel, params.data_ptr(), tasks)
+
+    return run
+
+
+def implementations(forward, backward, z, size, published_backward):
+    """Name, call, how often it runs for two directions, whether with gradients."""
+    inputs = (*forward, z)
+
+    def both():
+        flags = dict(delta_softplus=True, residual=True, masked=True)
+        return bidirectional_scan(forward, backward, z, **flags)
+
+    def definition():
+        u, delta, A, B, C, D, delta_bias = forward
+        scan = BACKENDS['naive'].run
+        return scan(u, delta, A, B, C, D, z, delta_bias, True, residual=True)
+
+    def chunked():
+        u, delta, A, B, C, D, delta_bias = forward
+        scan = BACKENDS['chunked'].run
+        return scan(u, delta, A, B, C, D, z, delta_bias, True, residual=True)
+
+    yield 'this project, llvm', both, 1, True
+    yield 'this project, chunked', chunked, 2, True
+    if size > LARGEST_UNCHUNKED:
+        return
+    yield 'this project, naive', definition, 2, True
+    yield 'chunks of 16, cumulative sums', partial(cumulative_chunks, *inputs), 2, True
+    peers = dict(mambapy=mambapy_pscan, transformers=transformers_slow_path)
+    for name, scan in peers.items():
+        try:
+            __import__(name)
+        except ImportError:
+            continue
+        indexed = scan is transformers_slow_path  # backward quadratic, as published
+        yield scan.__name__.replace('_', ' '), partial(scan, *inputs), 2, not indexed
+    loop = partial(published_pair, forward, backward, z)
+    yield 'published loops', loop, 1, published_backward
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        '--shape', nargs=3, type=int, default=(1, 384, 1569), metavar=('B', 'D', 'L')
+    )
+    parser.add_argument(
+        '--published-backward',
+        action='store_true',
+        help="time the published loop's backward pass: quadratic in L, minutes",
+    )
+    args = parser.parse_args()
+    keep_freed_memory()
+    torch.manual_seed(0)
+    batch, channels, length = args.shape
+    forward, backward, z = make_inputs(*args.shape)
+    leaves = [*forward, *backward, z]
+    updates = batch * channels * length * STATES
+    dy = torch.randn(batch, length, channels).mT
+    cycles = 1e-3 * torch.get_num_threads() * HERTZ / (2 * updates)  # a millisecond
+
+    print(f'\n(B, D, L) = {tuple(args.shape)}, N = {STATES}: {machine()}\n')
+    header(
+        *('both directions', 'forward ms', 'cycles', 'MB', 'times llvm'),
+        *('with backward ms', 'cycles', 'MB', 'times llvm'),
+    )
+    run = floor(2 * updates)
+    ms = milliseconds(run)
+    row('floor: arithmetic alone', ms, ms * cycles, *['' for _ in range(6)])
+    first = {}
+    for name, scan, times, backward_too in implementations(
+        forward, backward, z, updates, args.published_backward
+    ):
+
+        def infer(scan=scan):
+            with torch.no_grad():
+                return scan()
+
+        def train(scan=scan):
+            return torch.autograd.grad(scan(), leaves, dy, allow_unused=True)
+
+        cells = []
+        for pass_, function in dict(forward=infer, train=train).items():
+            if pass_ == 'train' and not backward_too:
+                cells += ['', '', '', '']
+                continue
+            ms = times * milliseconds(function)
+            base = first.setdefault(pass_, ms)
+            cells += [ms, ms * cycles, megabytes(function), ms / base]
+        row(name, *cells)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,24 @@
+"""Memory that is freed stays with the process."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_LARGEST_KEPT = 32 << 20  # bytes; glibc takes no more
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed for the next allocation.
+
+    It gives large blocks back to the system at once, which hands them out again page
+    by page, zeroed: a training step on a CPU spent a fifth of its time on that. Other
+    C libraries are left as they are.
+    """
+    if sys.platform != 'linux':
+        return
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
