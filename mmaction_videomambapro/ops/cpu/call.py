@@ -55,6 +55,8 @@ class Layout:
         if self.ragged:
             x = x.view(self.groups, self.per_group, -1)
             x = F.pad(x, (0, 0, 0, self.tiles * LANES - self.per_group))
+        elif x.ndim == 1:
+            return x.contiguous()
         return x.reshape(tiles, LANES, -1).mT.contiguous()
 
     def by_channel(self, x: Tensor) -> Tensor:
@@ -62,8 +64,10 @@ class Layout:
         x = sum_first(x)
         if x.ndim == 3:
             x = x.mT
-        x = x.reshape(self.groups, self.tiles * LANES, *x.shape[2:])
-        return x[:, : self.per_group].reshape(self.channels, *x.shape[2:]).contiguous()
+        rows = x.shape[2:]
+        if self.ragged:
+            x = x.reshape(self.groups, self.tiles * LANES, *rows)[:, : self.per_group]
+        return x.reshape(self.channels, *rows).contiguous()
 
 
 def sum_first(x: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from . import conv1d
 from .call import Layout, Params
-from .scan_ops import NAMESPACE
+from .operator import operator, refuse_gradient
 
 
-@torch.library.custom_op(f'{NAMESPACE}::causal_conv1d', mutates_args=())
+@operator
 def causal_conv1d(
     x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool
 ) -> Tensor:
@@ -24,12 +24,12 @@ def causal_conv1d(
     return y.mT.to(x.dtype)
 
 
-@causal_conv1d.register_fake
+@torch.library.register_fake(causal_conv1d)
 def _(x, weight, bias, silu, reverse):
     return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
 
 
-@torch.library.custom_op(f'{NAMESPACE}::causal_conv1d_backward', mutates_args=())
+@operator
 def causal_conv1d_backward(
     dy: Tensor,
     x: Tensor,
@@ -53,7 +53,7 @@ def causal_conv1d_backward(
     return dx.mT.to(x.dtype), dweight, dbias
 
 
-@causal_conv1d_backward.register_fake
+@torch.library.register_fake(causal_conv1d_backward)
 def _(dy, x, weight, bias, silu, reverse):
     dx = torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
     return dx, weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
@@ -67,13 +67,12 @@ def _setup_context(ctx, inputs, output):
 
 def _backward(ctx, dy):
     x, weight, bias = ctx.saved_tensors
-    dx, dweight, dbias = torch.ops.mmaction_videomambapro.causal_conv1d_backward(
-        dy, x, weight, bias, *ctx.flags
-    )
+    dx, dweight, dbias = causal_conv1d_backward(dy, x, weight, bias, *ctx.flags)
     return dx, dweight, None if bias is None else dbias, None, None
 
 
-causal_conv1d.register_autograd(_backward, setup_context=_setup_context)
+torch.library.register_autograd(causal_conv1d, _backward, setup_context=_setup_context)
+refuse_gradient(causal_conv1d_backward)
 
 
 def _params(layout, x, weight, bias, reverse):

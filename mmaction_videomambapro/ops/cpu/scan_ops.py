@@ -15,11 +15,10 @@ from torch import Tensor
 from . import scan
 from .call import Layout, Params, sum_first
 from .jit import LANES
+from .operator import operator, refuse_gradient
 
-NAMESPACE = 'mmaction_videomambapro'
 
-
-@torch.library.custom_op(f'{NAMESPACE}::selective_scan', mutates_args=())
+@operator
 def selective_scan(
     z: Tensor | None,
     u: Tensor,
@@ -73,7 +72,7 @@ def selective_scan(
     return y.mT.to(u.dtype), ungated, states
 
 
-@selective_scan.register_fake
+@torch.library.register_fake(selective_scan)
 def _(z, u, delta, A, B, *args):
     *_, masked, _, keep = args
     layout = _layout(u, B)
@@ -83,7 +82,7 @@ def _(z, u, delta, A, B, *args):
     return y.mT.to(u.dtype, copy=True), ungated, layout.new(size, device=u.device)
 
 
-@torch.library.custom_op(f'{NAMESPACE}::selective_scan_backward', mutates_args=())
+@operator
 def selective_scan_backward(
     dy: Tensor,
     z: Tensor | None,
@@ -160,7 +159,7 @@ def selective_scan_backward(
     return gradients
 
 
-@selective_scan_backward.register_fake
+@torch.library.register_fake(selective_scan_backward)
 def _(dy, z, *args):
     def tokens(x):  # the layout that the kernels write
         return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
@@ -191,10 +190,11 @@ def _backward(ctx, dy, *_):
     return *gradients, *(None,) * 5
 
 
-selective_scan.register_autograd(_backward, setup_context=_setup_context)
+torch.library.register_autograd(selective_scan, _backward, setup_context=_setup_context)
+refuse_gradient(selective_scan_backward)
 
 
-@selective_scan.register_vmap
+@torch.library.register_vmap(selective_scan)
 def _(info, in_dims, *args):
     raise NotImplementedError(
         "torch.func.vmap does not reach into the scan's CPU kernels: put the mapped "
