@@ -30,28 +30,37 @@ class Layout:
         self.double = like.dtype == torch.float64
         self.dtype = torch.float64 if self.double else torch.float32
 
-    def new(self, *shape: int, device: torch.device | None = None) -> Tensor:
-        return torch.empty(shape, dtype=self.dtype, device=device)
+    def new(self, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=self.dtype)
 
-    def new_tokens(self, device: torch.device | None = None) -> Tensor:
-        """(B, L, D)."""
-        return self.new(self.batch, self.length, self.channels, device=device)
+    def new_like(self, x: Tensor, *more: int, device: torch.device | None = None):
+        """(*more, *x.shape), with the channels of a token one behind the other."""
+        channels, length = x.shape[-2:]
+        shape, steps = (*more, *x.shape), [channels * length]
+        for size in reversed(shape[1:-2]):
+            steps.insert(0, steps[0] * size)
+        return torch.empty_strided(
+            shape, (*steps, 1, channels), dtype=self.dtype, device=device
+        )
 
     def new_sums(self, *rows: int) -> Tensor:
         """One number a clip, channel and row: (B, G * tiles, *rows, LANES)."""
         return self.new(self.batch, self.groups * self.tiles, *rows, LANES)
 
     def token_major(self, x: Tensor) -> Tensor:
-        """(..., D, L) -> (..., L, D), copied only if a token's numbers have gaps."""
-        x = x.mT.to(self.dtype)
-        return x if x.stride(-1) == 1 else x.contiguous()
+        """The same (..., D, L), copied if a token's channels have gaps in memory."""
+        x = self.cast(x)
+        return x if x.stride(-2) == 1 else x.mT.contiguous().mT
+
+    def cast(self, x: Tensor) -> Tensor:
+        return x if x.dtype == self.dtype else x.to(self.dtype)
 
     def by_tile(self, x: Tensor | None) -> Tensor:
         """(D,) or (D, N) -> (G * tiles, LANES) or (G * tiles, N, LANES), 0 for None."""
         tiles = self.groups * self.tiles
         if x is None:
             return torch.zeros(tiles, LANES, dtype=self.dtype)
-        x = x.to(self.dtype)
+        x = self.cast(x)
         if self.ragged:
             x = x.view(self.groups, self.per_group, -1)
             x = F.pad(x, (0, 0, 0, self.tiles * LANES - self.per_group))
@@ -101,10 +110,10 @@ class Params(dict):
         self[name] = x.data_ptr()
 
     def tokens(self, name: str, x: Tensor) -> None:
-        """(B, L, D), or (B, L, N) or (B, G, L, N), the last one without gaps."""
+        """(B, D, L), (B, N, L) or (B, G, N, L), the second to last without gaps."""
         self.pointer(name, x)
         item, step = x.element_size(), x.stride()
-        token = step[-2] * item
+        token = step[-1] * item
         if self.reverse:
             self[name] += (self.layout.length - 1) * token
             token = -token

@@ -16,12 +16,12 @@ def causal_conv1d(
 ) -> Tensor:
     """Shapes are those of ``ops.causal_conv1d``."""
     layout = Layout(x)
-    y = layout.new_tokens()
+    y = layout.new_like(x)
     params = _params(layout, x, weight, bias, reverse)
     params.tokens('y', y)
     kernel = conv1d.forward(weight.shape[1], silu, layout.ragged, layout.double)
     params.run(kernel, conv1d.FORWARD_FIELDS)
-    return y.mT.to(x.dtype)
+    return y.to(x.dtype)
 
 
 @torch.library.register_fake(causal_conv1d)
@@ -40,7 +40,7 @@ def causal_conv1d_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, weight and bias."""
     layout = Layout(x)
-    dx, taps = layout.new_tokens(), weight.shape[1]
+    dx, taps = layout.new_like(x), weight.shape[1]
     dweight, dbias = layout.new_sums(taps), layout.new_sums()
     params = _params(layout, x, weight, bias, reverse)
     params.tokens('dy', layout.token_major(dy))
@@ -50,7 +50,7 @@ def causal_conv1d_backward(
     kernel = conv1d.backward(taps, silu, layout.ragged, layout.double)
     params.run(kernel, conv1d.BACKWARD_FIELDS)
     dweight, dbias = (layout.by_channel(g).to(weight.dtype) for g in (dweight, dbias))
-    return dx.mT.to(x.dtype), dweight, dbias
+    return dx.to(x.dtype), dweight, dbias
 
 
 @torch.library.register_fake(causal_conv1d_backward)

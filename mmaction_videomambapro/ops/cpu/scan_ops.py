@@ -45,21 +45,21 @@ def selective_scan(
 
     Returns:
         tuple: y (B, D, L); and for the backward pass, empty unless ``keep``, y before
-        the gate (B, L, D) and the states in front of each chunk, flat.
+        the gate and the states in front of each chunk, flat.
     """
     first = u, delta, A, B, C, D, delta_bias
     second = u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2
     directions = [first, second][: len(masked)]
     layout = _layout(u, B)
-    y = layout.new_tokens()
-    states = layout.new(_num_states(layout, A) * len(directions) if keep else 0)
-    ungated = layout.new_tokens() if keep and z is not None else y.new_empty(0)
-    total = ungated if ungated.numel() else y  # of the directions so far
-    for i, kept in enumerate(states.chunk(len(directions))):
-        params = _params(layout, directions[i], delta_softplus, residual, reverse[i])
+    y = layout.new_like(u)
+    states = layout.new(len(directions) if keep else 0, _num_states(layout, A))
+    ungated = layout.new_like(u) if keep and z is not None else y.new_empty(0)
+    total = ungated if keep and z is not None else y  # of the directions so far
+    for i, inputs in enumerate(directions):
+        params = _params(layout, inputs, delta_softplus, residual, reverse[i])
         last = i == len(directions) - 1
         if keep:
-            params.pointer('states', kept)
+            params.pointer('states', states[i])
         if i > 0:
             params.tokens('add', total)
         if last and z is not None:
@@ -69,17 +69,17 @@ def selective_scan(
         params.tokens('y', y if last else total)
         kernel = scan.forward(A.shape[1], masked[i], layout.ragged, layout.double)
         params.run(kernel, scan.FORWARD_FIELDS)
-    return y.mT.to(u.dtype), ungated, states
+    return y.to(u.dtype), ungated, states.view(-1)
 
 
 @torch.library.register_fake(selective_scan)
 def _(z, u, delta, A, B, *args):
     *_, masked, _, keep = args
     layout = _layout(u, B)
-    y = layout.new_tokens(u.device)
+    y = layout.new_like(u, device=u.device)
     size = _num_states(layout, A) * len(masked) if keep else 0
     ungated = y if keep and z is not None else y.new_empty(0)
-    return y.mT.to(u.dtype, copy=True), ungated, layout.new(size, device=u.device)
+    return y.to(u.dtype, copy=True), ungated, y.new_empty(size)
 
 
 @operator
@@ -114,26 +114,25 @@ def selective_scan_backward(
     layout = _layout(u, B)
     dread = layout.token_major(dy)  # of what the states are read out to
     gradients = []
-    for i, kept in enumerate(states.chunk(len(directions))):
-        inputs = directions[i]
+    states = states.view(len(directions), -1)
+    for i, inputs in enumerate(directions):
         params = _params(layout, inputs, delta_softplus, residual, reverse[i])
-        params.pointer('states', kept)
+        params.pointer('states', states[i])
         params.tokens('dy', dread)
         if i == 0 and z is not None:  # take the gate back, for both directions
-            dz = layout.new_tokens()
+            dz = layout.new_like(u)
             params.tokens('z', layout.token_major(z))
             params.tokens('ungated', ungated)
             params.tokens('dz', dz)
             if len(directions) > 1:
-                dread = layout.new_tokens()
+                dread = layout.new_like(u)
                 params.tokens('dadd', dread)
-        du, ddelta = layout.new_tokens(), layout.new_tokens()
+        du, ddelta = layout.new_like(u), layout.new_like(u)
         params.tokens('du', du)
         params.tokens('ddelta', ddelta)
         # B and C are shared by channels: a sum for each task that sees some of them
         N = A.shape[1]
-        shape = params['parts'], layout.batch, layout.groups, layout.length, N
-        dB, dC = layout.new(*shape), layout.new(*shape)
+        dB, dC = (layout.new_like(B, params['parts']) for _ in range(2))
         for name, x in dict(dB=dB, dC=dC).items():
             params.tokens(name, x[0])
             params[f'{name}_part'] = x.stride(0) * x.element_size()
@@ -143,19 +142,16 @@ def selective_scan_backward(
             params.pointer(name, x)
         kernel = scan.backward(N, masked[i], layout.ragged, layout.double)
         params.run(kernel, scan.BACKWARD_FIELDS)
-        if i == 0 and z is not None:
-            gradients = [dz.mT.to(z.dtype)]
         found = [
-            *(du.mT, ddelta.mT, layout.by_channel(dA)),
-            *(
-                sum_first(x).mT.reshape(like.shape)
-                for x, like in zip((dB, dC), inputs[3:])
-            ),
-            *(layout.by_channel(x) for x in (dD, dbias)),
+            *(du, ddelta, layout.by_channel(dA)),
+            *(sum_first(x.mT).mT for x in (dB, dC)),  # as they lie in memory
+            *(layout.by_channel(dD), layout.by_channel(dbias)),
         ]
-        gradients += [
-            x.to(like.dtype) for x, like in zip(found, inputs) if like is not None
-        ]
+        if i == 0 and z is not None:
+            gradients.append(dz.to(z.dtype))
+        for x, like in zip(found, inputs):
+            if like is not None:
+                gradients.append(x.to(like.dtype))
     return gradients
 
 
@@ -218,7 +214,7 @@ def _params(layout, inputs, delta_softplus, residual, reverse):
     u, delta, A, B, C, D, delta_bias = inputs
     params = Params(layout, reverse)
     params['delta_softplus'], params['residual'] = int(delta_softplus), int(residual)
-    params.pointer('A', layout.by_tile(A.to(layout.dtype) * math.log2(math.e)))
+    params.pointer('A', layout.by_tile(layout.cast(A) * math.log2(math.e)))
     params.pointer('D', layout.by_tile(D))
     params.pointer('delta_bias', layout.by_tile(delta_bias))
     params.pointer('carry', layout.new_sums(A.shape[1]))
