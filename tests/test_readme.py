@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 from tests.conftest import ROOT
 
-DOCUMENTS = ['README.md', 'model_zoo.md', 'docs/install.md']
+DOCUMENTS = ['README.md', 'model_zoo.md', 'docs/install.md', 'docs/performance.md']
 
 
 def blocks(language):
@@ -34,7 +34,9 @@ def test_python_block_runs():
 @pytest.mark.parametrize('document', DOCUMENTS)
 def test_every_file_that_is_named_exists(document):
     text = (ROOT / document).read_text()
-    named = re.findall(r'(?:tools|configs|requirements|docs)/[\w./-]*\w\.\w+', text)
+    named = re.findall(
+        r'(?:tools|configs|requirements|docs|benchmarks)/[\w./-]*\w\.\w+', text
+    )
     assert named
     for path in named:
         assert (ROOT / path).is_file(), path

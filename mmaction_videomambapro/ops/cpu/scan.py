@@ -12,6 +12,9 @@ innermost loop, the only one over states, keeps them in registers:
 The forward kernel keeps the states in front of every chunk; the backward kernel
 recomputes a chunk from them and walks it back. A comes multiplied by log2(e),
 because the kernels take powers of 2.
+
+Every value is one number for each of LANES channels, (LANES,); a list of them has one
+for each state of a block, (N, LANES). B and C are the same in all lanes.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ from .jit import LANES, Kernel
 from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
 
 CHUNK = 32  # tokens between two states that are kept for the backward pass
-
 
 _COMMON = (
     *TASK_FIELDS,
@@ -84,13 +86,13 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                         dt, dtu, y = rows.get(t, 'dt', 'dtu', 'y')
                         for n in range(block):
                             B, C = _weights(tile, b * block + n, t)
-                            p = exp2(dt, A[n], tame) * h[n].get()
-                            own = dtu.fma(B, p)
-                            h[n].set(own)
-                            y = C.fma(p if masked else own, y)
+                            p = exp2(dt, A[n], tame) * h[n].get()  # exp(dt A) h
+                            new = dtu.fma(B, p)  # p + dt u B
+                            h[n].set(new)
+                            y = C.fma(p if masked else new, y)
                         rows.set(t, y=y)
                 tile.store_rows(tile.carry, b, h)
-            if masked:
+            if masked:  # the first token reads nothing
                 with k.when(chunk.is_(0)):
                     rows.set(k.int(0), y=D * tile.load('u', 0))
 
@@ -175,11 +177,12 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                             a, p = walked.get(t * block + n, 'a', 'p')
                             at = t * states + b * block + n
                             dB, dC = sums.get(at, 'dB', 'dC')
+                            # g: gradient of h from later tokens, then from here on
                             dp = dread.fma(C, g[n].get())
-                            dh = g[n].get() if masked else dp
-                            sums.set(at, dB=dh.fma(dtu, dB), dC=dread.fma(p, dC))
-                            ddtu = dh.fma(B, ddtu)
-                            q = dp * p
+                            dnew = g[n].get() if masked else dp
+                            sums.set(at, dB=dnew.fma(dtu, dB), dC=dread.fma(p, dC))
+                            ddtu = dnew.fma(B, ddtu)
+                            q = dp * p  # gradient of dt A
                             dx = q.fma(A[n], dx)
                             dA[n].set(q.fma(dt, dA[n].get()))
                             g[n].set(dp * a)
