@@ -1,6 +1,6 @@
 """Both directions of a mixer's scan on the CPU, against other ways to compute it.
 
-    python benchmarks/scan.py                    # the first shape: 3 minutes
+    python benchmarks/scan.py                    # four shapes: 6 minutes
     python benchmarks/scan.py --shape 1 1152 1569
 
 Others scan in one direction: theirs is counted twice. ``mambapy`` and
@@ -23,6 +23,7 @@ from mmaction_videomambapro.ops.cpu import threads
 from mmaction_videomambapro.ops.cpu.functions import exp2
 from mmaction_videomambapro.ops.cpu.jit import LANES, Kernel
 
+SHAPES = (1, 384, 1569), (1, 1152, 1569), (2, 384, 3137), (1, 1152, 12545)
 STATES = 16
 HERTZ = 2.6e9
 LARGEST_UNCHUNKED = 64e6  # states of a direction: every one of them is kept
@@ -175,24 +176,30 @@ def implementations(forward, backward, z, size, published_backward):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--shape', nargs=3, type=int, default=(1, 384, 1569), metavar=('B', 'D', 'L')
+        '--shape', nargs=3, type=int, metavar=('B', 'D', 'L'), help='this one alone'
     )
     parser.add_argument(
         '--published-backward',
         action='store_true',
-        help="time the published loop's backward pass: quadratic in L, minutes",
+        help="time the published loops' backward pass: quadratic in L, minutes",
     )
     args = parser.parse_args()
     keep_freed_memory()
+    for shape in [args.shape] if args.shape else SHAPES:
+        compare(shape, args.published_backward)
+
+
+def compare(shape, published_backward):
+    """Print a table of all implementations at one shape."""
     torch.manual_seed(0)
-    batch, channels, length = args.shape
-    forward, backward, z = make_inputs(*args.shape)
+    batch, channels, length = shape
+    forward, backward, z = make_inputs(*shape)
     leaves = [*forward, *backward, z]
     updates = batch * channels * length * STATES
     dy = torch.randn(batch, length, channels).mT
     cycles = 1e-3 * torch.get_num_threads() * HERTZ / (2 * updates)  # a millisecond
 
-    print(f'\n(B, D, L) = {tuple(args.shape)}, N = {STATES}: {machine()}\n')
+    print(f'\n(B, D, L) = {tuple(shape)}, N = {STATES}: {machine()}\n')
     header(
         *('both directions', 'forward ms', 'cycles', 'MB', 'times llvm'),
         *('with backward ms', 'cycles', 'MB', 'times llvm'),
@@ -202,7 +209,7 @@ def main():
     row('floor: arithmetic alone', ms, ms * cycles, *['' for _ in range(6)])
     first = {}
     for name, scan, times, backward_too in implementations(
-        forward, backward, z, updates, args.published_backward
+        forward, backward, z, updates, published_backward
     ):
 
         def infer(scan=scan):

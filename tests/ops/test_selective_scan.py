@@ -63,9 +63,9 @@ def test_golden(golden, backend, name, small_chunks):
         BACKENDS[backend].run, data['inputs'], data['weight'], **flags
     )
     expected = data['results'][name]
-    assert relative_error(result['out'], expected['out']) <= 1e-5
+    assert relative_error(result['out'], expected['out']) <= 2e-6
     for key, grad in expected['grads'].items():
-        assert relative_error(result[key], grad) <= 3e-5, key
+        assert relative_error(result[key], grad) <= 1e-5, key
 
 
 @pytest.mark.parametrize('flags', ALL_FLAGS, ids=str)
