@@ -100,7 +100,9 @@ class Lanes:
         return self._binary('fdiv', other)
 
     def fma(self, factor: Lanes, addend: Lanes | float) -> Lanes:
-        """The product with ``factor`` plus ``addend``, rounded once."""
+        """The product with ``factor`` plus ``addend``, rounded once if the CPU can."""
+        if not self.kernel.fuses:  # LLVM would call a function for every lane
+            return self * factor + addend
         args = [self, factor, self.kernel.lanes(addend)]
         return self.kernel.call('llvm.fma', *args)
 
@@ -252,6 +254,11 @@ class Kernel:
     def can_look_up(self) -> bool:
         """Whether a table of LANES numbers costs no more than an addition."""
         return not self.double and 'avx512f' in _compiler().has
+
+    @property
+    def fuses(self) -> bool:
+        """Whether the CPU multiplies and adds in one instruction."""
+        return 'fma' in _compiler().has or not _compiler().is_x86
 
     def look_up(self, table: list[int], index: Bits) -> Bits:
         """The entry at the lowest bits of index."""
@@ -439,6 +446,7 @@ class _Compiler:
         llvm.initialize_native_asmprinter()
         features = llvm.get_host_cpu_features()
         self.has = {name for name, present in features.items() if present}
+        self.is_x86 = llvm.get_default_triple().startswith(('x86', 'i686'))
         if features.get('avx512f'):
             # LLVM prefers half registers on some CPUs: the lanes want whole ones
             features['prefer-256-bit'] = False

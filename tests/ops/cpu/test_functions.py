@@ -11,13 +11,15 @@ from mmaction_videomambapro.ops.cpu.threads import run
 PRECISION = {torch.float32: 4e-7, torch.float64: 5e-15}
 
 
-@pytest.fixture(params=[False, True], ids=['polynomial', 'table'])
-def look_up(request, monkeypatch):
-    """With and without the table that some CPUs have the instruction for."""
-    if request.param and not Kernel('probe', ()).can_look_up:
+@pytest.fixture(params=['all', 'no_table', 'no_table_no_fma'])
+def instructions(request, monkeypatch):
+    """With and without the instructions that only some CPUs have."""
+    if request.param == 'all' and not Kernel('probe', ()).can_look_up:
         pytest.skip('this CPU looks nothing up')
-    if not request.param:
+    if request.param != 'all':
         monkeypatch.setattr(Kernel, 'can_look_up', False)
+    if request.param == 'no_table_no_fma':
+        monkeypatch.setattr(Kernel, 'fuses', False)
 
 
 def apply(function, *arrays):
@@ -42,14 +44,14 @@ def relative_error(x, expected):
 
 @pytest.mark.parametrize('dtype', PRECISION)
 @pytest.mark.parametrize('tame', [True, False])
-def test_exp2(dtype, tame, look_up):
+def test_exp2(dtype, tame, instructions):
     x = torch.linspace(-250, 250, 64 * LANES, dtype=dtype)
     found = apply(lambda a, b: functions.exp2(a, b, tame), x, torch.full_like(x, 0.5))
     assert relative_error(found, np.exp2(0.5 * x.double().numpy())) < PRECISION[dtype]
 
 
 @pytest.mark.parametrize('tame', [True, False])
-def test_exp2_of_little_and_nothing(tame, look_up):
+def test_exp2_of_little_and_nothing(tame, instructions):
     x = torch.tensor([-130.0, -1e3, -1e5, 0.0] * (LANES // 4))
     found = apply(lambda a, b: functions.exp2(a, b, tame), x, torch.ones_like(x))
     assert found.tolist() == [0.0, 0.0, 0.0, 1.0] * (LANES // 4)
@@ -63,15 +65,15 @@ def test_exp2_of_anything():
 
 
 @pytest.mark.parametrize('dtype', PRECISION)
-def test_softplus_and_logistic(dtype, look_up):
+def test_softplus_and_logistic(dtype, instructions):
     x = torch.linspace(-60, 60, 64 * LANES, dtype=dtype)
     exact = x.double().numpy()
     found = apply(lambda a: functions.softplus(a)[0], x)
     expected = np.log1p(np.exp(-abs(exact))) + np.maximum(exact, 0)
-    assert relative_error(found, expected) < 5 * PRECISION[dtype]
+    assert relative_error(found, expected) < 10 * PRECISION[dtype]
     for function in (functions.logistic, lambda a: functions.softplus(a)[1]):
         found = apply(function, x)
-        assert relative_error(found, 1 / (1 + np.exp(-exact))) < 5 * PRECISION[dtype]
+        assert relative_error(found, 1 / (1 + np.exp(-exact))) < 10 * PRECISION[dtype]
 
 
 def test_softplus_of_extremes():
