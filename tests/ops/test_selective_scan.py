@@ -182,14 +182,15 @@ def test_large_steps_stay_finite(backend):
     assert all(x.isfinite().all() for x in result.values())
 
 
-def test_chunked_keeps_few_states():
+@pytest.mark.parametrize('backend', ['llvm', 'chunked'])
+def test_few_states_are_kept(backend):
     inputs = make_inputs(2, 64, 512, 16, dtype=torch.float32)
     sizes = []
     hooks = torch.autograd.graph.saved_tensors_hooks(
         lambda x: sizes.append(x.numel()) or x, lambda x: x
     )
     with hooks:
-        BACKENDS['chunked'].run(**{k: v.requires_grad_() for k, v in inputs.items()})
+        BACKENDS[backend].run(**{k: v.requires_grad_() for k, v in inputs.items()})
     every_state = 2 * 64 * 512 * 16
     assert sum(sizes) < every_state / 2
 

@@ -21,7 +21,7 @@ from llvmlite import ir
 from mmengine.logging import print_log
 
 LANES = 16
-_I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+_I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 _POINTER = ir.PointerType()
 # No 'nnan' or 'ninf': with them a NaN is undefined, not a NaN.
 _FAST = ('nsz', 'contract')
