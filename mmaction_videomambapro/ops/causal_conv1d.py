@@ -33,12 +33,23 @@ def causal_conv1d(
         Tensor: (B, D, L), of x's type.
 
     Raises:
-        ValueError: If ``activation`` is none of the three.
+        ValueError: If ``activation`` is none of the three, or the shapes do not fit
+            together.
     """
     if activation not in (None, 'silu', 'swish'):
         raise ValueError(
             f"activation must be None, 'silu' or 'swish', but got {activation!r}"
         )
+    if x.ndim != 3 or 0 in x.shape:
+        raise ValueError(
+            f'x must be (B, D, L), none of them 0, but is {tuple(x.shape)}'
+        )
+    if weight.ndim != 2 or weight.shape[0] != x.shape[1] or weight.shape[1] == 0:
+        raise ValueError(
+            f'weight must be (D, K) with D={x.shape[1]}, but is {tuple(weight.shape)}'
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f'bias must be ({len(weight)},), but is {tuple(bias.shape)}')
     backend = choose_backend(x)
     if backend.conv1d is not None:
         return backend.conv1d(x, weight, bias, activation, reverse)

@@ -88,3 +88,18 @@ def test_no_bias():
 def test_unknown_activation():
     with pytest.raises(ValueError, match="'gelu'"):
         causal_conv1d(torch.ones(1, 1, 1), torch.ones(1, 1), activation='gelu')
+
+
+@pytest.mark.parametrize(
+    ('x', 'weight', 'bias', 'message'),
+    [
+        ((4, 5), (4, 3), (4,), r'x must be \(B, D, L\)'),
+        ((1, 4, 0), (4, 3), (4,), 'none of them 0'),
+        ((1, 4, 5), (5, 3), (5,), r'weight must be \(D, K\) with D=4'),
+        ((1, 4, 5), (4, 1, 3), (4,), r'weight must be \(D, K\)'),
+        ((1, 4, 5), (4, 3), (1,), r'bias must be \(4,\)'),
+    ],
+)
+def test_wrong_shapes_are_named(x, weight, bias, message):
+    with pytest.raises(ValueError, match=message):
+        causal_conv1d(torch.ones(x), torch.ones(weight), torch.ones(bias))

@@ -15,7 +15,7 @@ from torch import Tensor
 try:
     from . import conv1d_ops, scan_ops
 except ImportError as error:
-    if not error.name.startswith('llvmlite'):
+    if not (error.name or '').startswith('llvmlite'):
         raise
     conv1d_ops = scan_ops = None
 

@@ -15,6 +15,7 @@ import tempfile
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -33,20 +34,16 @@ class Int:
     def __init__(self, kernel: Kernel, value: ir.Value) -> None:
         self.kernel, self.value = kernel, value
 
-    def _binary(self, name, other, swap=False):
+    def _binary(self, name, other):
         kernel = self.kernel
-        operands = self.value, kernel.int(other).value
         operate = getattr(kernel.builder, name)
-        return Int(kernel, operate(*(operands[::-1] if swap else operands)))
+        return Int(kernel, operate(self.value, kernel.int(other).value))
 
     def __add__(self, other):
         return self._binary('add', other)
 
     def __sub__(self, other):
         return self._binary('sub', other)
-
-    def __rsub__(self, other):
-        return self._binary('sub', other, swap=True)
 
     def __mul__(self, other):
         return self._binary('mul', other)
@@ -56,8 +53,6 @@ class Int:
 
     def __mod__(self, other):
         return self._binary('srem', other)
-
-    __radd__, __rmul__ = __add__, __mul__
 
     def min(self, other: Int | int) -> Int:
         builder, other = self.kernel.builder, self.kernel.int(other)
@@ -174,18 +169,18 @@ class Bits:
 
 
 class Variable:
-    """A value that changes from one turn of a loop to the next."""
+    """Lanes that change from one turn of a loop to the next."""
 
-    def __init__(self, kernel: Kernel, value: Lanes | Int) -> None:
-        self.kernel, self.kind = kernel, type(value)
+    def __init__(self, kernel: Kernel, value: Lanes) -> None:
+        self.kernel = kernel
         with kernel.builder.goto_block(kernel.entry):
             self.slot = kernel.builder.alloca(value.value.type)
         self.set(value)
 
-    def get(self) -> Lanes | Int:
-        return self.kind(self.kernel, self.kernel.builder.load(self.slot))
+    def get(self) -> Lanes:
+        return Lanes(self.kernel, self.kernel.builder.load(self.slot))
 
-    def set(self, value: Lanes | Int) -> None:
+    def set(self, value: Lanes) -> None:
         self.kernel.builder.store(value.value, self.slot)
 
 
@@ -235,8 +230,8 @@ class Kernel:
         real, whole = ('d', 'q') if self.double else ('f', 'i')
         return struct.unpack(whole, struct.pack(real, value))[0]
 
-    def variable(self, value: Lanes | Int | float) -> Variable:
-        return Variable(self, value if isinstance(value, Int) else self.lanes(value))
+    def variable(self, value: Lanes | float) -> Variable:
+        return Variable(self, self.lanes(value))
 
     def call(self, name: str, *args: Lanes) -> Lanes:
         """An LLVM intrinsic over lanes, overloaded by their type alone."""
@@ -446,6 +441,7 @@ class _Compiler:
         llvm.initialize_native_asmprinter()
         features = llvm.get_host_cpu_features()
         self.has = {name for name, present in features.items() if present}
+        self.lock = Lock()
         self.is_x86 = llvm.get_default_triple().startswith(('x86', 'i686'))
         if features.get('avx512f'):
             # LLVM prefers half registers on some CPUs: the lanes want whole ones
@@ -457,6 +453,10 @@ class _Compiler:
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(''), self.machine)
 
     def address(self, source: str, name: str) -> int:
+        with self.lock:  # threads may use their first kernel at the same time
+            return self._address(source, name)
+
+    def _address(self, source, name):
         key = (source, self.cpu, self.features, llvm.llvm_version_info)
         digest = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
         path = cache_folder() / f'{name}-{digest}.o'

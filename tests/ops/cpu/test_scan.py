@@ -176,12 +176,11 @@ def test_nan_is_not_hidden():
 
 @pytest.mark.parametrize('channels', [16, 21])
 def test_reads_no_memory_it_has_not_written(channels, monkeypatch):
-    fresh = call.Layout.new
-    monkeypatch.setattr(
-        call.Layout,
-        'new',
-        lambda *args, **kwargs: fresh(*args, **kwargs).fill_(torch.nan),
-    )
+    for name in ('new', 'new_like'):  # results, and what only the kernels see
+        fresh = getattr(call.Layout, name)
+        monkeypatch.setattr(
+            call.Layout, name, lambda *a, f=fresh, **k: f(*a, **k).fill_(torch.nan)
+        )
     inputs = make_inputs(2, channels, 70, 16, dtype=torch.float32)
     for flags in ALL_FLAGS:
         found = run(selective_scan_llvm, inputs, **flags, delta_softplus=True)
