@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .jit import LANES
 from .threads import run
+from .tiles import TASK_FIELDS
 
 
 class Layout:
@@ -29,23 +30,20 @@ class Layout:
         self.ragged = self.per_group % LANES != 0
         self.double = like.dtype == torch.float64
         self.dtype = torch.float64 if self.double else torch.float32
+        self.item = 8 if self.double else 4  # bytes of a number
 
     def new(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype)
 
     def new_like(self, x: Tensor, *more: int, device: torch.device | None = None):
         """(*more, *x.shape), with the channels of a token one behind the other."""
-        channels, length = x.shape[-2:]
-        shape, steps = (*more, *x.shape), [channels * length]
-        for size in reversed(shape[1:-2]):
-            steps.insert(0, steps[0] * size)
-        return torch.empty_strided(
-            shape, (*steps, 1, channels), dtype=self.dtype, device=device
-        )
+        *first, channels, length = x.shape
+        shape = *more, *first, length, channels
+        return torch.empty(shape, dtype=self.dtype, device=device).mT
 
-    def new_sums(self, *rows: int) -> Tensor:
-        """One number a clip, channel and row: (B, G * tiles, *rows, LANES)."""
-        return self.new(self.batch, self.groups * self.tiles, *rows, LANES)
+    def scratch(self, rows: int) -> Tensor:
+        """Working memory of a kernel: (B, G, tiles, rows, LANES)."""
+        return self.new(self.batch * self.groups * self.tiles * rows * LANES)
 
     def token_major(self, x: Tensor) -> Tensor:
         """The same (..., D, L), copied if a token's channels have gaps in memory."""
@@ -55,80 +53,67 @@ class Layout:
     def cast(self, x: Tensor) -> Tensor:
         return x if x.dtype == self.dtype else x.to(self.dtype)
 
-    def by_tile(self, x: Tensor | None) -> Tensor:
-        """(D,) or (D, N) -> (G * tiles, LANES) or (G * tiles, N, LANES), 0 for None."""
-        tiles = self.groups * self.tiles
-        if x is None:
-            return torch.zeros(tiles, LANES, dtype=self.dtype)
-        x = self.cast(x)
-        if self.ragged:
-            x = x.view(self.groups, self.per_group, -1)
-            x = F.pad(x, (0, 0, 0, self.tiles * LANES - self.per_group))
-        elif x.ndim == 1:
-            return x.contiguous()
-        return x.reshape(tiles, LANES, -1).mT.contiguous()
-
-    def by_channel(self, x: Tensor) -> Tensor:
-        """The reverse, of sums over clips: (B, G * tiles, N, LANES) -> (D, N)."""
-        x = sum_first(x)
-        if x.ndim == 3:
-            x = x.mT
-        rows = x.shape[2:]
-        if self.ragged:
-            x = x.reshape(self.groups, self.tiles * LANES, *rows)[:, : self.per_group]
-        return x.reshape(self.channels, *rows).contiguous()
-
 
 def sum_first(x: Tensor) -> Tensor:
     """Sum over the first dimension, which often has one entry."""
-    return x[0] if len(x) == 1 else x.sum(0)
+    return x[0] if x.shape[0] == 1 else x.sum(0)
 
 
-class Params(dict):
-    """A kernel's parameters, and the tensors it must find alive.
+class Params:
+    """A kernel's parameters, 0 unless set, and the tensors it must find alive.
 
     Args:
+        fields (tuple[str]): The kernel's.
         layout (Layout): Of the tokens.
         reverse (bool): Whether to walk from the last token to the first.
     """
 
-    def __init__(self, layout: Layout, reverse: bool) -> None:
-        rows = layout.batch * layout.groups
-        parts = _parts(rows, layout.tiles)
-        super().__init__(
-            tasks=rows * parts,
-            parts=parts,
-            groups=layout.groups,
-            tiles=layout.tiles,
-            channels=layout.per_group,
-            length=layout.length,
-        )
+    def __init__(self, fields: tuple[str, ...], layout: Layout, reverse: bool) -> None:
         self.layout, self.reverse, self.alive = layout, reverse, []
+        self.places, self.values = _places(fields), [0] * len(fields)
+        rows = layout.batch * layout.groups
+        self.parts = _parts(rows, layout.tiles)
+        self.tasks = rows * self.parts
+        task = self.tasks, self.parts, layout.groups, layout.tiles
+        task = *task, layout.per_group, layout.length
+        for name, value in zip(TASK_FIELDS[1:], task):
+            self.set(name, value)
 
-    def pointer(self, name: str, x: Tensor) -> None:
+    def set(self, name: str, value: int) -> None:
+        self.values[self.places[name]] = value
+
+    def pointer(self, name: str, x: Tensor | array) -> None:
         self.alive.append(x)
-        self[name] = x.data_ptr()
+        is_array = isinstance(x, array)
+        self.set(name, x.buffer_info()[0] if is_array else x.data_ptr())
+
+    def weight(self, name: str, x: Tensor | None) -> None:
+        """(D,) or (D, N), or None."""
+        if x is not None:
+            self.pointer(name, self.layout.cast(x).contiguous())
 
     def tokens(self, name: str, x: Tensor) -> None:
         """(B, D, L), (B, N, L) or (B, G, N, L), the second to last without gaps."""
-        self.pointer(name, x)
-        item, step = x.element_size(), x.stride()
-        token = step[-1] * item
+        self.alive.append(x)
+        start, item, steps = x.data_ptr(), self.layout.item, x.stride()
+        group = steps[1] if len(steps) > 3 else self.layout.per_group
+        token = steps[-1] * item
         if self.reverse:
-            self[name] += (self.layout.length - 1) * token
+            start += (self.layout.length - 1) * token
             token = -token
-        self[f'{name}_batch'] = step[0] * item
-        self[f'{name}_group'] = (
-            step[1] if x.ndim > 3 else self.layout.per_group
-        ) * item
-        self[f'{name}_token'] = token
+        place = self.places[name]
+        self.values[place : place + 4] = start, steps[0] * item, group * item, token
 
-    def run(self, kernel: int, fields: tuple[str, ...]) -> None:
-        """Run a kernel that takes these fields; what was not set is 0."""
-        tickets = array('q', [0])
-        self['counter'] = tickets.buffer_info()[0]
-        packed = array('q', [self.get(field, 0) for field in fields])
-        run(kernel, packed.buffer_info()[0], self['tasks'])
+    def run(self, kernel: int) -> None:
+        """Run a kernel that takes these fields."""
+        self.pointer('counter', array('q', [0]))
+        packed = array('q', self.values)
+        run(kernel, packed.buffer_info()[0], self.tasks)
+
+
+@lru_cache
+def _places(fields):
+    return {name: place for place, name in enumerate(fields)}
 
 
 def _parts(rows, tiles):

@@ -14,9 +14,9 @@ from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
 
 CHUNK = 64  # tokens
 
-FORWARD_FIELDS = (*TASK_FIELDS, 'weight', 'bias', *array_fields('x', 'y'))
+FORWARD_FIELDS = (*TASK_FIELDS, 'weight', 'bias', 'scratch', *array_fields('x', 'y'))
 BACKWARD_FIELDS = (
-    *(*TASK_FIELDS, 'weight', 'bias', 'dweight', 'dbias'),
+    *(*TASK_FIELDS, 'weight', 'bias', 'scratch', 'dweight', 'dbias'),
     *array_fields('x', 'dy', 'dx'),
 )
 
@@ -38,9 +38,8 @@ def forward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     with k.tickets(k.counter, k.tasks) as ticket:
         task = Task(k, ticket, CHUNK)
         with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
-            tile = _tile(task, chunk, i, taps, ragged)
-            weight = tile.load_rows(tile.weight, k.int(0), taps)
-            bias = k.load(tile.bias)
+            tile = Tile(task, chunk, i, ragged, rows=2 * taps)
+            weight, bias = _weights(tile, chunk, taps)
             with k.loop(tile.count) as t:
                 y = _convolve(tile, t, weight, bias)
                 tile.store('y', t, y * logistic(y) if silu else y)
@@ -58,9 +57,8 @@ def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     with k.tickets(k.counter, k.tasks) as ticket:
         task = Task(k, ticket, CHUNK)
         with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
-            tile = _tile(task, chunk, i, taps, ragged)
-            weight = tile.load_rows(tile.weight, k.int(0), taps)
-            bias = k.load(tile.bias)
+            tile = Tile(task, chunk, i, ragged, rows=2 * taps)
+            weight, bias = _weights(tile, chunk, taps)
             with k.loop(tile.count + (taps - 1)) as t:
                 rows.set(t, ds=k.lanes(0))
                 with k.when((tile.start + t).is_less(k.length)):
@@ -72,8 +70,10 @@ def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
                     rows.set(t, ds=ds)
 
             sums = [*dweight, dbias]
-            before = tile.load_rows(tile.dweight, k.int(0), taps)
-            for x, value in zip(sums, [*before, k.load(tile.dbias)]):
+            dweight_rows = tile.scratch + taps * k.size
+            before = tile.load_rows(dweight_rows, k.int(0), taps)
+            place = tile.sum_weight('dbias')
+            for x, value in zip(sums, [*before, k.load(place, tile.mask)]):
                 x.set(k.select(chunk.is_(0), 0, value))
             with k.loop(tile.count) as t:
                 (ds,) = rows.get(t, 'ds')
@@ -85,20 +85,17 @@ def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
                     dweight[tap].set(ds.fma(x, dweight[tap].get()))
                     dx = weight[tap].fma(*rows.get(t + back, 'ds'), dx)
                 tile.store('dx', t, dx)
-            tile.store_rows(tile.dweight, k.int(0), dweight)
-            k.store(tile.dbias, dbias.get())
+            tile.store_rows(dweight_rows, k.int(0), dweight)
+            k.store(place, dbias.get(), tile.mask)
+            with k.when(chunk.is_(task.chunks - 1)):
+                tile.store_weights('dweight', taps, dweight_rows)
     return k.compile()
 
 
-def _tile(task, chunk, i, taps, ragged):
-    return Tile(
-        task,
-        chunk,
-        i,
-        ragged,
-        of_group=dict(weight=taps, bias=1),
-        of_clip=dict(dweight=taps, dbias=1),
-    )
+def _weights(tile, chunk, taps):
+    with tile.k.when(chunk.is_(0)):
+        tile.weights('weight', taps, tile.scratch)
+    return tile.load_rows(tile.scratch, tile.k.int(0), taps), tile.weight('bias')
 
 
 def _convolve(tile, t, weight, bias):

@@ -6,30 +6,31 @@ import torch
 from torch import Tensor
 
 from . import conv1d
-from .call import Layout, Params
-from .operator import operator, refuse_gradient
+from .call import Layout, Params, sum_first
+from .operator import Operator
 
 
-@operator
+@Operator
 def causal_conv1d(
     x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool
 ) -> Tensor:
     """Shapes are those of ``ops.causal_conv1d``."""
     layout = Layout(x)
     y = layout.new_like(x)
-    params = _params(layout, x, weight, bias, reverse)
+    params = Params(conv1d.FORWARD_FIELDS, layout, reverse)
+    _set(params, x, weight, bias)
     params.tokens('y', y)
     kernel = conv1d.forward(weight.shape[1], silu, layout.ragged, layout.double)
-    params.run(kernel, conv1d.FORWARD_FIELDS)
+    params.run(kernel)
     return y.to(x.dtype)
 
 
-@torch.library.register_fake(causal_conv1d)
+@causal_conv1d.fake
 def _(x, weight, bias, silu, reverse):
     return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
 
 
-@operator
+@Operator
 def causal_conv1d_backward(
     dy: Tensor,
     x: Tensor,
@@ -41,19 +42,21 @@ def causal_conv1d_backward(
     """Gradients of x, weight and bias."""
     layout = Layout(x)
     dx, taps = layout.new_like(x), weight.shape[1]
-    dweight, dbias = layout.new_sums(taps), layout.new_sums()
-    params = _params(layout, x, weight, bias, reverse)
+    dweight = layout.new(layout.batch, *weight.shape)
+    dbias = layout.new(layout.batch, len(weight))
+    params = Params(conv1d.BACKWARD_FIELDS, layout, reverse)
+    _set(params, x, weight, bias)
     params.tokens('dy', layout.token_major(dy))
     params.tokens('dx', dx)
     params.pointer('dweight', dweight)
     params.pointer('dbias', dbias)
     kernel = conv1d.backward(taps, silu, layout.ragged, layout.double)
-    params.run(kernel, conv1d.BACKWARD_FIELDS)
-    dweight, dbias = (layout.by_channel(g).to(weight.dtype) for g in (dweight, dbias))
+    params.run(kernel)
+    dweight, dbias = (sum_first(x).to(weight.dtype) for x in (dweight, dbias))
     return dx.to(x.dtype), dweight, dbias
 
 
-@torch.library.register_fake(causal_conv1d_backward)
+@causal_conv1d_backward.fake
 def _(dy, x, weight, bias, silu, reverse):
     dx = torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
     return dx, weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
@@ -71,13 +74,14 @@ def _backward(ctx, dy):
     return dx, dweight, None if bias is None else dbias, None, None
 
 
-torch.library.register_autograd(causal_conv1d, _backward, setup_context=_setup_context)
-refuse_gradient(causal_conv1d_backward)
+causal_conv1d.gradient(_backward, _setup_context)
+causal_conv1d_backward.refuse_gradient()
 
 
-def _params(layout, x, weight, bias, reverse):
-    params = Params(layout, reverse)
-    params.pointer('weight', layout.by_tile(weight))
-    params.pointer('bias', layout.by_tile(bias))
+def _set(params, x, weight, bias):
+    """Everything that both kernels take."""
+    layout = params.layout
+    params.weight('weight', weight)
+    params.weight('bias', bias)
+    params.pointer('scratch', layout.scratch(2 * weight.shape[1]))
     params.tokens('x', layout.token_major(x))
-    return params

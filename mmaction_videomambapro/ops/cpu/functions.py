@@ -14,7 +14,7 @@ from .jit import LANES, Lanes
 LOG2_E = math.log2(math.e)
 
 
-def exp2(x: Lanes, y: Lanes | float, tame: bool) -> Lanes:
+def exp2(x: Lanes, y: Lanes | float, tame: bool, large_table: bool = False) -> Lanes:
     """2 ** (x * y), the product unrounded.
 
     With n the multiple of 1 / steps next to x * y and r the rest, it is the product
@@ -26,10 +26,14 @@ def exp2(x: Lanes, y: Lanes | float, tame: bool) -> Lanes:
         y (Lanes | float): The other.
         tame (bool): Whether :func:`is_tame` holds. It keeps the multipliers, which
             limit the speed, from what whole-number operations can do.
+        large_table (bool): Take one register more for the table, and one
+            multiplication less. Defaults to False.
     """
     kernel = x.kernel
     mantissa, bias = (52, 1023) if kernel.double else (23, 127)
-    steps = LANES if tame and kernel.can_look_up else 1
+    steps = 1
+    if tame and kernel.can_look_up:
+        steps = 2 * LANES if large_table else LANES
     magic = 1.5 * 2**mantissa / steps
     y = kernel.lanes(y)
     if tame:
@@ -39,7 +43,7 @@ def exp2(x: Lanes, y: Lanes | float, tame: bool) -> Lanes:
         product = (x * y).min(bias + 1.0)  # infinity from there on
         rounded = product + magic
         r = product - (rounded - magic)
-    degree = 11 if kernel.double else 3 if steps > 1 else 5
+    degree = 11 if kernel.double else {1: 5, LANES: 3, 2 * LANES: 2}[steps]
     p = _polynomial(r, _exp2_coefficients(degree, 0.5 / steps))
 
     if not tame:

@@ -247,7 +247,7 @@ class Kernel:
 
     @property
     def can_look_up(self) -> bool:
-        """Whether a table of LANES numbers costs no more than an addition."""
+        """Whether a table costs no more than an addition."""
         return not self.double and 'avx512f' in _compiler().has
 
     @property
@@ -256,11 +256,18 @@ class Kernel:
         return 'fma' in _compiler().has or not _compiler().is_x86
 
     def look_up(self, table: list[int], index: Bits) -> Bits:
-        """The entry at the lowest bits of index."""
-        table = ir.Constant(self.bits, table)
-        name = 'llvm.x86.avx512.permvar.si.512'
-        function = self._intrinsic(name, self.bits, [self.bits] * 2, suffix='')
-        return Bits(self, self.builder.call(function, [table, index.value]))
+        """The entry at the lowest bits of index, of LANES or twice as many."""
+        low, *high = (
+            ir.Constant(self.bits, table[i : i + LANES])
+            for i in range(0, len(table), LANES)
+        )
+        if high:
+            name, args = 'vpermi2var.d', [low, index.value, *high]
+        else:
+            name, args = 'permvar.si', [low, index.value]
+        name = f'llvm.x86.avx512.{name}.512'
+        function = self._intrinsic(name, self.bits, [self.bits] * len(args), suffix='')
+        return Bits(self, self.builder.call(function, args))
 
     def less(self, x: Lanes, y: Lanes | float) -> ir.Value:
         """Where x < y; nowhere for a NaN."""
@@ -321,6 +328,35 @@ class Kernel:
             f'v{LANES}f{8 * self.item}.p0',
         )
         self.builder.call(function, [x.value, self._at(address), _I32(self.item), mask])
+
+    def gather(self, address: Int, step: int, mask: ir.Value) -> Lanes:
+        """LANES numbers ``step`` bytes apart, 0 where the mask does not hold."""
+        places = self._places(address, step)
+        function = self._intrinsic(
+            'llvm.masked.gather',
+            self.type,
+            [places.type, _I32, mask.type, self.type],
+            f'v{LANES}f{8 * self.item}.v{LANES}p0',
+        )
+        args = [places, _I32(self.item), mask, self.lanes(0).value]
+        return Lanes(self, self.builder.call(function, args))
+
+    def scatter(self, address: Int, step: int, x: Lanes, mask: ir.Value) -> None:
+        """The reverse."""
+        places = self._places(address, step)
+        function = self._intrinsic(
+            'llvm.masked.scatter',
+            ir.VoidType(),
+            [self.type, places.type, _I32, mask.type],
+            f'v{LANES}f{8 * self.item}.v{LANES}p0',
+        )
+        self.builder.call(function, [x.value, places, _I32(self.item), mask])
+
+    def _places(self, address, step):
+        kind = ir.VectorType(_I64, LANES)
+        steps = ir.Constant(kind, [step * i for i in range(LANES)])
+        places = self.builder.add(self._splat(address.value, kind), steps)
+        return self.builder.inttoptr(places, ir.VectorType(_POINTER, LANES))
 
     def broadcast(self, address: Int) -> Lanes:
         """One number in all lanes."""
@@ -404,6 +440,14 @@ class Kernel:
         """Two bodies: the first if ``holds``, else the second."""
         return self.builder.if_else(holds)
 
+    def count_up(self, counter: Int, ordering: str = 'acq_rel') -> Int:
+        """Add 1 to what threads share; returns how many came before.
+
+        By default, who comes later sees what those before have stored.
+        """
+        count = self.builder.atomic_rmw('add', self._at(counter), _I64(1), ordering)
+        return Int(self, count)
+
     @contextmanager
     def tickets(self, counter: Int, count: Int):
         """Run the body once for each of 0 ... count - 1, shared with other threads.
@@ -416,7 +460,7 @@ class Kernel:
         after = builder.append_basic_block('done')
         builder.branch(head)
         builder.position_at_end(head)
-        ticket = builder.atomic_rmw('add', self._at(counter), _I64(1), 'monotonic')
+        ticket = self.count_up(counter, 'monotonic').value
         builder.cbranch(builder.icmp_signed('<', ticket, count.value), body, after)
         builder.position_at_end(body)
         yield Int(self, ticket)

@@ -1,33 +1,75 @@
-"""Registers functions as PyTorch operators."""
+"""Functions as PyTorch operators that cost little to call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
+from torch.nn import Parameter
 
 NAMESPACE = 'mmaction_videomambapro'
+_PLAIN = {Tensor, Parameter, type(None), bool, list}
 
 
-def operator(function: Callable) -> Callable:
-    """Make an operator for CPUs of an annotated function.
+class Operator:
+    """An operator for CPUs, made of an annotated function.
 
     What ``torch.library.custom_op`` does, without its check whether results share
-    memory with arguments: on small inputs that took as long as the kernels.
+    memory with arguments. Plain tensors go to the function without PyTorch's
+    dispatcher. On small inputs either took as long as the kernels.
     """
-    name = f'{NAMESPACE}::{function.__name__}'
-    torch.library.define(name, torch.library.infer_schema(function, mutates_args=()))
-    torch.library.impl(name, 'CPU', function)
-    return getattr(getattr(torch.ops, NAMESPACE), function.__name__).default
+
+    def __init__(self, function: Callable) -> None:
+        self.name = f'{NAMESPACE}::{function.__name__}'
+        schema = torch.library.infer_schema(function, mutates_args=())
+        torch.library.define(self.name, schema)
+        torch.library.impl(self.name, 'CPU', function)
+        self.op = getattr(getattr(torch.ops, NAMESPACE), function.__name__).default
+        self.function = self.with_gradient = function
+
+    def fake(self, function: Callable) -> None:
+        """Register a function that makes results without their values."""
+        torch.library.register_fake(self.op, function)
+
+    def gradient(self, backward: Callable, setup_context: Callable) -> None:
+        """Register the gradient, as for ``torch.library.register_autograd``."""
+        torch.library.register_autograd(self.op, backward, setup_context=setup_context)
+
+        def forward(ctx, *args):  # with a ctx it is called without inspecting it
+            results = self.function(*args)
+            setup_context(ctx, args, results)
+            return tuple(results) if isinstance(results, list) else results
+
+        members = dict(forward=staticmethod(forward), backward=staticmethod(backward))
+        kind = type(self.function.__name__, (torch.autograd.Function,), members)
+        self.with_gradient = kind.apply
+
+    def refuse_gradient(self) -> None:
+        """Make an error of a second derivative, which PyTorch would take for zero."""
+
+        def backward(ctx, *_):
+            raise RuntimeError(
+                f'{self.name} has no gradient of its own: for second derivatives set '
+                'MMACTION_VIDEOMAMBAPRO_SCAN=naive'
+            )
+
+        self.gradient(backward, lambda ctx, inputs, output: None)
+
+    def __call__(self, *args):
+        if _observed(args):
+            return self.op(*args)
+        if torch.is_grad_enabled():
+            return self.with_gradient(*args)
+        return self.function(*args)
 
 
-def refuse_gradient(op: Callable) -> None:
-    """Make an error of a second derivative, which PyTorch would take for zero."""
-
-    def backward(ctx, *_):
-        raise RuntimeError(
-            f'{op.name()} has no gradient of its own: for second derivatives set '
-            'MMACTION_VIDEOMAMBAPRO_SCAN=naive'
-        )
-
-    torch.library.register_autograd(op, backward)
+def _observed(args):
+    """Whether more than execution goes on: tracing, a transform, tensors of a kind."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._are_functorch_transforms_active()
+        or not _PLAIN.issuperset(map(type, args))
+    )

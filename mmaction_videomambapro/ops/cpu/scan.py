@@ -10,8 +10,8 @@ innermost loop, the only one over states, keeps them in registers:
 3. token by token: skip connection, sum with the other direction, gate.
 
 The forward kernel keeps the states in front of every chunk; the backward kernel
-recomputes a chunk from them and walks it back. A comes multiplied by log2(e),
-because the kernels take powers of 2.
+recomputes a chunk from them and walks it back. Both multiply A by log2(e), to take
+powers of 2.
 
 Every value is one number for each of LANES channels, (LANES,); a list of them has one
 for each state of a block, (N, LANES). B and C are the same in all lanes.
@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from .functions import exp2, is_tame, logistic, softplus
+from .functions import LOG2_E, exp2, is_tame, logistic, softplus
 from .jit import LANES, Kernel
 from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
 
@@ -30,14 +30,14 @@ CHUNK = 32  # tokens between two states that are kept for the backward pass
 
 _COMMON = (
     *TASK_FIELDS,
-    *('residual', 'delta_softplus', 'A', 'D', 'delta_bias', 'states', 'carry'),
+    *('residual', 'delta_softplus', 'A', 'D', 'delta_bias', 'states', 'scratch'),
     *array_fields('u', 'delta', 'B', 'C', 'z', 'ungated'),
 )
 FORWARD_FIELDS = (*_COMMON, *array_fields('add', 'y'))
 BACKWARD_FIELDS = (
     *_COMMON,
     *array_fields('dy', 'du', 'ddelta', 'dB', 'dC', 'dz', 'dadd'),
-    *('dB_part', 'dC_part', 'dA', 'dD', 'ddelta_bias'),
+    *('part', 'dA', 'dD', 'ddelta_bias', 'arrivals'),
 )
 
 
@@ -63,21 +63,28 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
         task = Task(k, ticket, CHUNK)
         with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
             tile = _tile(task, chunk, i, states, ragged)
-            largest, D = k.variable(0), k.load(tile.D)
+            A_rows, carry = (tile.scratch + n * states * k.size for n in range(2))
+            with k.when(chunk.is_(0)):
+                tile.weights('A', states, A_rows, LOG2_E)
+            largest, D, bias = (
+                k.variable(0),
+                tile.weight('D'),
+                tile.weight('delta_bias'),
+            )
             with k.loop(tile.count) as t:
-                dt, _ = _step_size(k, tile, t, largest)
+                dt, _ = _step_size(k, tile, t, bias, largest)
                 u = tile.load('u', t)
                 rows.set(t, dt=dt, dtu=dt * u, y=D * u)
 
             with k.loop(states // block) as b:
-                A = tile.load_rows(tile.A, b, block)
+                A = tile.load_rows(A_rows, b, block)
                 with k.either(chunk.is_(0)) as (start, later):
                     with start:
                         first = k.select(k.residual.is_(1), tile.load('u', 0), 0)
                         for h_n in h:
                             h_n.set(first)
                     with later:
-                        for h_n, x in zip(h, tile.load_rows(tile.carry, b, block)):
+                        for h_n, x in zip(h, tile.load_rows(carry, b, block)):
                             h_n.set(x)
                 with k.when(k.states.is_not(0)):
                     tile.store_rows(tile.states, b, h)
@@ -86,12 +93,13 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                         dt, dtu, y = rows.get(t, 'dt', 'dtu', 'y')
                         for n in range(block):
                             B, C = _weights(tile, b * block + n, t)
-                            p = exp2(dt, A[n], tame) * h[n].get()  # exp(dt A) h
+                            a = exp2(dt, A[n], tame, large_table=True)
+                            p = a * h[n].get()  # exp(dt A) h
                             new = dtu.fma(B, p)  # p + dt u B
                             h[n].set(new)
                             y = C.fma(p if masked else new, y)
                         rows.set(t, y=y)
-                tile.store_rows(tile.carry, b, h)
+                tile.store_rows(carry, b, h)
             if masked:  # the first token reads nothing
                 with k.when(chunk.is_(0)):
                     rows.set(k.int(0), y=D * tile.load('u', 0))
@@ -131,12 +139,19 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
             with k.loop(task.tiles) as i:
                 tile = _tile(task, chunk, i, states, ragged)
                 ends = chunk.is_(task.chunks - 1)  # nothing reads the last state
-                D, zero = k.load(tile.D), k.lanes(0)
-                dD = k.variable(k.select(ends, 0, k.load(tile.dD)))
-                dbias = k.variable(k.select(ends, 0, k.load(tile.ddelta_bias)))
+                A_rows, carry, dA_rows = (
+                    tile.scratch + n * states * k.size for n in range(3)
+                )
+                with k.when(ends):
+                    tile.weights('A', states, A_rows, LOG2_E)
+                D, bias, zero = tile.weight('D'), tile.weight('delta_bias'), k.lanes(0)
+                places = [tile.sum_weight(name) for name in ('dD', 'ddelta_bias')]
+                dD, dbias = (
+                    k.variable(k.select(ends, 0, k.load(x, tile.mask))) for x in places
+                )
                 dread, largest = k.variable(0), k.variable(0)
                 with k.loop(tile.count) as t:
-                    dt, slope = _step_size(k, tile, t, largest)
+                    dt, slope = _step_size(k, tile, t, bias, largest)
                     u = tile.load('u', t)
                     dread.set(tile.load('dy', t))
                     with k.when(k.z.is_not(0)):
@@ -152,7 +167,7 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                         rows.set(k.int(0), dread=zero)
 
                 with k.loop(states // block) as b:
-                    A = tile.load_rows(tile.A, b, block)
+                    A = tile.load_rows(A_rows, b, block)
                     for h_n, x in zip(h, tile.load_rows(tile.states, b, block)):
                         h_n.set(x)
                     for tame in _tame_or_not(k, largest.get(), A):
@@ -165,7 +180,7 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                                 h[n].set(dtu.fma(B, p))
                                 walked.set(t * block + n, a=a, p=p)
 
-                    for x, kept in ((g, tile.carry), (dA, tile.dA)):
+                    for x, kept in ((g, carry), (dA, dA_rows)):
                         for x_n, value in zip(x, tile.load_rows(kept, b, block)):
                             x_n.set(k.select(ends, 0, value))
                     with k.loop(tile.count, down=True) as t:
@@ -187,8 +202,8 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                             dA[n].set(q.fma(dt, dA[n].get()))
                             g[n].set(dp * a)
                         rows.set(t, ddtu=ddtu, dx=dx)
-                    tile.store_rows(tile.carry, b, g)
-                    tile.store_rows(tile.dA, b, dA)
+                    tile.store_rows(carry, b, g)
+                    tile.store_rows(dA_rows, b, dA)
 
                 with k.loop(tile.count) as t:
                     dt, ddtu, dx = rows.get(t, 'dt', 'ddtu', 'dx')
@@ -198,29 +213,57 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                     dbias.set(dbias.get() + ddelta)
                     tile.store('ddelta', t, ddelta)
                     tile.store('du', t, ddtu.fma(dt, skip))
-                k.store(tile.dD, dD.get())
-                k.store(tile.ddelta_bias, dbias.get())
+                for place, x in zip(places, (dD, dbias)):
+                    k.store(place, x.get(), tile.mask)
+                with k.when(chunk.is_(0)):
+                    tile.store_weights('dA', states, dA_rows)
                 with k.when(k.builder.and_(chunk.is_(0), k.residual.is_(1))):
                     du = k.variable(tile.load('du', 0))
                     with k.loop(states) as n:
-                        du.set(du.get() + k.load(tile.carry + n * k.size))
+                        du.set(du.get() + k.load(carry + n * k.size))
                     tile.store('du', 0, du.get())
 
             tile = _tile(task, chunk, k.int(0), states, ragged)
             with k.loop(tile.count) as t:
                 own = k.sum(*rows.get(t, 'own'))
-                for n in range(0, states, LANES):
+                for n, mask in _in_lanes(k, states):
                     some = range(n, min(n + LANES, states))
-                    mask = None if len(some) == LANES else k.first_lanes(len(some))
                     B_and_C = [sums.get(t * states + m, 'dB', 'dC') for m in some]
                     dB, dC = (k.sums(x) for x in zip(*B_and_C))
                     if not masked:  # C reads the token's own dt * B * u as well
                         B = k.load(tile.at('B', t) + n * k.item, mask)
                         dC = own.fma(B, dC)
                     for name, x in (('dB', dB), ('dC', dC)):
-                        own_part = task.part * getattr(k, f'{name}_part')
-                        k.store(tile.at(name, t) + own_part + n * k.item, x, mask)
+                        place = tile.at(name, t) + task.part * k.part
+                        k.store(place + n * k.item, x, mask)
+
+        arrived = k.count_up(k.arrivals + task.row * 8)
+        with k.when(arrived.is_(k.parts - 1)):  # the last task of the row
+            _sum_parts(task, states, ragged)
     return k.compile()
+
+
+def _sum_parts(task, states, ragged):
+    """Add the tasks' gradients of B and C to those of the first."""
+    k = task.k
+    x = k.variable(0)
+    with k.loop(task.chunks) as chunk:
+        tile = _tile(task, chunk, k.int(0), states, ragged)
+        with k.loop(tile.count) as t:
+            for name in ('dB', 'dC'):
+                for n, mask in _in_lanes(k, states):
+                    place = tile.at(name, t) + n * k.item
+                    x.set(k.load(place, mask))
+                    with k.loop(k.parts - 1) as part:
+                        other = k.load(place + (part + 1) * k.part, mask)
+                        x.set(x.get() + other)
+                    k.store(place, x.get(), mask)
+
+
+def _in_lanes(k, states):
+    """Index of the first of each LANES states, and the mask of those that there are."""
+    for n in range(0, states, LANES):
+        yield n, None if n + LANES <= states else k.first_lanes(states - n)
 
 
 def _tile(task, chunk, i, states, ragged):
@@ -229,9 +272,8 @@ def _tile(task, chunk, i, states, ragged):
         chunk,
         i,
         ragged,
-        of_group=dict(A=states, D=1, delta_bias=1),
-        of_clip=dict(carry=states, dA=states, dD=1, ddelta_bias=1),
-        of_chunk=dict(states=states),
+        rows=3 * states,
+        states=states,
         shared=('B', 'C', 'dB', 'dC'),
     )
 
@@ -257,9 +299,9 @@ def _tame_or_not(k, largest, A):
             yield False
 
 
-def _step_size(k, tile, t, largest):
+def _step_size(k, tile, t, bias, largest):
     """A token's dt and its derivative by delta; keeps track of the largest dt."""
-    x = tile.load('delta', t) + k.load(tile.delta_bias)
+    x = tile.load('delta', t) + bias
     dt, slope = k.variable(x), k.variable(1)
     with k.when(k.delta_softplus.is_(1)):
         for variable, value in zip((dt, slope), softplus(x)):

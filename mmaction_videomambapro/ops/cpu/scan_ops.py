@@ -7,7 +7,8 @@ as much time as a short scan takes.
 
 from __future__ import annotations
 
-import math
+from array import array
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,10 +16,10 @@ from torch import Tensor
 from . import scan
 from .call import Layout, Params, sum_first
 from .jit import LANES
-from .operator import operator, refuse_gradient
+from .operator import Operator
 
 
-@operator
+@Operator
 def selective_scan(
     z: Tensor | None,
     u: Tensor,
@@ -56,7 +57,8 @@ def selective_scan(
     ungated = layout.new_like(u) if keep and z is not None else y.new_empty(0)
     total = ungated if keep and z is not None else y  # of the directions so far
     for i, inputs in enumerate(directions):
-        params = _params(layout, inputs, delta_softplus, residual, reverse[i])
+        params = Params(scan.FORWARD_FIELDS, layout, reverse[i])
+        _set(params, inputs, delta_softplus, residual)
         last = i == len(directions) - 1
         if keep:
             params.pointer('states', states[i])
@@ -68,11 +70,11 @@ def selective_scan(
                 params.tokens('ungated', ungated)
         params.tokens('y', y if last else total)
         kernel = scan.forward(A.shape[1], masked[i], layout.ragged, layout.double)
-        params.run(kernel, scan.FORWARD_FIELDS)
+        params.run(kernel)
     return y.to(u.dtype), ungated, states.view(-1)
 
 
-@torch.library.register_fake(selective_scan)
+@selective_scan.fake
 def _(z, u, delta, A, B, *args):
     *_, masked, _, keep = args
     layout = _layout(u, B)
@@ -82,7 +84,7 @@ def _(z, u, delta, A, B, *args):
     return y.to(u.dtype, copy=True), ungated, y.new_empty(size)
 
 
-@operator
+@Operator
 def selective_scan_backward(
     dy: Tensor,
     z: Tensor | None,
@@ -116,7 +118,8 @@ def selective_scan_backward(
     gradients = []
     states = states.view(len(directions), -1)
     for i, inputs in enumerate(directions):
-        params = _params(layout, inputs, delta_softplus, residual, reverse[i])
+        params = Params(scan.BACKWARD_FIELDS, layout, reverse[i])
+        _set(params, inputs, delta_softplus, residual)
         params.pointer('states', states[i])
         params.tokens('dy', dread)
         if i == 0 and z is not None:  # take the gate back, for both directions
@@ -130,32 +133,35 @@ def selective_scan_backward(
         du, ddelta = layout.new_like(u), layout.new_like(u)
         params.tokens('du', du)
         params.tokens('ddelta', ddelta)
-        # B and C are shared by channels: a sum for each task that sees some of them
+        # B and C are shared by channels: a sum for each task that sees some of them.
+        # The kernel adds the others to the first
         N = A.shape[1]
-        dB, dC = (layout.new_like(B, params['parts']) for _ in range(2))
-        for name, x in dict(dB=dB, dC=dC).items():
-            params.tokens(name, x[0])
-            params[f'{name}_part'] = x.stride(0) * x.element_size()
+        dB, dC = (layout.new_like(B, params.parts) for _ in range(2))
+        params.tokens('dB', dB[0])
+        params.tokens('dC', dC[0])
+        params.set('part', B.numel() * layout.item)
         # and A, D, delta_bias by clips
-        dA, dD, dbias = layout.new_sums(N), layout.new_sums(), layout.new_sums()
-        for name, x in dict(dA=dA, dD=dD, ddelta_bias=dbias).items():
-            params.pointer(name, x)
+        clips = layout.batch
+        dA = layout.new(clips, *A.shape)
+        dD, dbias = (layout.new(clips, len(A)) for _ in range(2))
+        params.pointer('dA', dA)
+        params.pointer('dD', dD)
+        params.pointer('ddelta_bias', dbias)
+        params.pointer('arrivals', array('q', bytes(8 * clips * layout.groups)))
         kernel = scan.backward(N, masked[i], layout.ragged, layout.double)
-        params.run(kernel, scan.BACKWARD_FIELDS)
-        found = [
-            *(du, ddelta, layout.by_channel(dA)),
-            *(sum_first(x.mT).mT for x in (dB, dC)),  # as they lie in memory
-            *(layout.by_channel(dD), layout.by_channel(dbias)),
-        ]
+        params.run(kernel)
         if i == 0 and z is not None:
-            gradients.append(dz.to(z.dtype))
-        for x, like in zip(found, inputs):
-            if like is not None:
-                gradients.append(x.to(like.dtype))
-    return gradients
+            gradients.append((dz, z))
+        dA, dD, dbias = (sum_first(x) for x in (dA, dD, dbias))
+        gradients += zip((du, ddelta, dA, dB[0], dC[0], dD, dbias), inputs)
+    return [
+        x if x.dtype == like.dtype else x.to(like.dtype)
+        for x, like in gradients
+        if like is not None
+    ]
 
 
-@torch.library.register_fake(selective_scan_backward)
+@selective_scan_backward.fake
 def _(dy, z, *args):
     def tokens(x):  # the layout that the kernels write
         return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
@@ -186,11 +192,11 @@ def _backward(ctx, dy, *_):
     return *gradients, *(None,) * 5
 
 
-torch.library.register_autograd(selective_scan, _backward, setup_context=_setup_context)
-refuse_gradient(selective_scan_backward)
+selective_scan.gradient(_backward, _setup_context)
+selective_scan_backward.refuse_gradient()
 
 
-@torch.library.register_vmap(selective_scan)
+@partial(torch.library.register_vmap, selective_scan.op)
 def _(info, in_dims, *args):
     raise NotImplementedError(
         "torch.func.vmap does not reach into the scan's CPU kernels: put the mapped "
@@ -209,15 +215,17 @@ def _num_states(layout, A):
     return tiles * chunks * A.shape[1] * LANES
 
 
-def _params(layout, inputs, delta_softplus, residual, reverse):
+def _set(params, inputs, delta_softplus, residual):
     """Everything that both kernels take."""
     u, delta, A, B, C, D, delta_bias = inputs
-    params = Params(layout, reverse)
-    params['delta_softplus'], params['residual'] = int(delta_softplus), int(residual)
-    params.pointer('A', layout.by_tile(layout.cast(A) * math.log2(math.e)))
-    params.pointer('D', layout.by_tile(D))
-    params.pointer('delta_bias', layout.by_tile(delta_bias))
-    params.pointer('carry', layout.new_sums(A.shape[1]))
-    for name, x in dict(u=u, delta=delta, B=B, C=C).items():
-        params.tokens(name, layout.token_major(x))
-    return params
+    layout = params.layout
+    params.set('delta_softplus', int(delta_softplus))
+    params.set('residual', int(residual))
+    params.weight('A', A)
+    params.weight('D', D)
+    params.weight('delta_bias', delta_bias)
+    params.pointer('scratch', layout.scratch(3 * A.shape[1]))
+    params.tokens('u', layout.token_major(u))
+    params.tokens('delta', layout.token_major(delta))
+    params.tokens('B', layout.token_major(B))
+    params.tokens('C', layout.token_major(C))

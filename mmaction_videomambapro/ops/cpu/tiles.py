@@ -44,9 +44,9 @@ class Tile:
         chunk (Int): Index of the chunk.
         i (Int): Index of the tile within the task.
         ragged (bool): Whether a group's channels are no multiple of LANES.
-        of_group (dict): Arrays (groups, tiles, rows, LANES), with their rows.
-        of_clip (dict): Arrays (clips, groups, tiles, rows, LANES), likewise.
-        of_chunk (dict): Arrays (clips, groups, chunks, tiles, rows, LANES), likewise.
+        rows (int): Rows of ``scratch``, (clips, groups, tiles, rows, LANES).
+        states (int): Rows of ``states``, (clips, groups, chunks, tiles, rows, LANES).
+            Defaults to 0, for kernels that have none.
         shared (tuple): Arrays of tokens whose last dimension is not the channels.
     """
 
@@ -56,9 +56,8 @@ class Tile:
         chunk: Int,
         i: Int,
         ragged: bool,
-        of_group: dict[str, int],
-        of_clip: dict[str, int],
-        of_chunk: dict[str, int] | None = None,
+        rows: int,
+        states: int = 0,
         shared: tuple[str, ...] = (),
     ) -> None:
         k = self.k = task.k
@@ -66,15 +65,14 @@ class Tile:
         self.start = chunk * task.chunk_size
         self.count = task.count(chunk)
         channel = index * LANES
-        self.mask = k.first_lanes(k.channels - channel) if ragged else None
-
-        group = task.group * k.tiles + index
-        clip = task.row * k.tiles + index
-        piece = (task.row * task.chunks + chunk) * k.tiles + index
-        for arrays, at in (of_group, group), (of_clip, clip), (of_chunk or {}, piece):
-            for name, rows in arrays.items():
-                if name in k.fields:
-                    setattr(self, name, getattr(k, name) + at * (rows * k.size))
+        self.present = k.channels - channel if ragged else k.int(LANES)
+        self.mask = k.first_lanes(self.present) if ragged else None
+        self.channel = task.group * k.channels + channel
+        self.clip_channel = task.batch * (k.groups * k.channels) + self.channel
+        self.scratch = k.scratch + (task.row * k.tiles + index) * (rows * k.size)
+        if states:
+            piece = (task.row * task.chunks + chunk) * k.tiles + index
+            self.states = k.states + piece * (states * k.size)
 
         # Tiles follow each other within a chunk, then in the next one.
         last = (i + 1).is_(task.tiles)
@@ -110,6 +108,35 @@ class Tile:
     def _prefetch(self, name, place):
         """Fetch the same token of the next tile: the hardware does not see so far."""
         self.k.prefetch(place + self._ahead[name])
+
+    def weight(self, name: str) -> Lanes:
+        """One number a channel of an array (D,), 0 if there is no array."""
+        k, base = self.k, getattr(self.k, name)
+        mask = k.first_lanes(k.choose(base.is_not(0), self.present, k.int(0)))
+        return k.load(base + self.channel * k.item, mask)
+
+    def weights(self, name: str, rows: int, place: Int, factor: float = 1) -> None:
+        """Copy an array (D, rows) to rows of lanes, multiplied by a factor."""
+        k = self.k
+        base = getattr(k, name) + self.channel * (rows * k.item)
+        with k.loop(rows) as n:
+            mask = k.first_lanes(self.present)
+            x = k.gather(base + n * k.item, rows * k.item, mask)
+            k.store(place + n * k.size, x * factor)
+
+    def store_weights(self, name: str, rows: int, place: Int) -> None:
+        """Copy rows of lanes to the clip's part of an array (B, D, rows)."""
+        k = self.k
+        base = getattr(k, name) + self.clip_channel * (rows * k.item)
+        with k.loop(rows) as n:
+            x = k.load(place + n * k.size)
+            mask = k.first_lanes(self.present)
+            k.scatter(base + n * k.item, rows * k.item, x, mask)
+
+    def sum_weight(self, name: str) -> Int:
+        """Where the clip's part of an array (B, D) lies."""
+        k = self.k
+        return getattr(k, name) + self.clip_channel * k.item
 
     def load_rows(self, place: Int, b: Int, rows: int) -> list[Lanes]:
         """The b-th block of an array's rows."""

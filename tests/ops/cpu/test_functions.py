@@ -43,10 +43,12 @@ def relative_error(x, expected):
 
 
 @pytest.mark.parametrize('dtype', PRECISION)
-@pytest.mark.parametrize('tame', [True, False])
-def test_exp2(dtype, tame, instructions):
+@pytest.mark.parametrize(
+    'how', [dict(tame=False), dict(tame=True), dict(tame=True, large_table=True)]
+)
+def test_exp2(dtype, how, instructions):
     x = torch.linspace(-250, 250, 64 * LANES, dtype=dtype)
-    found = apply(lambda a, b: functions.exp2(a, b, tame), x, torch.full_like(x, 0.5))
+    found = apply(lambda a, b: functions.exp2(a, b, **how), x, torch.full_like(x, 0.5))
     assert relative_error(found, np.exp2(0.5 * x.double().numpy())) < PRECISION[dtype]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops.cpu import conv1d_ops, scan_ops, selective_scan_llvm
@@ -36,15 +37,15 @@ def scan_arguments(directions, dtype=torch.float32, leave_out=(), **kwargs):
 def test_scan_operators(arguments):
     tensors, flags = scan_arguments(**arguments)
     y, ungated, states = scan_ops.selective_scan(*tensors, *flags, True)
-    torch.library.opcheck(scan_ops.selective_scan, (*tensors, *flags, False))
+    torch.library.opcheck(scan_ops.selective_scan.op, (*tensors, *flags, False))
     torch.library.opcheck(
-        scan_ops.selective_scan_backward,
+        scan_ops.selective_scan_backward.op,
         (torch.randn_like(y), *tensors, ungated, states, *flags),
     )
     for x in tensors:
         if x is not None:
             x.requires_grad_()
-    torch.library.opcheck(scan_ops.selective_scan, (*tensors, *flags, True))
+    torch.library.opcheck(scan_ops.selective_scan.op, (*tensors, *flags, True))
 
 
 @pytest.mark.parametrize('bias', [False, True])
@@ -52,10 +53,10 @@ def test_convolution_operators(bias):
     x, weight = torch.randn(2, 9, 20).mT, torch.randn(20, 4)
     arguments = x, weight, torch.randn(20) if bias else None, True, True
     torch.library.opcheck(
-        conv1d_ops.causal_conv1d_backward, (torch.randn_like(x), *arguments)
+        conv1d_ops.causal_conv1d_backward.op, (torch.randn_like(x), *arguments)
     )
     x.requires_grad_()
-    torch.library.opcheck(conv1d_ops.causal_conv1d, arguments)
+    torch.library.opcheck(conv1d_ops.causal_conv1d.op, arguments)
 
 
 @pytest.fixture
@@ -116,3 +117,15 @@ def test_second_derivative_is_refused():
     )
     with pytest.raises(RuntimeError, match='for second derivatives set'):
         grad.sum().backward()
+
+
+def test_whoever_watches_operators_sees_them():
+    inputs = make_inputs(1, 4, 11, 3)
+    traced = make_fx(lambda u: selective_scan_llvm(**{**inputs, 'u': u}))(inputs['u'])
+    assert 'mmaction_videomambapro.selective_scan' in traced.code
+    gradient = torch.func.grad(
+        lambda u: selective_scan_llvm(**{**inputs, 'u': u}).square().sum()
+    )(inputs['u'])
+    u = inputs['u'].requires_grad_()
+    (expected,) = torch.autograd.grad(selective_scan_llvm(**inputs).square().sum(), u)
+    torch.testing.assert_close(gradient, expected)
