@@ -59,17 +59,22 @@ class Operator:
     def __call__(self, *args):
         if _observed(args):
             return self.op(*args)
+        if torch._C._are_functorch_transforms_active():
+            raise NotImplementedError(
+                f"torch.func's transforms do not reach into {self.name}: set "
+                'MMACTION_VIDEOMAMBAPRO_SCAN=naive; instead of vmap, the mapped '
+                'dimension can go into the batch'
+            )
         if torch.is_grad_enabled():
             return self.with_gradient(*args)
         return self.function(*args)
 
 
 def _observed(args):
-    """Whether more than execution goes on: tracing, a transform, tensors of a kind."""
+    """Whether more than execution goes on: tracing, a mode, tensors of a kind."""
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._are_functorch_transforms_active()
         or not _PLAIN.issuperset(map(type, args))
     )

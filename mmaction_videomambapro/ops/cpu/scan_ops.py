@@ -8,7 +8,6 @@ as much time as a short scan takes.
 from __future__ import annotations
 
 from array import array
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -194,14 +193,6 @@ def _backward(ctx, dy, *_):
 
 selective_scan.gradient(_backward, _setup_context)
 selective_scan_backward.refuse_gradient()
-
-
-@partial(torch.library.register_vmap, selective_scan.op)
-def _(info, in_dims, *args):
-    raise NotImplementedError(
-        "torch.func.vmap does not reach into the scan's CPU kernels: put the mapped "
-        'dimension into the batch, or set MMACTION_VIDEOMAMBAPRO_SCAN=naive'
-    )
 
 
 def _layout(u, B):
