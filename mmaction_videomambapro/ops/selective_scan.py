@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -17,20 +16,9 @@ from torch.nn import functional as F
 from . import cpu
 from .chunked import selective_scan_chunked
 from .naive import selective_scan_naive
+from .scan_operator import ScanInputs
 
 FORCE_VARIABLE = 'MMACTION_VIDEOMAMBAPRO_SCAN'
-
-
-class ScanInputs(NamedTuple):
-    """What one direction scans; see :func:`selective_scan`."""
-
-    u: Tensor
-    delta: Tensor
-    A: Tensor
-    B: Tensor
-    C: Tensor
-    D: Tensor | None = None
-    delta_bias: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -55,15 +43,21 @@ class Backend:
     conv1d: Callable[..., Tensor] | None = None
 
 
+def _kernels(summary, package):
+    """A backend of a package whose operators are None if they can not be had."""
+    scan, conv1d = package.scan_operator, package.conv1d_operator
+    return Backend(
+        getattr(scan, 'run', None),
+        summary,
+        package.why_not,
+        getattr(scan, 'run_both', None),
+        getattr(conv1d, 'run', None),
+    )
+
+
 # In order of preference: the first backend without a reason against it is taken.
 BACKENDS = {
-    'llvm': Backend(
-        cpu.selective_scan_llvm,
-        'kernels compiled for this CPU',
-        cpu.why_not,
-        cpu.bidirectional_scan_llvm,
-        cpu.causal_conv1d_llvm,
-    ),
+    'llvm': _kernels('kernels compiled for this CPU', cpu),
     'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
     'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),
 }

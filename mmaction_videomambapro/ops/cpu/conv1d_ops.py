@@ -1,20 +1,13 @@
-"""The convolution's kernels as PyTorch operators, with fakes and gradients."""
+"""Runs the convolution's kernels."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
+from ..conv1d_operator import Conv1dOperator
 from . import conv1d
 from .call import Layout, Params, sum_first
-from .operator import Operator
 
 
-@Operator
-def causal_conv1d(
-    x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool
-) -> Tensor:
-    """Shapes are those of ``ops.causal_conv1d``."""
+def _forward(x, weight, bias, silu, reverse):
     layout = Layout(x)
     y = layout.new_like(x)
     params = Params(conv1d.FORWARD_FIELDS, layout, reverse)
@@ -25,21 +18,7 @@ def causal_conv1d(
     return y.to(x.dtype)
 
 
-@causal_conv1d.fake
-def _(x, weight, bias, silu, reverse):
-    return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
-
-
-@Operator
-def causal_conv1d_backward(
-    dy: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    silu: bool,
-    reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, weight and bias."""
+def _backward(dy, x, weight, bias, silu, reverse):
     layout = Layout(x)
     dx, taps = layout.new_like(x), weight.shape[1]
     dweight = layout.new(layout.batch, *weight.shape)
@@ -56,28 +35,6 @@ def causal_conv1d_backward(
     return dx.to(x.dtype), dweight, dbias
 
 
-@causal_conv1d_backward.fake
-def _(dy, x, weight, bias, silu, reverse):
-    dx = torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
-    return dx, weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
-
-
-def _setup_context(ctx, inputs, output):
-    *tensors, silu, reverse = inputs
-    ctx.save_for_backward(*tensors)
-    ctx.flags = silu, reverse
-
-
-def _backward(ctx, dy):
-    x, weight, bias = ctx.saved_tensors
-    dx, dweight, dbias = causal_conv1d_backward(dy, x, weight, bias, *ctx.flags)
-    return dx, dweight, None if bias is None else dbias, None, None
-
-
-causal_conv1d.gradient(_backward, _setup_context)
-causal_conv1d_backward.refuse_gradient()
-
-
 def _set(params, x, weight, bias):
     """Everything that both kernels take."""
     layout = params.layout
@@ -85,3 +42,6 @@ def _set(params, x, weight, bias):
     params.weight('bias', bias)
     params.pointer('scratch', layout.scratch(2 * weight.shape[1]))
     params.tokens('x', layout.token_major(x))
+
+
+conv1d_operator = Conv1dOperator('causal_conv1d_llvm', ('CPU',), _forward, _backward)

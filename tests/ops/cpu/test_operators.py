@@ -5,7 +5,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmaction_videomambapro.models import VideoMambaPro
-from mmaction_videomambapro.ops.cpu import conv1d_ops, scan_ops, selective_scan_llvm
+from mmaction_videomambapro.ops.cpu import conv1d_operator, scan_operator
 
 from ..test_selective_scan import make_inputs
 
@@ -36,16 +36,16 @@ def scan_arguments(directions, dtype=torch.float32, leave_out=(), **kwargs):
 )
 def test_scan_operators(arguments):
     tensors, flags = scan_arguments(**arguments)
-    y, ungated, states = scan_ops.selective_scan(*tensors, *flags, True)
-    torch.library.opcheck(scan_ops.selective_scan.op, (*tensors, *flags, False))
+    y, ungated, states = scan_operator.scan(*tensors, *flags, True)
+    torch.library.opcheck(scan_operator.scan.op, (*tensors, *flags, False))
     torch.library.opcheck(
-        scan_ops.selective_scan_backward.op,
+        scan_operator.backward.op,
         (torch.randn_like(y), *tensors, ungated, states, *flags),
     )
     for x in tensors:
         if x is not None:
             x.requires_grad_()
-    torch.library.opcheck(scan_ops.selective_scan.op, (*tensors, *flags, True))
+    torch.library.opcheck(scan_operator.scan.op, (*tensors, *flags, True))
 
 
 @pytest.mark.parametrize('bias', [False, True])
@@ -53,10 +53,10 @@ def test_convolution_operators(bias):
     x, weight = torch.randn(2, 9, 20).mT, torch.randn(20, 4)
     arguments = x, weight, torch.randn(20) if bias else None, True, True
     torch.library.opcheck(
-        conv1d_ops.causal_conv1d_backward.op, (torch.randn_like(x), *arguments)
+        conv1d_operator.backward.op, (torch.randn_like(x), *arguments)
     )
     x.requires_grad_()
-    torch.library.opcheck(conv1d_ops.causal_conv1d.op, arguments)
+    torch.library.opcheck(conv1d_operator.conv1d.op, arguments)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_transforms_are_refused_with_a_way_out(transform):
     u = inputs.pop('u')
 
     def scan(u):
-        return selective_scan_llvm(u.view(1, 4, 11), **inputs).sum()
+        return scan_operator.run(u.view(1, 4, 11), **inputs).sum()
 
     with pytest.raises(NotImplementedError, match='SCAN=naive'):
         transform(scan)(u)
@@ -114,7 +114,7 @@ def test_second_derivative_is_refused():
     inputs = make_inputs(1, 4, 11, 3)
     u = inputs['u'].requires_grad_()
     (grad,) = torch.autograd.grad(
-        selective_scan_llvm(**inputs).square().sum(), u, create_graph=True
+        scan_operator.run(**inputs).square().sum(), u, create_graph=True
     )
     with pytest.raises(RuntimeError, match='for second derivatives set'):
         grad.sum().backward()
@@ -122,5 +122,5 @@ def test_second_derivative_is_refused():
 
 def test_whoever_watches_operators_sees_them():
     inputs = make_inputs(1, 4, 11, 3)
-    traced = make_fx(lambda u: selective_scan_llvm(**{**inputs, 'u': u}))(inputs['u'])
-    assert 'mmaction_videomambapro.selective_scan' in traced.code
+    traced = make_fx(lambda u: scan_operator.run(**{**inputs, 'u': u}))(inputs['u'])
+    assert 'mmaction_videomambapro.selective_scan_llvm' in traced.code

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaction_videomambapro.ops import ScanInputs, bidirectional_scan, selective_scan
-from mmaction_videomambapro.ops.cpu import call, selective_scan_llvm, threads
+from mmaction_videomambapro.ops.cpu import call, scan_operator, threads
 from mmaction_videomambapro.ops.naive import selective_scan_naive
 
 from ..test_selective_scan import ALL_FLAGS, NAMES, make_inputs, relative_error
@@ -80,7 +80,7 @@ def test_equals_definition(
     for name, layout in zip(('u', 'delta', 'B', 'C', 'z'), layouts):
         if name in inputs:
             inputs[name] = restride(inputs[name], layout)
-    found = run(selective_scan_llvm, inputs, **flags)
+    found = run(scan_operator.run, inputs, **flags)
     for name in ('y', *inputs):
         assert found[name].dtype == dtype
         scale = expected[name].norm().clamp(min=1e-6)
@@ -96,7 +96,7 @@ def test_many_states(states, flags):
     inputs = make_inputs(1, 20, 50, states)
     flags = dict(flags, delta_softplus=True)
     expected = run(selective_scan_naive, inputs, **flags)
-    found = run(selective_scan_llvm, inputs, **flags)
+    found = run(scan_operator.run, inputs, **flags)
     for name in OUTPUTS:
         assert relative_error(found[name], expected[name]) < 1e-13
 
@@ -109,7 +109,7 @@ def test_gradcheck(flags, softplus):
     inputs = [x.requires_grad_() for x in inputs.values()]
 
     def scan(*args):
-        return selective_scan_llvm(*args, delta_softplus=softplus, **flags)
+        return scan_operator.run(*args, delta_softplus=softplus, **flags)
 
     assert torch.autograd.gradcheck(scan, inputs)
 
@@ -152,7 +152,7 @@ def test_extremes(case, length):
         inputs[name] = change(inputs[name])
     for flags in ALL_FLAGS:
         flags = dict(flags, delta_softplus=True)
-        found = run(selective_scan_llvm, inputs, **flags)
+        found = run(scan_operator.run, inputs, **flags)
         single = run(selective_scan_naive, inputs, **flags)
         double = run(selective_scan_naive, inputs, torch.float64, **flags)
         for name in OUTPUTS:
@@ -169,7 +169,7 @@ def test_nan_is_not_hidden():
     for name in NAMES:
         inputs = make_inputs(1, 20, 40, 4, dtype=torch.float32)
         inputs[name][(0,) * inputs[name].ndim] = float('nan')
-        y = selective_scan_llvm(**inputs, delta_softplus=True)
+        y = scan_operator.run(**inputs, delta_softplus=True)
         expected = selective_scan_naive(**inputs, delta_softplus=True)
         assert torch.equal(y.isnan(), expected.isnan()), name
 
@@ -183,7 +183,7 @@ def test_reads_no_memory_it_has_not_written(channels, monkeypatch):
         )
     inputs = make_inputs(2, channels, 70, 16, dtype=torch.float32)
     for flags in ALL_FLAGS:
-        found = run(selective_scan_llvm, inputs, **flags, delta_softplus=True)
+        found = run(scan_operator.run, inputs, **flags, delta_softplus=True)
         assert all(x.isfinite().all() for x in found.values()), flags
 
 
@@ -245,12 +245,12 @@ def two_threads():
 
 def test_same_again_for_a_number_of_threads(two_threads):
     inputs = make_inputs(1, 80, 100, 16, dtype=torch.float32)
-    first = run(selective_scan_llvm, inputs, delta_softplus=True)
+    first = run(scan_operator.run, inputs, delta_softplus=True)
     for _ in range(5):
-        again = run(selective_scan_llvm, inputs, delta_softplus=True)
+        again = run(scan_operator.run, inputs, delta_softplus=True)
         assert all(torch.equal(first[name], again[name]) for name in OUTPUTS)
     torch.set_num_threads(1)
-    alone = run(selective_scan_llvm, inputs, delta_softplus=True)
+    alone = run(scan_operator.run, inputs, delta_softplus=True)
     assert torch.equal(first['y'], alone['y'])
     for name in OUTPUTS:
         torch.testing.assert_close(first[name], alone[name])
@@ -258,10 +258,10 @@ def test_same_again_for_a_number_of_threads(two_threads):
 
 def test_threads_without_openmp(two_threads, monkeypatch):
     inputs = make_inputs(1, 80, 100, 16, dtype=torch.float32)
-    expected = run(selective_scan_llvm, inputs, delta_softplus=True)
+    expected = run(scan_operator.run, inputs, delta_softplus=True)
     monkeypatch.setattr(threads, '_openmp', lambda: None)
     for _ in range(20):
-        found = run(selective_scan_llvm, inputs, delta_softplus=True)
+        found = run(scan_operator.run, inputs, delta_softplus=True)
         assert all(torch.equal(found[name], expected[name]) for name in OUTPUTS)
 
 
@@ -269,10 +269,10 @@ def test_threads_without_openmp(two_threads, monkeypatch):
 def test_after_a_fork(two_threads):
     """As in the workers of a data loader, which inherit threads that do not run."""
     inputs = make_inputs(1, 80, 100, 16, dtype=torch.float32)
-    expected = selective_scan_llvm(**inputs, delta_softplus=True)
+    expected = scan_operator.run(**inputs, delta_softplus=True)
     child = os.fork()
     if child == 0:
-        y = selective_scan_llvm(**inputs, delta_softplus=True)
+        y = scan_operator.run(**inputs, delta_softplus=True)
         os._exit(0 if torch.equal(y, expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
 
@@ -280,11 +280,11 @@ def test_after_a_fork(two_threads):
 def test_inference_mode_and_no_grad():
     inputs = make_inputs(1, 20, 30, 4)
     leaves = {k: v.clone().requires_grad_() for k, v in inputs.items()}
-    expected = selective_scan_llvm(**leaves, delta_softplus=True)
+    expected = scan_operator.run(**leaves, delta_softplus=True)
     assert expected.requires_grad
     for mode in (torch.no_grad, torch.inference_mode):
         with mode():
-            y = selective_scan_llvm(**leaves, delta_softplus=True)
+            y = scan_operator.run(**leaves, delta_softplus=True)
         assert not y.requires_grad
         assert torch.equal(y, expected)
 

@@ -13,19 +13,24 @@ _PLAIN = {Tensor, Parameter, type(None), bool, list}
 
 
 class Operator:
-    """An operator for CPUs, made of an annotated function.
+    """An operator made of an annotated function.
 
     What ``torch.library.custom_op`` does, without its check whether results share
     memory with arguments. Plain tensors go to the function without PyTorch's
     dispatcher. On small inputs either took as long as the kernels.
+
+    Args:
+        name (str): Of the operator, within the package's namespace.
+        function (Callable): Its arguments decide the schema.
+        devices (str): Types of devices that it serves, ``'CPU'`` or ``'CUDA'``.
     """
 
-    def __init__(self, function: Callable) -> None:
-        self.name = f'{NAMESPACE}::{function.__name__}'
+    def __init__(self, name: str, function: Callable, *devices: str) -> None:
+        self.name = f'{NAMESPACE}::{name}'
         schema = torch.library.infer_schema(function, mutates_args=())
         torch.library.define(self.name, schema)
-        torch.library.impl(self.name, 'CPU', function)
-        self.op = getattr(getattr(torch.ops, NAMESPACE), function.__name__).default
+        torch.library.impl(self.name, devices, function)
+        self.op = getattr(getattr(torch.ops, NAMESPACE), name).default
         self.function = self.with_gradient = function
 
     def fake(self, function: Callable) -> None:
@@ -42,7 +47,7 @@ class Operator:
             return tuple(results) if isinstance(results, list) else results
 
         members = dict(forward=staticmethod(forward), backward=staticmethod(backward))
-        kind = type(self.function.__name__, (torch.autograd.Function,), members)
+        kind = type(self.name.split('::')[1], (torch.autograd.Function,), members)
         self.with_gradient = kind.apply
 
     def refuse_gradient(self) -> None:

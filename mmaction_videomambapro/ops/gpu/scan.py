@@ -1,0 +1,580 @@
+"""The selective scan as Triton kernels.
+
+The tokens of a sequence are divided into chunks that are scanned side by side, both
+directions of a mixer together, in three launches:
+
+1. ``end_chunks``: the states behind each chunk, as if it started from zero;
+2. ``chain_chunks``: one chunk after the other, the states that each starts from;
+3. ``read_out``: each chunk once more from there, with the output. A program does both
+   directions of its chunk, so that their sum and its gate need no pass of their own.
+
+Backward is alike: ``end_gradients`` walks each chunk back from a zero gradient of the
+states behind it, ``chain_chunks`` chains these, ``take_gradients`` works out all the
+rest. It writes down the states in front of every fourth token while it walks its chunk
+forward, and then takes four tokens at a time back.
+
+A number for each state and channel is a tile [NI, DI, NL, DL]: NI states and DI
+channels of a thread, for NL times DL threads, because Triton gives the last dimensions
+to the 32 threads of a warp. What belongs to channels alone is [1, DI, 1, DL], to states
+alone [NI, 1, NL, 1]. Where nothing is summed over channels, a thread has all states of
+one channel (DI = NL = 1), so that the sum over states stays within it.
+
+States and their gradients are float32. No result depends on the order in which
+programs run.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import triton
+import triton.language as tl
+
+LOG2_E = tl.constexpr(1.4426950408889634)
+LN_2 = tl.constexpr(0.6931471805599453)
+
+
+class Array(NamedTuple):
+    """(B, L, D), or (B, G, L, N), and its steps; those of D and N are 1."""
+
+    data: Any
+    batch: int
+    group: int
+    token: int
+
+
+class Direction(NamedTuple):
+    """u, delta (B, L, D), B, C (B, G, L, N), A (D, N); D, delta_bias (D,) or None."""
+
+    u: Array
+    delta: Array
+    B: Array
+    C: Array
+    A: Any
+    D: Any
+    delta_bias: Any
+
+
+class Sizes(NamedTuple):
+    """``channels`` are those of a group, ``padded`` of whole tiles; rows are B * G."""
+
+    rows: int
+    groups: int
+    channels: int
+    padded: int
+    length: int
+    chunk: int
+    chunks: int
+
+
+class Place(NamedTuple):
+    """Where a program works; ``inside`` and ``real`` tell which of them exist."""
+
+    row: Any
+    batch: Any
+    group: Any
+    lane: Any  # channels within the tile
+    within: Any  # within the group
+    channel: Any
+    inside: Any
+    state: Any
+    real: Any
+
+
+@triton.jit
+def end_chunks(
+    directions,
+    states,  # (directions, rows, chunks, N, padded)
+    steps,  # (directions, rows, chunks, padded): sums of step sizes
+    sizes,
+    N: tl.constexpr,
+    NI: tl.constexpr,
+    DL: tl.constexpr,
+    COUNT: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
+    REVERSE: tl.constexpr,  # a bit for each direction
+):
+    """Scan chunks from zero. Grid: (rows * tiles, chunks - 1, directions)."""
+    for j in tl.static_range(COUNT):
+        if tl.program_id(2) == j:
+            reverse: tl.constexpr = (REVERSE >> j) & 1
+            d = directions[j]
+            place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+            chunk = tl.program_id(1) + reverse  # not the last in scan order
+            first = chunk * sizes.chunk
+            count = min(sizes.chunk, sizes.length - first)
+            A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
+            h = tl.zeros([NI, 1, 1, DL], tl.float32)
+            total = tl.zeros([1, 1, 1, DL], tl.float32)
+            for i in range(count):
+                t = first + count - 1 - i if reverse else first + i
+                u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
+                h = tl.exp2(dt * A) * h + dt * u * _states(d.B, place, t, True)
+                total += dt
+            _store_end(states, steps, sizes, place, j, chunk, h, total, N)
+
+
+@triton.jit
+def end_gradients(
+    directions,
+    z,
+    dy,
+    gradients,  # like states
+    steps,
+    sizes,
+    N: tl.constexpr,
+    NI: tl.constexpr,
+    DL: tl.constexpr,
+    COUNT: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
+    REVERSE: tl.constexpr,
+):
+    """Walk chunks back from zero. Grid: (rows * tiles, chunks - 1, directions)."""
+    for j in tl.static_range(COUNT):
+        if tl.program_id(2) == j:
+            reverse: tl.constexpr = (REVERSE >> j) & 1
+            d = directions[j]
+            place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+            # not the first in scan order: that has the token which a mask treats apart
+            chunk = tl.program_id(1) + 1 - reverse
+            first = chunk * sizes.chunk
+            count = min(sizes.chunk, sizes.length - first)
+            A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
+            g = tl.zeros([NI, 1, 1, DL], tl.float32)
+            total = tl.zeros([1, 1, 1, DL], tl.float32)
+            for i in range(count):
+                t = first + i if reverse else first + count - 1 - i
+                _, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
+                dread = _token(dy, place, t, True)
+                if z is not None:
+                    gate = _token(z, place, t, True)
+                    dread *= gate * _logistic(gate)
+                g = tl.exp2(dt * A) * (g + dread * _states(d.C, place, t, True))
+                total += dt
+            _store_end(gradients, steps, sizes, place, j, chunk, g, total, N)
+
+
+@triton.jit
+def chain_chunks(
+    directions,
+    ends,  # states or gradients
+    steps,
+    sizes,
+    N: tl.constexpr,
+    NI: tl.constexpr,
+    DL: tl.constexpr,
+    COUNT: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    REVERSE: tl.constexpr,
+):
+    """Put in place of each chunk's end its start. Grid: (rows * tiles, 1, directions).
+
+    Chunks follow each other backwards where REVERSE says so.
+    """
+    for j in tl.static_range(COUNT):
+        if tl.program_id(2) == j:
+            reverse: tl.constexpr = (REVERSE >> j) & 1
+            d = directions[j]
+            place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+            A = _decay(d, place, N)
+            h = tl.zeros([NI, 1, 1, DL], tl.float32)
+            if RESIDUAL:
+                h += _token(d.u, place, sizes.length - 1 if reverse else 0, True)
+            first = sizes.chunks - 1 if reverse else 0
+            by: tl.constexpr = -1 if reverse else 1
+            for i in range(0, sizes.chunks, 4):  # their loads wait for memory together
+                c = first + by * i
+                end0, sum0 = _load_end(ends, steps, sizes, place, j, c, N)
+                end1, sum1 = _load_end(ends, steps, sizes, place, j, c + by, N)
+                end2, sum2 = _load_end(ends, steps, sizes, place, j, c + 2 * by, N)
+                end3, sum3 = _load_end(ends, steps, sizes, place, j, c + 3 * by, N)
+                h = _chain(ends, sizes, place, j, c, h, A, end0, sum0, N)
+                h = _chain(ends, sizes, place, j, c + by, h, A, end1, sum1, N)
+                h = _chain(ends, sizes, place, j, c + 2 * by, h, A, end2, sum2, N)
+                h = _chain(ends, sizes, place, j, c + 3 * by, h, A, end3, sum3, N)
+
+
+@triton.jit
+def read_out(
+    directions,
+    z,
+    states,
+    y,
+    partial,  # output of the first direction, may share memory with the others
+    ungated,  # or None
+    sizes,
+    N: tl.constexpr,
+    NI: tl.constexpr,
+    DL: tl.constexpr,
+    COUNT: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
+    REVERSE: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """Scan chunks from their start. Grid: (rows * tiles, chunks)."""
+    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    chunk = tl.program_id(1)
+    start = chunk * sizes.chunk
+    count = min(sizes.chunk, sizes.length - start)
+    for j in tl.static_range(COUNT):
+        reverse: tl.constexpr = (REVERSE >> j) & 1
+        masked: tl.constexpr = (MASKED >> j) & 1
+        d = directions[j]
+        A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
+        D = _weight(d.D, place)
+        at = _tile(sizes, place, j, chunk, N)
+        h = tl.load(states + at, place.inside & place.real, 0.0)
+        for i in range(count):
+            t = start + count - 1 - i if reverse else start + i
+            u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
+            p = tl.exp2(dt * A) * h
+            h = p + dt * u * _states(d.B, place, t, True)
+            sum = _over_states((p if masked else h) * _states(d.C, place, t, True))
+            if masked:  # the first token reads nothing
+                sum = tl.where(t == (sizes.length - 1 if reverse else 0), 0.0, sum)
+            sum += D * u
+            if j > 0:
+                sum += _token(partial, place, t, True)
+            if j < COUNT - 1:
+                _store_token(partial, place, t, True, sum)
+            else:
+                if ungated is not None:
+                    _store_token(ungated, place, t, True, sum)
+                if z is not None:
+                    gate = _token(z, place, t, True)
+                    sum *= gate * _logistic(gate)
+                _store_token(y, place, t, True, sum)
+        tl.debug_barrier()  # other threads read what these have stored
+
+
+@triton.jit
+def take_gradients(
+    directions,
+    z,
+    dy,
+    ungated,
+    states,
+    gradients,
+    scratch,  # (programs, chunk / 4, N, DI * DL)
+    outputs,  # (du, ddelta, dB, dC) of each direction, the last two of the first part
+    dz,
+    dA,  # (directions, rows, chunks, N, padded)
+    dD,  # (directions, rows, chunks, padded)
+    dbias,  # likewise
+    sizes,
+    parts,
+    part_step,  # from a part's dB to the next one's
+    N: tl.constexpr,
+    NI: tl.constexpr,
+    DI: tl.constexpr,
+    NL: tl.constexpr,
+    DL: tl.constexpr,
+    COUNT: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    REVERSE: tl.constexpr,
+    MASKED: tl.constexpr,
+):
+    """Every gradient. Grid: any; programs take one item of work after the other.
+
+    An item is a share of the channels, a part, of a chunk in one direction.
+    """
+    own = scratch + tl.program_id(0).to(tl.int64) * (sizes.chunk // 4 * N * DI * DL)
+    tiles = tl.cdiv(sizes.channels, DI * DL)
+    work = parts * sizes.chunks * sizes.rows * COUNT
+    for item in range(tl.program_id(0), work, tl.num_programs(0)):
+        part, item = item % parts, item // parts
+        chunk, item = item % sizes.chunks, item // sizes.chunks
+        row, direction = item % sizes.rows, item // sizes.rows
+        begin = tiles * part // parts
+        for tile in range(begin, tiles * (part + 1) // parts):
+            place = _place(sizes, row * tiles + tile, N, NI, DI, NL, DL)
+            for j in tl.static_range(COUNT):
+                if direction == j:
+                    _take_gradients(
+                        directions[j], z, dy, ungated, states, gradients, own,
+                        outputs[j], dz, dA, dD, dbias, sizes, place, chunk,
+                        part.to(tl.int64) * part_step, tile > begin, j, N, NI, DI, NL,
+                        DL, SOFTPLUS, RESIDUAL, (REVERSE >> j) & 1, (MASKED >> j) & 1,
+                    )  # fmt: skip
+            tl.debug_barrier()  # the next tile adds to dB and dC
+
+
+@triton.jit
+def _take_gradients(
+    d, z, dy, ungated, states, gradients, scratch, outputs, dz, dA_out, dD_out,
+    dbias_out, sizes, place, chunk, part_at, add, j: tl.constexpr, N: tl.constexpr,
+    NI: tl.constexpr, DI: tl.constexpr, NL: tl.constexpr, DL: tl.constexpr,
+    SOFTPLUS: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
+    MASKED: tl.constexpr,
+):  # fmt: skip
+    """Gradients of a tile of channels of a chunk in one direction."""
+    start = chunk * sizes.chunk
+    count = min(sizes.chunk, sizes.length - start)
+    first = start + count - 1 if REVERSE else start  # in scan order
+    by: tl.constexpr = -1 if REVERSE else 1
+    A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
+    D = _weight(d.D, place)
+    here = place.inside & place.real
+    at = _tile(sizes, place, j, chunk, N)
+    local = place.state * (DI * DL) + place.lane
+
+    h = tl.load(states + at, here, 0.0)
+    for i in range(0, count, 4):
+        tl.store(scratch + i // 4 * (N * DI * DL) + local, h, here)
+        for k in tl.static_range(4):
+            t, valid = first + by * (i + k), i + k < count
+            _, _, h, _, _, _ = _advance(d, h, A, bias, place, t, valid, SOFTPLUS)
+    tl.debug_barrier()
+
+    g = tl.load(gradients + at, here, 0.0)
+    sums = (
+        tl.zeros([NI, DI, NL, DL], tl.float32),
+        tl.zeros([1, DI, 1, DL], tl.float32),
+        tl.zeros([1, DI, 1, DL], tl.float32),
+    )
+    fours = (count + 3) // 4
+    for f in range(fours):
+        i = (fours - 1 - f) * 4
+        t0, t1 = first + by * i, first + by * (i + 1)
+        t2, t3 = first + by * (i + 2), first + by * (i + 3)
+        v0, v1, v2, v3 = i < count, i + 1 < count, i + 2 < count, i + 3 < count
+        h = tl.load(scratch + i // 4 * (N * DI * DL) + local, here, 0.0)
+        a0, p0, h, u0, dt0, slope0 = _advance(d, h, A, bias, place, t0, v0, SOFTPLUS)
+        a1, p1, h, u1, dt1, slope1 = _advance(d, h, A, bias, place, t1, v1, SOFTPLUS)
+        a2, p2, h, u2, dt2, slope2 = _advance(d, h, A, bias, place, t2, v2, SOFTPLUS)
+        a3, p3, h, u3, dt3, slope3 = _advance(d, h, A, bias, place, t3, v3, SOFTPLUS)
+        g, sums = _retreat(
+            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t3, v3,
+            a3, p3, u3, dt3, slope3, A, D, g, sums, j, REVERSE, MASKED,
+        )  # fmt: skip
+        g, sums = _retreat(
+            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t2, v2,
+            a2, p2, u2, dt2, slope2, A, D, g, sums, j, REVERSE, MASKED,
+        )  # fmt: skip
+        g, sums = _retreat(
+            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t1, v1,
+            a1, p1, u1, dt1, slope1, A, D, g, sums, j, REVERSE, MASKED,
+        )  # fmt: skip
+        g, sums = _retreat(
+            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t0, v0,
+            a0, p0, u0, dt0, slope0, A, D, g, sums, j, REVERSE, MASKED,
+        )  # fmt: skip
+    if RESIDUAL:
+        begin = sizes.length - 1 if REVERSE else 0
+        if first == begin:  # all states started as u of the first token
+            tl.debug_barrier()
+            du = _token(outputs[0], place, begin, True) + _over_states(g)
+            _store_token(outputs[0], place, begin, True, du)
+    dA, dD, dbias = sums
+    tl.store(dA_out + at, dA, here)
+    at = _channels(sizes, place, j, chunk)
+    tl.store(dD_out + at, dD, place.inside)
+    tl.store(dbias_out + at, dbias, place.inside)
+
+
+@triton.jit
+def _advance(d, h, A, bias, place, t, valid, SOFTPLUS: tl.constexpr):
+    """A token forward: its decay, what that leaves of the states, and the states."""
+    u, dt, slope = _step_size(d, bias, place, t, valid, SOFTPLUS)
+    a = tl.exp2(dt * A)
+    p = a * h
+    return a, p, p + dt * u * _states(d.B, place, t, valid), u, dt, slope
+
+
+@triton.jit
+def _retreat(
+    d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t, valid, a, p, u, dt,
+    slope, A, D, g, sums, j: tl.constexpr, REVERSE: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """A token back: stores its gradients, returns those that are not its own."""
+    dA, dD, dbias = sums
+    B, C = _states(d.B, place, t, valid), _states(d.C, place, t, valid)
+    dread = _token(dy, place, t, valid)  # of what is read out of the states
+    if z is not None:
+        gate = _token(z, place, t, valid)
+        s = _logistic(gate)
+        if j == 0:
+            dgate = dread * _token(ungated, place, t, valid) * (s + gate * s * (1 - s))
+            _store_token(dz, place, t, valid, dgate)
+        dread *= gate * s
+    dD += dread * u
+    du = dread * D
+    if MASKED:  # the first token reads nothing
+        dread = tl.where(t == (sizes.length - 1 if REVERSE else 0), 0.0, dread)
+
+    # g: gradient of the states from later tokens, then from here on
+    dp = g + dread * C
+    dnew = g if MASKED else dp
+    read = p if MASKED else p + dt * u * B
+    _add_state(outputs[2], place, t, valid, part_at, add, dnew * (dt * u))
+    _add_state(outputs[3], place, t, valid, part_at, add, dread * read)
+
+    ddtu = _over_states(dnew * B)
+    q = dp * p  # gradient of dt * A
+    ddelta = (_over_states(q * A) * LN_2 + ddtu * u) * slope
+    _store_token(outputs[0], place, t, valid, du + ddtu * dt)
+    _store_token(outputs[1], place, t, valid, ddelta)
+    return dp * a, (dA + q * dt, dD, dbias + tl.where(valid, ddelta, 0.0))
+
+
+# Places
+
+
+@triton.jit
+def _place(
+    sizes, index, N: tl.constexpr, NI: tl.constexpr, DI: tl.constexpr,
+    NL: tl.constexpr, DL: tl.constexpr,
+):  # fmt: skip
+    """The index-th tile of all rows."""
+    tiles = tl.cdiv(sizes.channels, DI * DL)
+    row, tile = index // tiles, index % tiles
+    di = tl.arange(0, DI)[None, :, None, None]
+    dl = tl.arange(0, DL)[None, None, None, :]
+    ni = tl.arange(0, NI)[:, None, None, None]
+    nl = tl.arange(0, NL)[None, None, :, None]
+    lane, state = di * DL + dl, ni * NL + nl
+    within = tile * (DI * DL) + lane
+    group = row % sizes.groups
+    return Place(
+        row,
+        (row // sizes.groups).to(tl.int64),
+        group,
+        lane,
+        within,
+        group * sizes.channels + within,
+        within < sizes.channels,
+        state,
+        state < N,
+    )
+
+
+@triton.jit
+def _channels(sizes, place, j, chunk):
+    """Where a tile of (directions, rows, chunks, padded) lies."""
+    at = ((j * sizes.rows + place.row) * sizes.chunks + chunk).to(tl.int64)
+    return at * sizes.padded + place.within
+
+
+@triton.jit
+def _tile(sizes, place, j, chunk, N: tl.constexpr):
+    """Where a tile of (directions, rows, chunks, N, padded) lies."""
+    at = ((j * sizes.rows + place.row) * sizes.chunks + chunk).to(tl.int64)
+    return (at * N + place.state) * sizes.padded + place.within
+
+
+@triton.jit
+def _at(x, place, t):
+    at = place.batch * x.batch + tl.cast(place.group, tl.int64) * x.group
+    return at + tl.cast(t, tl.int64) * x.token
+
+
+# What lies there
+
+
+@triton.jit
+def _token(x, place, t, valid):
+    """A token's channels."""
+    at = x.data + _at(x, place, t) + place.channel
+    return tl.load(at, place.inside & valid, 0.0).to(tl.float32)
+
+
+@triton.jit
+def _store_token(x, place, t, valid, value):
+    tl.store(x.data + _at(x, place, t) + place.channel, value, place.inside & valid)
+
+
+@triton.jit
+def _states(x, place, t, valid):
+    """A token's B or C."""
+    at = x.data + _at(x, place, t) + place.state
+    return tl.load(at, place.real & valid, 0.0).to(tl.float32)
+
+
+@triton.jit
+def _add_state(x, place, t, valid, part_at, add, value):
+    """Store the sum over channels as dB or dC, or add it."""
+    at = x.data + part_at + _at(x, place, t) + place.state
+    value = _over_channels(value)
+    if add:
+        value += tl.load(at, place.real & valid, 0.0)
+    tl.store(at, value, place.real & valid)
+
+
+@triton.jit
+def _weight(x, place):
+    """One number a channel, 0 without an array."""
+    if x is None:
+        return tl.zeros(place.channel.shape, tl.float32)
+    else:
+        return tl.load(x + place.channel, place.inside, 0.0).to(tl.float32)
+
+
+@triton.jit
+def _decay(d, place, N: tl.constexpr):
+    """A, for powers of 2."""
+    at = d.A + place.channel * N + place.state
+    return tl.load(at, place.inside & place.real, 0.0).to(tl.float32) * LOG2_E
+
+
+@triton.jit
+def _store_end(ends, steps, sizes, place, j, chunk, end, total, N: tl.constexpr):
+    here = place.inside & place.real
+    tl.store(ends + _tile(sizes, place, j, chunk, N), end, here)
+    tl.store(steps + _channels(sizes, place, j, chunk), total, place.inside)
+
+
+@triton.jit
+def _load_end(ends, steps, sizes, place, j, chunk, N: tl.constexpr):
+    inside = place.inside & (chunk >= 0) & (chunk < sizes.chunks)
+    end = tl.load(ends + _tile(sizes, place, j, chunk, N), inside & place.real, 0.0)
+    return end, tl.load(steps + _channels(sizes, place, j, chunk), inside, 0.0)
+
+
+@triton.jit
+def _chain(ends, sizes, place, j, chunk, h, A, end, total, N: tl.constexpr):
+    """Store the chunk's start, return the next one's."""
+    here = place.inside & place.real & (chunk >= 0) & (chunk < sizes.chunks)
+    tl.store(ends + _tile(sizes, place, j, chunk, N), h, here)
+    decay = tl.exp2(total * A)
+    return end + tl.where(h == 0, 0.0, decay * h)  # nothing is left of 0, not NaN
+
+
+# Arithmetic
+
+
+@triton.jit
+def _over_states(x):
+    return tl.sum(tl.sum(x, 2, keep_dims=True), 0, keep_dims=True)
+
+
+@triton.jit
+def _over_channels(x):
+    return tl.sum(tl.sum(x, 3, keep_dims=True), 1, keep_dims=True)
+
+
+@triton.jit
+def _step_size(d, bias, place, t, valid, SOFTPLUS: tl.constexpr):
+    """A token's u, its step size dt, and the derivative of dt by delta."""
+    u, x = _token(d.u, place, t, valid), _token(d.delta, place, t, valid) + bias
+    if SOFTPLUS:
+        e = tl.exp2(-tl.abs(x) * LOG2_E)
+        # log1p(e) / e on [0, 1], interpolated at Chebyshev points
+        y = e * 0.0051261021 - 0.0290740646
+        y = y * e + 0.0775160866
+        y = y * e - 0.1360224761
+        y = y * e + 0.1907688073
+        y = y * e - 0.2483539899
+        y = y * e + 0.3331812171
+        y = y * e - 0.4999944498
+        y = y * e + 0.9999999659
+        dt = tl.maximum(x, 0.0) + e * y
+        slope = tl.where(x < 0, e, 1.0) / (1 + e)
+    else:
+        dt, slope = x, x * 0 + 1
+    return u, tl.where(valid, dt, 0.0), slope
+
+
+@triton.jit
+def _logistic(x):
+    return 1 / (1 + tl.exp2(-x * LOG2_E))
