@@ -92,26 +92,34 @@ def end_chunks(
     DL: tl.constexpr,
     COUNT: tl.constexpr,
     SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr,  # a bit for each direction
+    REVERSE: tl.constexpr,  # a bit for each direction, like MASKED
 ):
     """Scan chunks from zero. Grid: (rows * tiles, chunks - 1, directions)."""
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
-            reverse: tl.constexpr = (REVERSE >> j) & 1
-            d = directions[j]
-            place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
-            chunk = tl.program_id(1) + reverse  # not the last in scan order
-            first = chunk * sizes.chunk
-            count = min(sizes.chunk, sizes.length - first)
-            A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
-            h = tl.zeros([NI, 1, 1, DL], tl.float32)
-            total = tl.zeros([1, 1, 1, DL], tl.float32)
-            for i in range(count):
-                t = first + count - 1 - i if reverse else first + i
-                u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
-                h = tl.exp2(dt * A) * h + dt * u * _states(d.B, place, t, True)
-                total += dt
-            _store_end(states, steps, sizes, place, j, chunk, h, total, N)
+            _end_chunk(
+                *(directions[j], states, steps, sizes, j, N, NI, DL, SOFTPLUS),
+                (REVERSE >> j) & 1,
+            )
+
+
+@triton.jit
+def _end_chunk(
+    d, states, steps, sizes, j: tl.constexpr, N: tl.constexpr, NI: tl.constexpr,
+    DL: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
+):  # fmt: skip
+    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    chunk = tl.program_id(1) + REVERSE  # not the last in scan order
+    start, count = _tokens_of(sizes, chunk)
+    A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
+    h = tl.zeros([NI, 1, 1, DL], tl.float32)
+    total = tl.zeros([1, 1, 1, DL], tl.float32)
+    for i in range(count):
+        t = start + (count - 1 - i if REVERSE else i)
+        u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
+        h = tl.exp2(dt * A) * h + dt * u * _states(d.B, place, t, True)
+        total += dt
+    _store_end(states, steps, sizes, place, j, chunk, h, total, N)
 
 
 @triton.jit
@@ -132,26 +140,34 @@ def end_gradients(
     """Walk chunks back from zero. Grid: (rows * tiles, chunks - 1, directions)."""
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
-            reverse: tl.constexpr = (REVERSE >> j) & 1
-            d = directions[j]
-            place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
-            # not the first in scan order: that has the token which a mask treats apart
-            chunk = tl.program_id(1) + 1 - reverse
-            first = chunk * sizes.chunk
-            count = min(sizes.chunk, sizes.length - first)
-            A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
-            g = tl.zeros([NI, 1, 1, DL], tl.float32)
-            total = tl.zeros([1, 1, 1, DL], tl.float32)
-            for i in range(count):
-                t = first + i if reverse else first + count - 1 - i
-                _, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
-                dread = _token(dy, place, t, True)
-                if z is not None:
-                    gate = _token(z, place, t, True)
-                    dread *= gate * _logistic(gate)
-                g = tl.exp2(dt * A) * (g + dread * _states(d.C, place, t, True))
-                total += dt
-            _store_end(gradients, steps, sizes, place, j, chunk, g, total, N)
+            _end_gradient(
+                *(directions[j], z, dy, gradients, steps, sizes, j, N, NI, DL),
+                *(SOFTPLUS, (REVERSE >> j) & 1),
+            )
+
+
+@triton.jit
+def _end_gradient(
+    d, z, dy, gradients, steps, sizes, j: tl.constexpr, N: tl.constexpr,
+    NI: tl.constexpr, DL: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
+):  # fmt: skip
+    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    # not the first in scan order: that has the token which a mask treats apart
+    chunk = tl.program_id(1) + 1 - REVERSE
+    start, count = _tokens_of(sizes, chunk)
+    A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
+    g = tl.zeros([NI, 1, 1, DL], tl.float32)
+    total = tl.zeros([1, 1, 1, DL], tl.float32)
+    for i in range(count):
+        t = start + (i if REVERSE else count - 1 - i)
+        _, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
+        dread = _token(dy, place, t, True)
+        if z is not None:
+            gate = _token(z, place, t, True)
+            dread *= gate * _logistic(gate)
+        g = tl.exp2(dt * A) * (g + dread * _states(d.C, place, t, True))
+        total += dt
+    _store_end(gradients, steps, sizes, place, j, chunk, g, total, N)
 
 
 @triton.jit
@@ -173,25 +189,34 @@ def chain_chunks(
     """
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
-            reverse: tl.constexpr = (REVERSE >> j) & 1
-            d = directions[j]
-            place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
-            A = _decay(d, place, N)
-            h = tl.zeros([NI, 1, 1, DL], tl.float32)
-            if RESIDUAL:
-                h += _token(d.u, place, sizes.length - 1 if reverse else 0, True)
-            first = sizes.chunks - 1 if reverse else 0
-            by: tl.constexpr = -1 if reverse else 1
-            for i in range(0, sizes.chunks, 4):  # their loads wait for memory together
-                c = first + by * i
-                end0, sum0 = _load_end(ends, steps, sizes, place, j, c, N)
-                end1, sum1 = _load_end(ends, steps, sizes, place, j, c + by, N)
-                end2, sum2 = _load_end(ends, steps, sizes, place, j, c + 2 * by, N)
-                end3, sum3 = _load_end(ends, steps, sizes, place, j, c + 3 * by, N)
-                h = _chain(ends, sizes, place, j, c, h, A, end0, sum0, N)
-                h = _chain(ends, sizes, place, j, c + by, h, A, end1, sum1, N)
-                h = _chain(ends, sizes, place, j, c + 2 * by, h, A, end2, sum2, N)
-                h = _chain(ends, sizes, place, j, c + 3 * by, h, A, end3, sum3, N)
+            _chain_chunks(
+                *(directions[j], ends, steps, sizes, j, N, NI, DL, RESIDUAL),
+                (REVERSE >> j) & 1,
+            )
+
+
+@triton.jit
+def _chain_chunks(
+    d, ends, steps, sizes, j: tl.constexpr, N: tl.constexpr, NI: tl.constexpr,
+    DL: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
+):  # fmt: skip
+    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    A = _decay(d, place, N)
+    h = tl.zeros([NI, 1, 1, DL], tl.float32)
+    if RESIDUAL:
+        h += _token(d.u, place, sizes.length - 1 if REVERSE else 0, True)
+    last = 0 if REVERSE else sizes.chunks - 1
+    by: tl.constexpr = -1 if REVERSE else 1
+    for i in range(0, sizes.chunks, 4):  # their loads wait for memory together
+        c = tl.cast(sizes.chunks - 1 - i if REVERSE else i, tl.int32)
+        end0, sum0 = _load_end(ends, steps, sizes, place, j, c, last, N)
+        end1, sum1 = _load_end(ends, steps, sizes, place, j, c + by, last, N)
+        end2, sum2 = _load_end(ends, steps, sizes, place, j, c + 2 * by, last, N)
+        end3, sum3 = _load_end(ends, steps, sizes, place, j, c + 3 * by, last, N)
+        h = _chain(ends, sizes, place, j, c, h, A, end0, sum0, N)
+        h = _chain(ends, sizes, place, j, c + by, h, A, end1, sum1, N)
+        h = _chain(ends, sizes, place, j, c + 2 * by, h, A, end2, sum2, N)
+        h = _chain(ends, sizes, place, j, c + 3 * by, h, A, end3, sum3, N)
 
 
 @triton.jit
@@ -212,39 +237,48 @@ def read_out(
     MASKED: tl.constexpr,
 ):
     """Scan chunks from their start. Grid: (rows * tiles, chunks)."""
+    for j in tl.static_range(COUNT):
+        if j > 0:
+            tl.debug_barrier()  # other threads stored what this direction adds to
+        _read_out(
+            *(directions[j], z, states, y, partial, ungated, sizes, j, N, NI, DL),
+            *(COUNT, SOFTPLUS, (REVERSE >> j) & 1, (MASKED >> j) & 1),
+        )
+
+
+@triton.jit
+def _read_out(
+    d, z, states, y, partial, ungated, sizes, j: tl.constexpr, N: tl.constexpr,
+    NI: tl.constexpr, DL: tl.constexpr, COUNT: tl.constexpr, SOFTPLUS: tl.constexpr,
+    REVERSE: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
     place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
     chunk = tl.program_id(1)
-    start = chunk * sizes.chunk
-    count = min(sizes.chunk, sizes.length - start)
-    for j in tl.static_range(COUNT):
-        reverse: tl.constexpr = (REVERSE >> j) & 1
-        masked: tl.constexpr = (MASKED >> j) & 1
-        d = directions[j]
-        A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
-        D = _weight(d.D, place)
-        at = _tile(sizes, place, j, chunk, N)
-        h = tl.load(states + at, place.inside & place.real, 0.0)
-        for i in range(count):
-            t = start + count - 1 - i if reverse else start + i
-            u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
-            p = tl.exp2(dt * A) * h
-            h = p + dt * u * _states(d.B, place, t, True)
-            sum = _over_states((p if masked else h) * _states(d.C, place, t, True))
-            if masked:  # the first token reads nothing
-                sum = tl.where(t == (sizes.length - 1 if reverse else 0), 0.0, sum)
-            sum += D * u
-            if j > 0:
-                sum += _token(partial, place, t, True)
-            if j < COUNT - 1:
-                _store_token(partial, place, t, True, sum)
-            else:
-                if ungated is not None:
-                    _store_token(ungated, place, t, True, sum)
-                if z is not None:
-                    gate = _token(z, place, t, True)
-                    sum *= gate * _logistic(gate)
-                _store_token(y, place, t, True, sum)
-        tl.debug_barrier()  # other threads read what these have stored
+    start, count = _tokens_of(sizes, chunk)
+    A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
+    D = _weight(d.D, place)
+    at = _tile(sizes, place, j, chunk, N)
+    h = tl.load(states + at, place.inside & place.real, 0.0)
+    for i in range(count):
+        t = start + (count - 1 - i if REVERSE else i)
+        u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
+        p = tl.exp2(dt * A) * h
+        h = p + dt * u * _states(d.B, place, t, True)
+        sum = _over_states((p if MASKED else h) * _states(d.C, place, t, True))
+        if MASKED:  # the first token reads nothing
+            sum = tl.where(t == (sizes.length - 1 if REVERSE else 0), 0.0, sum)
+        sum += D * u
+        if j > 0:
+            sum += _token(partial, place, t, True)
+        if j < COUNT - 1:
+            _store_token(partial, place, t, True, sum)
+        else:
+            if ungated is not None:
+                _store_token(ungated, place, t, True, sum)
+            if z is not None:
+                gate = _token(z, place, t, True)
+                sum *= gate * _logistic(gate)
+            _store_token(y, place, t, True, sum)
 
 
 @triton.jit
@@ -309,8 +343,7 @@ def _take_gradients(
     MASKED: tl.constexpr,
 ):  # fmt: skip
     """Gradients of a tile of channels of a chunk in one direction."""
-    start = chunk * sizes.chunk
-    count = min(sizes.chunk, sizes.length - start)
+    start, count = _tokens_of(sizes, chunk)
     first = start + count - 1 if REVERSE else start  # in scan order
     by: tl.constexpr = -1 if REVERSE else 1
     A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
@@ -450,6 +483,13 @@ def _place(
 
 
 @triton.jit
+def _tokens_of(sizes, chunk):
+    """A chunk's first token, and how many it has."""
+    start = chunk * sizes.chunk
+    return start, min(sizes.chunk, sizes.length - start)
+
+
+@triton.jit
 def _channels(sizes, place, j, chunk):
     """Where a tile of (directions, rows, chunks, padded) lies."""
     at = ((j * sizes.rows + place.row) * sizes.chunks + chunk).to(tl.int64)
@@ -469,6 +509,12 @@ def _at(x, place, t):
     return at + tl.cast(t, tl.int64) * x.token
 
 
+@triton.jit
+def _only(holds, mask):
+    """The mask, if a number holds. (In Triton's interpreter & is wrong for these.)"""
+    return tl.where(holds, mask, False)
+
+
 # What lies there
 
 
@@ -476,19 +522,19 @@ def _at(x, place, t):
 def _token(x, place, t, valid):
     """A token's channels."""
     at = x.data + _at(x, place, t) + place.channel
-    return tl.load(at, place.inside & valid, 0.0).to(tl.float32)
+    return tl.load(at, _only(valid, place.inside), 0.0).to(tl.float32)
 
 
 @triton.jit
 def _store_token(x, place, t, valid, value):
-    tl.store(x.data + _at(x, place, t) + place.channel, value, place.inside & valid)
+    tl.store(x.data + _at(x, place, t) + place.channel, value, _only(valid, place.inside))
 
 
 @triton.jit
 def _states(x, place, t, valid):
     """A token's B or C."""
     at = x.data + _at(x, place, t) + place.state
-    return tl.load(at, place.real & valid, 0.0).to(tl.float32)
+    return tl.load(at, _only(valid, place.real), 0.0).to(tl.float32)
 
 
 @triton.jit
@@ -497,8 +543,8 @@ def _add_state(x, place, t, valid, part_at, add, value):
     at = x.data + part_at + _at(x, place, t) + place.state
     value = _over_channels(value)
     if add:
-        value += tl.load(at, place.real & valid, 0.0)
-    tl.store(at, value, place.real & valid)
+        value += tl.load(at, _only(valid, place.real), 0.0)
+    tl.store(at, value, _only(valid, place.real))
 
 
 @triton.jit
@@ -525,8 +571,10 @@ def _store_end(ends, steps, sizes, place, j, chunk, end, total, N: tl.constexpr)
 
 
 @triton.jit
-def _load_end(ends, steps, sizes, place, j, chunk, N: tl.constexpr):
-    inside = place.inside & (chunk >= 0) & (chunk < sizes.chunks)
+def _load_end(ends, steps, sizes, place, j, chunk, last, N: tl.constexpr):
+    """What is behind a chunk; nothing starts behind the last."""
+    exists = (chunk >= 0) & (chunk < sizes.chunks) & (chunk != last)
+    inside = _only(exists, place.inside)
     end = tl.load(ends + _tile(sizes, place, j, chunk, N), inside & place.real, 0.0)
     return end, tl.load(steps + _channels(sizes, place, j, chunk), inside, 0.0)
 
@@ -534,7 +582,7 @@ def _load_end(ends, steps, sizes, place, j, chunk, N: tl.constexpr):
 @triton.jit
 def _chain(ends, sizes, place, j, chunk, h, A, end, total, N: tl.constexpr):
     """Store the chunk's start, return the next one's."""
-    here = place.inside & place.real & (chunk >= 0) & (chunk < sizes.chunks)
+    here = _only((chunk >= 0) & (chunk < sizes.chunks), place.inside) & place.real
     tl.store(ends + _tile(sizes, place, j, chunk, N), h, here)
     decay = tl.exp2(total * A)
     return end + tl.where(h == 0, 0.0, decay * h)  # nothing is left of 0, not NaN

@@ -1,0 +1,49 @@
+"""What launching any of the kernels takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from .scan import Array
+
+# One warp a program. Products and sums may be fused, whatever Triton's default is.
+OPTIONS = dict(num_warps=1, enable_fp_fusion=True)
+
+_PROGRAMS_OF_INTERPRETER = 8
+
+
+def on_device_of(x: Tensor):
+    """Launch on the GPU of a tensor, which need not be the current one."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+
+
+def capacity(x: Tensor) -> int:
+    """About how many programs of one warp with many registers run at a time."""
+    if not x.is_cuda:
+        return _PROGRAMS_OF_INTERPRETER
+    return 8 * torch.cuda.get_device_properties(x.device).multi_processor_count
+
+
+def new_tokens(like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Empty (B, D, L), with the channels of a token one behind the other."""
+    batch, channels, length = like.shape
+    return like.new_empty((batch, length, channels), dtype=dtype or like.dtype).mT
+
+
+def array(x: Tensor | None) -> Array | None:
+    """(B, D, L) or (B, G, N, L) as kernels take it, copied if channels have gaps."""
+    if x is None:
+        return None
+    if x.stride(-2) != 1:
+        x = x.mT.contiguous().mT
+    group = x.stride(1) if x.ndim == 4 else 0
+    return Array(x, x.stride(0), group, x.stride(-1))
+
+
+def bits(flags: Sequence[bool]) -> int:
+    """A number with a bit for each direction."""
+    return sum(flag << i for i, flag in enumerate(flags))

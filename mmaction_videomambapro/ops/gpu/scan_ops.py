@@ -1,0 +1,174 @@
+"""Launches the scan's Triton kernels."""
+
+from __future__ import annotations
+
+import torch
+import triton
+
+from ..scan_operator import ScanOperator
+from . import scan
+from .launch import OPTIONS, array, bits, capacity, new_tokens, on_device_of
+
+CHUNK = 64  # tokens, a multiple of 4
+CHANNELS = 32  # of a tile of all states: one for each thread of a warp
+SMALL_TILE = dict(DI=2, NL=4, DL=8)  # 16 channels, their states over four threads
+
+
+def _forward(directions, z, flags, keep):
+    u = directions[0].u
+    sizes, grid = _sizes(directions[0])
+    count = len(directions)
+    states = _new_states(u, directions[0], count)
+    y = new_tokens(u)
+    ungated = new_tokens(u) if keep and z is not None else None
+    inputs, constants = _inputs(directions), _constants(directions, flags)
+    with on_device_of(u):
+        _chain(scan.end_chunks, (), states, inputs, sizes, grid, constants, flags)
+        scan.read_out[grid, sizes.chunks](
+            inputs,
+            array(z),
+            states,
+            array(y),
+            array(y if ungated is None else ungated),
+            array(ungated),
+            sizes,
+            **constants,
+            MASKED=bits(flags.masked),
+            **OPTIONS,
+        )
+    nothing = u.new_empty(0)
+    return (
+        y,
+        nothing if ungated is None else ungated,
+        states.view(-1) if keep else nothing.float(),
+    )
+
+
+def _backward(dy, directions, z, ungated, states, flags):
+    u, _, A, B, *_ = directions[0]
+    sizes, grid = _sizes(directions[0])
+    count, states_of_A = len(directions), A.shape[1]
+    inputs, constants = _inputs(directions), _constants(directions, flags)
+    dy, gate = array(dy), array(z)
+    gradients = torch.empty_like(states)
+    dz = None if z is None else new_tokens(z)
+    outputs = [[new_tokens(d.u), new_tokens(d.delta)] for d in directions]
+
+    # A part sums the gradients of B and C over its channels: as many as keep all busy
+    batch, groups, length = len(u), sizes.groups, sizes.length
+    items = sizes.rows * sizes.chunks * count
+    tile = SMALL_TILE['DI'] * SMALL_TILE['DL']
+    parts = min(triton.cdiv(2 * capacity(u), items), triton.cdiv(sizes.channels, tile))
+    programs = min(parts * items, capacity(u))
+    sums = dict(dtype=torch.float32, device=u.device)
+    shape = parts, count, 2, batch, groups, length, states_of_A
+    dB_and_dC = torch.empty(shape, **sums)
+    for direction, arrays in zip(dB_and_dC[0], outputs):
+        arrays += [x.mT for x in direction]
+    dA = torch.empty_like(states)
+    dD, dbias = (torch.empty(_steps_shape(sizes, count), **sums) for _ in range(2))
+    scratch = torch.empty(programs, sizes.chunk // 4, states_of_A * tile, **sums)
+
+    with on_device_of(u):
+        turned = flags._replace(residual=False, reverse=[not x for x in flags.reverse])
+        _chain(
+            *(scan.end_gradients, (gate, dy), gradients, inputs, sizes, grid),
+            *(constants, turned),
+        )
+        scan.take_gradients[(programs,)](
+            *(inputs, gate, dy, array(ungated) if z is not None else None, states),
+            *(gradients, scratch, tuple(tuple(map(array, x)) for x in outputs)),
+            *(array(dz), dA, dD, dbias, sizes, parts, dB_and_dC.stride(0)),
+            **{**constants, **SMALL_TILE, 'NI': constants['NI'] // SMALL_TILE['NL']},
+            RESIDUAL=flags.residual,
+            MASKED=bits(flags.masked),
+            **OPTIONS,
+        )
+
+    found = [] if z is None else [(dz, z)]
+    dB_and_dC = dB_and_dC.sum(0) if parts > 1 else dB_and_dC[0]
+    dA = _sum_chunks(dA.view(*_steps_shape(sizes, count)[:3], states_of_A, -1), sizes)
+    dD, dbias = (_sum_chunks(x[:, :, :, None], sizes)[..., 0] for x in (dD, dbias))
+    for i, inputs in enumerate(directions):
+        dB, dC = (x.mT.view_as(B) for x in dB_and_dC[i])
+        found += zip((*outputs[i][:2], dA[i], dB, dC, dD[i], dbias[i]), inputs)
+    return [x.to(like.dtype) for x, like in found if like is not None]
+
+
+def _chain(end, arguments, ends, inputs, sizes, grid, constants, flags):
+    """Work out what each chunk starts from, in the order that flags tell."""
+    count = constants['COUNT']
+    steps = ends.new_empty(_steps_shape(sizes, count))
+    if sizes.chunks > 1:
+        end[grid, sizes.chunks - 1, count](
+            inputs, *arguments, ends, steps, sizes, **constants, **OPTIONS
+        )
+    scan.chain_chunks[grid, 1, count](
+        *(inputs, ends, steps, sizes),
+        **{name: constants[name] for name in ('N', 'NI', 'DL', 'COUNT')},
+        RESIDUAL=flags.residual,
+        REVERSE=bits(flags.reverse),
+        **OPTIONS,
+    )
+
+
+def _sizes(inputs):
+    """Sizes, and how many programs it takes for all channels."""
+    batch, channels, length = inputs.u.shape
+    groups = inputs.B.shape[1] if inputs.B.ndim == 4 else 1
+    channels //= groups
+    tiles = triton.cdiv(channels, CHANNELS)
+    chunks = triton.cdiv(length, CHUNK)
+    rows = batch * groups
+    padded = tiles * CHANNELS
+    sizes = scan.Sizes(rows, groups, channels, padded, length, CHUNK, chunks)
+    return sizes, rows * tiles
+
+
+def _steps_shape(sizes, count):
+    return count, sizes.rows, sizes.chunks, sizes.padded
+
+
+def _count_states(inputs):
+    sizes, _ = _sizes(inputs)
+    return sizes.rows * sizes.chunks * sizes.padded * inputs.A.shape[1]
+
+
+def _new_states(u, inputs, count):
+    return u.new_empty(count * _count_states(inputs), dtype=torch.float32)
+
+
+def _inputs(directions):
+    def with_groups(x):
+        return x if x.ndim == 4 else x[:, None]
+
+    return tuple(
+        scan.Direction(
+            *(array(u), array(delta), array(with_groups(B)), array(with_groups(C))),
+            *(x if x is None else x.contiguous() for x in (A, D, delta_bias)),
+        )
+        for u, delta, A, B, C, D, delta_bias in directions
+    )
+
+
+def _constants(directions, flags):
+    N = directions[0].A.shape[1]
+    return dict(
+        N=N,
+        NI=triton.next_power_of_2(N),
+        DL=CHANNELS,
+        COUNT=len(directions),
+        SOFTPLUS=flags.delta_softplus,
+        REVERSE=bits(flags.reverse),
+    )
+
+
+def _sum_chunks(x, sizes):
+    """Over clips and chunks: (directions, B * G, chunks, n, padded) -> (..., D, n)."""
+    x = x.unflatten(1, (-1, sizes.groups)).sum((1, 3))[..., : sizes.channels]
+    return x.mT.flatten(1, 2)
+
+
+scan_operator = ScanOperator(
+    'selective_scan_triton', ('CPU', 'CUDA'), _forward, _backward, _count_states
+)
