@@ -6,18 +6,21 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+if not torch.cuda.is_available():  # its kernels run in Triton's interpreter
+    os.environ['TRITON_INTERPRET'] = '1'
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.datasets.demo_clips import DemoClips
 
 ROOT = Path(__file__).parent.parent
+TOOL_ENVIRONMENT = {'PYTHONWARNINGS': 'ignore', 'TRITON_INTERPRET': '0'}
 DEMO_CONFIG = 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
 
 
 @pytest.fixture(autouse=True)
 def same_random_numbers():
-    import torch
-
     torch.manual_seed(0)
 
 
@@ -29,7 +32,6 @@ def root():
 @pytest.fixture(scope='session')
 def golden():
     """Loads a golden file by its name."""
-    import torch
 
     def load(name):
         return torch.load(ROOT / 'tests' / 'data' / f'{name}.pth', weights_only=True)
@@ -53,7 +55,7 @@ def tool(tmp_path):
         process = subprocess.run(
             [*command, str(ROOT / 'tools' / name), *map(str, args)],
             cwd=ROOT,
-            env={**os.environ, 'PYTHONWARNINGS': 'ignore', **(env or {})},
+            env={**os.environ, **TOOL_ENVIRONMENT, **(env or {})},
             capture_output=True,
             text=True,
             timeout=300,

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import cpu
+from . import cpu, gpu, mamba_ssm
 from .chunked import selective_scan_chunked
 from .naive import selective_scan_naive
 from .scan_operator import ScanInputs
@@ -58,6 +58,12 @@ def _kernels(summary, package):
 # In order of preference: the first backend without a reason against it is taken.
 BACKENDS = {
     'llvm': _kernels('kernels compiled for this CPU', cpu),
+    'triton': _kernels('Triton kernels', gpu),
+    'mamba_ssm': Backend(
+        mamba_ssm.selective_scan_mamba_ssm,
+        'the CUDA kernel of mamba-ssm, on flipped copies',
+        mamba_ssm.why_not,
+    ),
     'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
     'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),
 }

@@ -13,11 +13,9 @@ states behind it, ``chain_chunks`` chains these, ``take_gradients`` works out al
 rest. It writes down the states in front of every fourth token while it walks its chunk
 forward, and then takes four tokens at a time back.
 
-A number for each state and channel is a tile [NI, DI, NL, DL]: NI states and DI
-channels of a thread, for NL times DL threads, because Triton gives the last dimensions
-to the 32 threads of a warp. What belongs to channels alone is [1, DI, 1, DL], to states
-alone [NI, 1, NL, 1]. Where nothing is summed over channels, a thread has all states of
-one channel (DI = NL = 1), so that the sum over states stays within it.
+A program is one warp and works on a tile [STATES, CHANNELS]: all states, filled up to
+a power of 2, of a channel for each thread, so that a sum over states stays within a
+thread. What belongs to channels alone is [1, CHANNELS], to states alone [STATES, 1].
 
 States and their gradients are float32. No result depends on the order in which
 programs run.
@@ -32,6 +30,7 @@ import triton.language as tl
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
+CHANNELS = tl.constexpr(32)  # of a tile
 
 
 class Array(NamedTuple):
@@ -88,8 +87,7 @@ def end_chunks(
     steps,  # (directions, rows, chunks, padded): sums of step sizes
     sizes,
     N: tl.constexpr,
-    NI: tl.constexpr,
-    DL: tl.constexpr,
+    STATES: tl.constexpr,
     COUNT: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     REVERSE: tl.constexpr,  # a bit for each direction, like MASKED
@@ -98,22 +96,22 @@ def end_chunks(
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
             _end_chunk(
-                *(directions[j], states, steps, sizes, j, N, NI, DL, SOFTPLUS),
+                *(directions[j], states, steps, sizes, j, N, STATES, SOFTPLUS),
                 (REVERSE >> j) & 1,
             )
 
 
 @triton.jit
 def _end_chunk(
-    d, states, steps, sizes, j: tl.constexpr, N: tl.constexpr, NI: tl.constexpr,
-    DL: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
+    d, states, steps, sizes, j: tl.constexpr, N: tl.constexpr,
+    STATES: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
 ):  # fmt: skip
-    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    place = _place(sizes, tl.program_id(0), N, STATES)
     chunk = tl.program_id(1) + REVERSE  # not the last in scan order
     start, count = _tokens_of(sizes, chunk)
     A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
-    h = tl.zeros([NI, 1, 1, DL], tl.float32)
-    total = tl.zeros([1, 1, 1, DL], tl.float32)
+    h = tl.zeros([STATES, CHANNELS], tl.float32)
+    total = tl.zeros([1, CHANNELS], tl.float32)
     for i in range(count):
         t = start + (count - 1 - i if REVERSE else i)
         u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
@@ -131,8 +129,7 @@ def end_gradients(
     steps,
     sizes,
     N: tl.constexpr,
-    NI: tl.constexpr,
-    DL: tl.constexpr,
+    STATES: tl.constexpr,
     COUNT: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     REVERSE: tl.constexpr,
@@ -141,7 +138,7 @@ def end_gradients(
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
             _end_gradient(
-                *(directions[j], z, dy, gradients, steps, sizes, j, N, NI, DL),
+                *(directions[j], z, dy, gradients, steps, sizes, j, N, STATES),
                 *(SOFTPLUS, (REVERSE >> j) & 1),
             )
 
@@ -149,15 +146,15 @@ def end_gradients(
 @triton.jit
 def _end_gradient(
     d, z, dy, gradients, steps, sizes, j: tl.constexpr, N: tl.constexpr,
-    NI: tl.constexpr, DL: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
+    STATES: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
 ):  # fmt: skip
-    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    place = _place(sizes, tl.program_id(0), N, STATES)
     # not the first in scan order: that has the token which a mask treats apart
     chunk = tl.program_id(1) + 1 - REVERSE
     start, count = _tokens_of(sizes, chunk)
     A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
-    g = tl.zeros([NI, 1, 1, DL], tl.float32)
-    total = tl.zeros([1, 1, 1, DL], tl.float32)
+    g = tl.zeros([STATES, CHANNELS], tl.float32)
+    total = tl.zeros([1, CHANNELS], tl.float32)
     for i in range(count):
         t = start + (i if REVERSE else count - 1 - i)
         _, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
@@ -177,8 +174,7 @@ def chain_chunks(
     steps,
     sizes,
     N: tl.constexpr,
-    NI: tl.constexpr,
-    DL: tl.constexpr,
+    STATES: tl.constexpr,
     COUNT: tl.constexpr,
     RESIDUAL: tl.constexpr,
     REVERSE: tl.constexpr,
@@ -190,19 +186,19 @@ def chain_chunks(
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
             _chain_chunks(
-                *(directions[j], ends, steps, sizes, j, N, NI, DL, RESIDUAL),
+                *(directions[j], ends, steps, sizes, j, N, STATES, RESIDUAL),
                 (REVERSE >> j) & 1,
             )
 
 
 @triton.jit
 def _chain_chunks(
-    d, ends, steps, sizes, j: tl.constexpr, N: tl.constexpr, NI: tl.constexpr,
-    DL: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
+    d, ends, steps, sizes, j: tl.constexpr, N: tl.constexpr,
+    STATES: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
 ):  # fmt: skip
-    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    place = _place(sizes, tl.program_id(0), N, STATES)
     A = _decay(d, place, N)
-    h = tl.zeros([NI, 1, 1, DL], tl.float32)
+    h = tl.zeros([STATES, CHANNELS], tl.float32)
     if RESIDUAL:
         h += _token(d.u, place, sizes.length - 1 if REVERSE else 0, True)
     last = 0 if REVERSE else sizes.chunks - 1
@@ -229,8 +225,7 @@ def read_out(
     ungated,  # or None
     sizes,
     N: tl.constexpr,
-    NI: tl.constexpr,
-    DL: tl.constexpr,
+    STATES: tl.constexpr,
     COUNT: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     REVERSE: tl.constexpr,
@@ -241,7 +236,7 @@ def read_out(
         if j > 0:
             tl.debug_barrier()  # other threads stored what this direction adds to
         _read_out(
-            *(directions[j], z, states, y, partial, ungated, sizes, j, N, NI, DL),
+            *(directions[j], z, states, y, partial, ungated, sizes, j, N, STATES),
             *(COUNT, SOFTPLUS, (REVERSE >> j) & 1, (MASKED >> j) & 1),
         )
 
@@ -249,10 +244,10 @@ def read_out(
 @triton.jit
 def _read_out(
     d, z, states, y, partial, ungated, sizes, j: tl.constexpr, N: tl.constexpr,
-    NI: tl.constexpr, DL: tl.constexpr, COUNT: tl.constexpr, SOFTPLUS: tl.constexpr,
+    STATES: tl.constexpr, COUNT: tl.constexpr, SOFTPLUS: tl.constexpr,
     REVERSE: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    place = _place(sizes, tl.program_id(0), N, NI, 1, 1, DL)
+    place = _place(sizes, tl.program_id(0), N, STATES)
     chunk = tl.program_id(1)
     start, count = _tokens_of(sizes, chunk)
     A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
@@ -289,7 +284,7 @@ def take_gradients(
     ungated,
     states,
     gradients,
-    scratch,  # (programs, chunk / 4, N, DI * DL)
+    scratch,  # (programs, chunk / 4, N, CHANNELS)
     outputs,  # (du, ddelta, dB, dC) of each direction, the last two of the first part
     dz,
     dA,  # (directions, rows, chunks, N, padded)
@@ -299,10 +294,7 @@ def take_gradients(
     parts,
     part_step,  # from a part's dB to the next one's
     N: tl.constexpr,
-    NI: tl.constexpr,
-    DI: tl.constexpr,
-    NL: tl.constexpr,
-    DL: tl.constexpr,
+    STATES: tl.constexpr,
     COUNT: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     RESIDUAL: tl.constexpr,
@@ -313,8 +305,8 @@ def take_gradients(
 
     An item is a share of the channels, a part, of a chunk in one direction.
     """
-    own = scratch + tl.program_id(0).to(tl.int64) * (sizes.chunk // 4 * N * DI * DL)
-    tiles = tl.cdiv(sizes.channels, DI * DL)
+    own = scratch + tl.program_id(0).to(tl.int64) * (sizes.chunk // 4 * N * CHANNELS)
+    tiles = tl.cdiv(sizes.channels, CHANNELS)
     work = parts * sizes.chunks * sizes.rows * COUNT
     for item in range(tl.program_id(0), work, tl.num_programs(0)):
         part, item = item % parts, item // parts
@@ -322,14 +314,14 @@ def take_gradients(
         row, direction = item % sizes.rows, item // sizes.rows
         begin = tiles * part // parts
         for tile in range(begin, tiles * (part + 1) // parts):
-            place = _place(sizes, row * tiles + tile, N, NI, DI, NL, DL)
+            place = _place(sizes, row * tiles + tile, N, STATES)
             for j in tl.static_range(COUNT):
                 if direction == j:
                     _take_gradients(
                         directions[j], z, dy, ungated, states, gradients, own,
                         outputs[j], dz, dA, dD, dbias, sizes, place, chunk,
-                        part.to(tl.int64) * part_step, tile > begin, j, N, NI, DI, NL,
-                        DL, SOFTPLUS, RESIDUAL, (REVERSE >> j) & 1, (MASKED >> j) & 1,
+                        part.to(tl.int64) * part_step, tile > begin, j, N, STATES,
+                        SOFTPLUS, RESIDUAL, (REVERSE >> j) & 1, (MASKED >> j) & 1,
                     )  # fmt: skip
             tl.debug_barrier()  # the next tile adds to dB and dC
 
@@ -338,9 +330,8 @@ def take_gradients(
 def _take_gradients(
     d, z, dy, ungated, states, gradients, scratch, outputs, dz, dA_out, dD_out,
     dbias_out, sizes, place, chunk, part_at, add, j: tl.constexpr, N: tl.constexpr,
-    NI: tl.constexpr, DI: tl.constexpr, NL: tl.constexpr, DL: tl.constexpr,
-    SOFTPLUS: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
-    MASKED: tl.constexpr,
+    STATES: tl.constexpr, SOFTPLUS: tl.constexpr, RESIDUAL: tl.constexpr,
+    REVERSE: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
     """Gradients of a tile of channels of a chunk in one direction."""
     start, count = _tokens_of(sizes, chunk)
@@ -350,11 +341,11 @@ def _take_gradients(
     D = _weight(d.D, place)
     here = place.inside & place.real
     at = _tile(sizes, place, j, chunk, N)
-    local = place.state * (DI * DL) + place.lane
+    local = place.state * CHANNELS + place.lane
 
     h = tl.load(states + at, here, 0.0)
     for i in range(0, count, 4):
-        tl.store(scratch + i // 4 * (N * DI * DL) + local, h, here)
+        tl.store(scratch + i // 4 * (N * CHANNELS) + local, h, here)
         for k in tl.static_range(4):
             t, valid = first + by * (i + k), i + k < count
             _, _, h, _, _, _ = _advance(d, h, A, bias, place, t, valid, SOFTPLUS)
@@ -362,9 +353,9 @@ def _take_gradients(
 
     g = tl.load(gradients + at, here, 0.0)
     sums = (
-        tl.zeros([NI, DI, NL, DL], tl.float32),
-        tl.zeros([1, DI, 1, DL], tl.float32),
-        tl.zeros([1, DI, 1, DL], tl.float32),
+        tl.zeros([STATES, CHANNELS], tl.float32),
+        tl.zeros([1, CHANNELS], tl.float32),
+        tl.zeros([1, CHANNELS], tl.float32),
     )
     fours = (count + 3) // 4
     for f in range(fours):
@@ -372,7 +363,7 @@ def _take_gradients(
         t0, t1 = first + by * i, first + by * (i + 1)
         t2, t3 = first + by * (i + 2), first + by * (i + 3)
         v0, v1, v2, v3 = i < count, i + 1 < count, i + 2 < count, i + 3 < count
-        h = tl.load(scratch + i // 4 * (N * DI * DL) + local, here, 0.0)
+        h = tl.load(scratch + i // 4 * (N * CHANNELS) + local, here, 0.0)
         a0, p0, h, u0, dt0, slope0 = _advance(d, h, A, bias, place, t0, v0, SOFTPLUS)
         a1, p1, h, u1, dt1, slope1 = _advance(d, h, A, bias, place, t1, v1, SOFTPLUS)
         a2, p2, h, u2, dt2, slope2 = _advance(d, h, A, bias, place, t2, v2, SOFTPLUS)
@@ -455,19 +446,12 @@ def _retreat(
 
 
 @triton.jit
-def _place(
-    sizes, index, N: tl.constexpr, NI: tl.constexpr, DI: tl.constexpr,
-    NL: tl.constexpr, DL: tl.constexpr,
-):  # fmt: skip
+def _place(sizes, index, N: tl.constexpr, STATES: tl.constexpr):
     """The index-th tile of all rows."""
-    tiles = tl.cdiv(sizes.channels, DI * DL)
+    tiles = tl.cdiv(sizes.channels, CHANNELS)
     row, tile = index // tiles, index % tiles
-    di = tl.arange(0, DI)[None, :, None, None]
-    dl = tl.arange(0, DL)[None, None, None, :]
-    ni = tl.arange(0, NI)[:, None, None, None]
-    nl = tl.arange(0, NL)[None, None, :, None]
-    lane, state = di * DL + dl, ni * NL + nl
-    within = tile * (DI * DL) + lane
+    state, lane = tl.arange(0, STATES)[:, None], tl.arange(0, CHANNELS)[None, :]
+    within = tile * CHANNELS + lane
     group = row % sizes.groups
     return Place(
         row,
@@ -527,7 +511,9 @@ def _token(x, place, t, valid):
 
 @triton.jit
 def _store_token(x, place, t, valid, value):
-    tl.store(x.data + _at(x, place, t) + place.channel, value, _only(valid, place.inside))
+    tl.store(
+        x.data + _at(x, place, t) + place.channel, value, _only(valid, place.inside)
+    )
 
 
 @triton.jit
@@ -593,12 +579,12 @@ def _chain(ends, sizes, place, j, chunk, h, A, end, total, N: tl.constexpr):
 
 @triton.jit
 def _over_states(x):
-    return tl.sum(tl.sum(x, 2, keep_dims=True), 0, keep_dims=True)
+    return tl.sum(x, 0, keep_dims=True)
 
 
 @triton.jit
 def _over_channels(x):
-    return tl.sum(tl.sum(x, 3, keep_dims=True), 1, keep_dims=True)
+    return tl.sum(x, 1, keep_dims=True)
 
 
 @triton.jit

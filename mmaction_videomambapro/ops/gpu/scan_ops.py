@@ -9,9 +9,8 @@ from ..scan_operator import ScanOperator
 from . import scan
 from .launch import OPTIONS, array, bits, capacity, new_tokens, on_device_of
 
+CHANNELS = scan.CHANNELS.value
 CHUNK = 64  # tokens, a multiple of 4
-CHANNELS = 32  # of a tile of all states: one for each thread of a warp
-SMALL_TILE = dict(DI=2, NL=4, DL=8)  # 16 channels, their states over four threads
 
 
 def _forward(directions, z, flags, keep):
@@ -57,8 +56,8 @@ def _backward(dy, directions, z, ungated, states, flags):
     # A part sums the gradients of B and C over its channels: as many as keep all busy
     batch, groups, length = len(u), sizes.groups, sizes.length
     items = sizes.rows * sizes.chunks * count
-    tile = SMALL_TILE['DI'] * SMALL_TILE['DL']
-    parts = min(triton.cdiv(2 * capacity(u), items), triton.cdiv(sizes.channels, tile))
+    tiles = sizes.padded // CHANNELS
+    parts = min(triton.cdiv(2 * capacity(u), items), tiles)
     programs = min(parts * items, capacity(u))
     sums = dict(dtype=torch.float32, device=u.device)
     shape = parts, count, 2, batch, groups, length, states_of_A
@@ -67,7 +66,7 @@ def _backward(dy, directions, z, ungated, states, flags):
         arrays += [x.mT for x in direction]
     dA = torch.empty_like(states)
     dD, dbias = (torch.empty(_steps_shape(sizes, count), **sums) for _ in range(2))
-    scratch = torch.empty(programs, sizes.chunk // 4, states_of_A * tile, **sums)
+    scratch = torch.empty(programs, sizes.chunk // 4, states_of_A * CHANNELS, **sums)
 
     with on_device_of(u):
         turned = flags._replace(residual=False, reverse=[not x for x in flags.reverse])
@@ -79,7 +78,7 @@ def _backward(dy, directions, z, ungated, states, flags):
             *(inputs, gate, dy, array(ungated) if z is not None else None, states),
             *(gradients, scratch, tuple(tuple(map(array, x)) for x in outputs)),
             *(array(dz), dA, dD, dbias, sizes, parts, dB_and_dC.stride(0)),
-            **{**constants, **SMALL_TILE, 'NI': constants['NI'] // SMALL_TILE['NL']},
+            **constants,
             RESIDUAL=flags.residual,
             MASKED=bits(flags.masked),
             **OPTIONS,
@@ -105,7 +104,7 @@ def _chain(end, arguments, ends, inputs, sizes, grid, constants, flags):
         )
     scan.chain_chunks[grid, 1, count](
         *(inputs, ends, steps, sizes),
-        **{name: constants[name] for name in ('N', 'NI', 'DL', 'COUNT')},
+        **{name: constants[name] for name in ('N', 'STATES', 'COUNT')},
         RESIDUAL=flags.residual,
         REVERSE=bits(flags.reverse),
         **OPTIONS,
@@ -155,8 +154,7 @@ def _constants(directions, flags):
     N = directions[0].A.shape[1]
     return dict(
         N=N,
-        NI=triton.next_power_of_2(N),
-        DL=CHANNELS,
+        STATES=triton.next_power_of_2(N),
         COUNT=len(directions),
         SOFTPLUS=flags.delta_softplus,
         REVERSE=bits(flags.reverse),

@@ -1,0 +1,53 @@
+"""Launches the convolution's Triton kernels."""
+
+from __future__ import annotations
+
+import torch
+import triton
+
+from ..conv1d_operator import Conv1dOperator
+from . import conv1d
+from .launch import array, new_tokens, on_device_of
+
+
+def _forward(x, weight, bias, silu, reverse):
+    y = new_tokens(x)
+    _launch(conv1d.convolve, (array(x), *_dense(weight, bias), array(y)), x, weight,
+            SILU=silu, REVERSE=reverse)  # fmt: skip
+    return y
+
+
+def _backward(dy, x, weight, bias, silu, reverse):
+    ds, dx = new_tokens(x), new_tokens(x)
+    batch, channels, length = x.shape
+    tiles = batch, triton.cdiv(length, conv1d.TOKENS.value)
+    dweight = x.new_empty(*tiles, weight.shape[1], channels, dtype=torch.float32)
+    dbias = x.new_empty(*tiles, channels, dtype=torch.float32)
+    weight, bias = _dense(weight, bias)
+    arrays = array(x), weight, bias, array(dy), array(ds), dweight, dbias
+    _launch(conv1d.take_gradients, arrays, x, weight, SILU=silu, REVERSE=reverse)
+    arrays = array(ds), weight, None, array(dx)
+    _launch(conv1d.convolve, arrays, x, weight, SILU=False, REVERSE=not reverse)
+    dweight, dbias = dweight.sum((0, 1)).mT, dbias.sum((0, 1))
+    return dx, dweight.to(weight.dtype).contiguous(), dbias.to(weight.dtype)
+
+
+def _dense(weight, bias):
+    return weight.contiguous(), bias if bias is None else bias.contiguous()
+
+
+def _launch(kernel, arrays, x, weight, **flags):
+    batch, channels, length = x.shape
+    grid = (
+        triton.cdiv(length, conv1d.TOKENS.value),
+        triton.cdiv(channels, conv1d.CHANNELS.value),
+        batch,
+    )
+    with on_device_of(x):
+        kernel[grid](*arrays, channels, length, TAPS=weight.shape[1], **flags,
+                     num_warps=4, enable_fp_fusion=True)  # fmt: skip
+
+
+conv1d_operator = Conv1dOperator(
+    'causal_conv1d_triton', ('CPU', 'CUDA'), _forward, _backward
+)

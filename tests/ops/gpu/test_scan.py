@@ -1,0 +1,224 @@
+"""The Triton kernels of the scan against its definition.
+
+On a GPU they run there, compiled; else in Triton's interpreter, whose time depends on
+the number of tokens and tiles: chunks are short, so that few tokens have several.
+"""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mmaction_videomambapro.ops import ScanInputs, bidirectional_scan, gpu
+from mmaction_videomambapro.ops.naive import selective_scan_naive
+from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
+
+from ..cpu.test_scan import EXTREMES, PRECISION, restride, run
+from ..test_selective_scan import ALL_FLAGS, NAMES, make_inputs
+
+pytestmark = pytest.mark.skipif(gpu.scan_operator is None, reason=gpu._missing)
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+@pytest.fixture(autouse=True)
+def short_chunks(monkeypatch):
+    from mmaction_videomambapro.ops.gpu import launch, scan_ops
+
+    monkeypatch.setattr(scan_ops, 'CHUNK', 8)
+    monkeypatch.setattr(launch, '_PROGRAMS_OF_INTERPRETER', 3)
+
+
+def compare(inputs, layouts=(), **flags):
+    """Output and gradients against the definition in float64."""
+    dtype = inputs['u'].dtype
+    expected = run(selective_scan_naive, inputs, torch.float64, **flags)
+    rounded = run(selective_scan_naive, inputs, **flags)
+    inputs = {k: v.to(DEVICE) for k, v in inputs.items()}
+    for name, layout in zip(('u', 'delta', 'B', 'C', 'z'), layouts):
+        inputs[name] = restride(inputs[name], layout)
+    found = run(gpu.scan_operator.run, inputs, **flags)
+    for name in ('y', *inputs):
+        assert found[name].dtype == dtype
+        scale = expected[name].norm().clamp(min=1e-6)
+        # a sum may come to almost nothing: then no float32 has the usual precision
+        allowed = (rounded[name] - expected[name]).norm() / scale * 10
+        allowed = max(allowed, PRECISION[dtype][name != 'y'])
+        error = (found[name].cpu() - expected[name]).norm() / scale
+        assert error <= allowed, (name, error)
+
+
+@pytest.mark.parametrize('flags', ALL_FLAGS, ids=str)
+def test_every_flag(flags):
+    compare(make_inputs(2, 5, 21, 3, dtype=torch.float32), delta_softplus=True, **flags)
+
+
+@pytest.mark.parametrize(
+    'sizes',
+    [
+        dict(length=1),
+        dict(length=8),  # one whole chunk
+        dict(length=16, states=1),
+        dict(channels=33, length=9),  # one more than a tile
+        dict(groups=2, channels=70, length=9),  # whose last tiles are not full
+        dict(states=17, length=10),
+    ],
+    ids=str,
+)
+def test_odd_sizes(sizes):
+    sizes = dict(dict(batch=1, channels=3, states=4), **sizes)
+    inputs = make_inputs(**sizes, dtype=torch.float32)
+    compare(inputs, delta_softplus=True, residual=True, masked=True, reverse=True)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_types(dtype):
+    inputs = make_inputs(1, 5, 19, 3, dtype=dtype)
+    compare(inputs, delta_softplus=True, residual=True, masked=True)
+
+
+@pytest.mark.parametrize('name', ['D', 'z', 'delta_bias'])
+def test_what_may_be_left_out(name):
+    inputs = make_inputs(1, 3, 11, 2, dtype=torch.float32)
+    inputs['delta'] /= 4  # without softplus some steps are negative: states grow
+    inputs['A'] /= 200
+    del inputs[name]
+    compare(inputs, residual=True)
+
+
+def test_any_strides():
+    inputs = make_inputs(2, 3, 11, 2, dtype=torch.float32)
+    layouts = 'channel_major', 'gaps', 'strided', 'gaps', 'gaps'
+    compare(inputs, layouts, delta_softplus=True)
+
+
+@pytest.mark.parametrize('case', EXTREMES)
+def test_extremes(case):
+    inputs = make_inputs(1, 3, 12, 2, dtype=torch.float32)
+    for name, change in EXTREMES[case].items():
+        inputs[name] = change(inputs[name])
+    flags = dict(delta_softplus=True, residual=True, masked=True)
+    expected = run(selective_scan_naive, inputs, torch.float64, **flags)
+    definition = run(selective_scan_naive, inputs, **flags)
+    found = run(
+        gpu.scan_operator.run, {k: v.to(DEVICE) for k, v in inputs.items()}, **flags
+    )
+    for name in ('y', *NAMES):
+        finite = definition[name].isfinite()
+        assert found[name].cpu()[finite].isfinite().all(), name
+        if expected[name].isfinite().all() and finite.all():
+            scale = expected[name].norm().clamp(min=1e-30)
+            allowed = (definition[name] - expected[name]).norm() / scale * 10
+            error = (found[name].cpu() - expected[name]).norm() / scale
+            assert error <= max(allowed, 1e-5), name
+
+
+@pytest.mark.parametrize('masked', [False, True])
+def test_both_directions(masked, monkeypatch):
+    """Several tiles of channels a part, several items of work a program."""
+    leaves = []
+    for _ in range(2):
+        inputs = make_inputs(1, 70, 11, 2, dtype=torch.float32)
+        z = inputs.pop('z')
+        leaves += [x.requires_grad_() for x in ScanInputs(**inputs)]
+    leaves.append(z.requires_grad_())
+    dy = torch.randn(1, 70, 11)
+
+    def scan(leaves):
+        flags = dict(delta_softplus=True, residual=True, masked=masked)
+        forward, backward = ScanInputs(*leaves[:7]), ScanInputs(*leaves[7:14])
+        y = bidirectional_scan(forward, backward, leaves[14], **flags)
+        return y, *torch.autograd.grad(y, leaves, dy.to(y))
+
+    monkeypatch.setenv(FORCE_VARIABLE, 'naive')
+    expected = scan([x.detach().double().requires_grad_() for x in leaves])
+    monkeypatch.setenv(FORCE_VARIABLE, 'triton')
+    found = scan([x.detach().to(DEVICE).requires_grad_() for x in leaves])
+    for x, reference in zip(found, expected):
+        assert (x.cpu() - reference).norm() <= 1e-5 * reference.norm()
+
+
+def test_reads_no_memory_it_has_not_written(monkeypatch):
+    inputs = make_inputs(1, 5, 19, 3, dtype=torch.float32)
+    inputs = {k: v.to(DEVICE) for k, v in inputs.items()}
+    flags = dict(delta_softplus=True, residual=True, masked=True)
+    expected = run(gpu.scan_operator.run, inputs, **flags)
+    for owner, name in (
+        *((torch, 'empty'), (torch, 'empty_like'), (torch.Tensor, 'new_empty')),
+    ):
+        fresh = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda *a, f=fresh, **k: f(*a, **k).fill_(torch.nan)
+        )
+    found = run(gpu.scan_operator.run, inputs, **flags)
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0)
+
+
+def test_operator():
+    first, second = (make_inputs(1, 3, 9, 2, dtype=torch.float32) for _ in range(2))
+    z = first['z']
+    tensors = [z]
+    for inputs in (first, second):
+        inputs.pop('z')
+        tensors += ScanInputs(**inputs)
+    tensors = [x.to(DEVICE) for x in tensors]
+    flags = True, True, [False, True], [False, True]
+    operator = gpu.scan_operator
+    y, ungated, states = operator.scan(*tensors, *flags, True)
+    torch.library.opcheck(operator.scan.op, (*tensors, *flags, False))
+    torch.library.opcheck(
+        operator.backward.op, (torch.randn_like(y), *tensors, ungated, states, *flags)
+    )
+
+
+COMPILE = """
+import sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.runtime.jit import JITFunction
+
+class Driver:
+    target = GPUTarget('cuda', {arch}, 32)
+    get_current_target = lambda self: self.target
+    get_current_device = get_current_stream = lambda self, *_: 0
+    is_active = lambda self: True
+
+triton.runtime.driver.set_active(Driver())
+run = JITFunction.run
+
+def compile(self, *args, grid, warmup, **kwargs):
+    kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
+    print(self.fn.__name__, 'ptx' in kernel.asm and len(kernel.asm['cubin']) > 0)
+
+JITFunction.run = compile
+import torch
+torch.version.cuda = 'any'
+from mmaction_videomambapro.ops import ScanInputs, gpu
+
+def tokens(n):
+    return torch.randn(1, 100, n, dtype=torch.bfloat16).mT.requires_grad_()
+
+def direction():
+    A, D = -torch.rand(40, 16), torch.ones(40)
+    return ScanInputs(tokens(40), tokens(40), A, tokens(16), tokens(16), D, D)
+
+z = tokens(40)
+y = gpu.scan_operator.run_both(direction(), direction(), z, True, True, True)
+y = gpu.conv1d_operator.run(y, torch.ones(40, 4), torch.ones(40), 'silu', True)
+y.sum().backward()
+"""
+
+
+def test_compiles_for_a_gpu(tmp_path):
+    """The compiler refuses some of what the interpreter runs; it needs no GPU."""
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', COMPILE.format(arch=90)],
+        env={'PATH': '', 'TRITON_CACHE_DIR': str(tmp_path), 'HOME': str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    kernels = 'end_chunks', 'chain_chunks', 'read_out', 'end_gradients', 'convolve'
+    for name in (*kernels, 'take_gradients'):
+        assert f'{name} True' in result.stdout
