@@ -35,12 +35,8 @@ def _forward(directions, z, flags, keep):
             MASKED=bits(flags.masked),
             **OPTIONS,
         )
-    nothing = u.new_empty(0)
-    return (
-        y,
-        nothing if ungated is None else ungated,
-        states.view(-1) if keep else nothing.float(),
-    )
+    ungated = u.new_empty(0) if ungated is None else ungated
+    return y, ungated, states if keep else states.new_empty(0)
 
 
 def _backward(dy, directions, z, ungated, states, flags):
@@ -85,12 +81,13 @@ def _backward(dy, directions, z, ungated, states, flags):
         )
 
     found = [] if z is None else [(dz, z)]
-    dB_and_dC = dB_and_dC.sum(0) if parts > 1 else dB_and_dC[0]
-    dA = _sum_chunks(dA.view(*_steps_shape(sizes, count)[:3], states_of_A, -1), sizes)
-    dD, dbias = (_sum_chunks(x[:, :, :, None], sizes)[..., 0] for x in (dD, dbias))
+    dA = dA.view(*dD.shape[:-1], states_of_A, -1)
     for i, inputs in enumerate(directions):
-        dB, dC = (x.mT.view_as(B) for x in dB_and_dC[i])
-        found += zip((*outputs[i][:2], dA[i], dB, dC, dD[i], dbias[i]), inputs)
+        dB, dC = (x.sum(0).mT.view_as(B) for x in dB_and_dC[:, i].unbind(1))
+        weights = dA[i], dD[i][:, :, None], dbias[i][:, :, None]
+        dA_i, dD_i, dbias_i = (_sum_chunks(x, sizes) for x in weights)
+        du, ddelta, *_ = outputs[i]
+        found += zip((du, ddelta, dA_i, dB, dC, dD_i[:, 0], dbias_i[:, 0]), inputs)
     return [x.to(like.dtype) for x, like in found if like is not None]
 
 
@@ -162,9 +159,9 @@ def _constants(directions, flags):
 
 
 def _sum_chunks(x, sizes):
-    """Over clips and chunks: (directions, B * G, chunks, n, padded) -> (..., D, n)."""
-    x = x.unflatten(1, (-1, sizes.groups)).sum((1, 3))[..., : sizes.channels]
-    return x.mT.flatten(1, 2)
+    """Over clips and chunks: (B * G, chunks, n, padded) -> (D, n)."""
+    x = x.unflatten(0, (-1, sizes.groups)).sum((0, 2))[..., : sizes.channels]
+    return x.mT.reshape(-1, x.shape[1])
 
 
 scan_operator = ScanOperator(

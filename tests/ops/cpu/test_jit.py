@@ -19,7 +19,7 @@ def scan(cache, script=SCAN):
     """Scan in a process of its own; gives its output and what it printed of it."""
     result = subprocess.run(
         [sys.executable, '-c', script],
-        env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
+        env={**os.environ, 'XDG_CACHE_HOME': str(cache), 'TRITON_INTERPRET': '0'},
         capture_output=True,
         text=True,
     )
