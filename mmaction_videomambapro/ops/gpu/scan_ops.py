@@ -161,7 +161,7 @@ def _constants(directions, flags):
 def _sum_chunks(x, sizes):
     """Over clips and chunks: (B * G, chunks, n, padded) -> (D, n)."""
     x = x.unflatten(0, (-1, sizes.groups)).sum((0, 2))[..., : sizes.channels]
-    return x.mT.reshape(-1, x.shape[1])
+    return x.mT.reshape(-1, x.shape[1]).contiguous()
 
 
 scan_operator = ScanOperator(
