@@ -50,9 +50,12 @@ def causal_conv1d(
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f'bias must be ({len(weight)},), but is {tuple(bias.shape)}')
-    backend = choose_backend(x)
-    if backend.conv1d is not None:
-        return backend.conv1d(x, weight, bias, activation, reverse)
+    kernel = choose_backend(x).conv1d or causal_conv1d_plain
+    return kernel(x, weight, bias, activation, reverse)
+
+
+def causal_conv1d_plain(x, weight, bias, activation, reverse) -> Tensor:
+    """The same in plain PyTorch."""
     taps = weight.shape[1]
     if reverse:
         weight, padding = weight.flip(1), (0, taps - 1)

@@ -1,8 +1,9 @@
-"""The scan on the CUDA kernel of the package mamba-ssm, where that was built.
+"""The scan on the CUDA kernels of mamba-ssm and causal-conv1d, where they were built.
 
-The kernel knows neither direction, residual state nor mask. A reversed scan is one of
-flipped tensors, a residual state a token in front, and the mask, which takes away what
-a token adds to its own output, is algebra: all on copies, but with nothing compiled.
+The scan's kernel knows neither direction, residual state nor mask. A reversed scan is
+one of flipped tensors, a residual state a token in front, and the mask, which takes
+away what a token adds to its own output, is algebra: all of it on copies, but with
+nothing to compile.
 """
 
 from __future__ import annotations
@@ -99,3 +100,26 @@ def _own_contribution(u, delta, B, C, delta_bias, delta_softplus):
     else:
         product = product[:, None]
     return dt * u.float() * product
+
+
+def causal_conv1d_mamba_ssm(x, weight, bias, activation, reverse) -> Tensor:
+    """Arguments, shapes and result are those of ``ops.causal_conv1d``."""
+    if not (2 <= weight.shape[1] <= 4 and _has_conv1d()):
+        from .causal_conv1d import causal_conv1d_plain
+
+        return causal_conv1d_plain(x, weight, bias, activation, reverse)
+    from causal_conv1d import causal_conv1d_fn
+
+    x = x.flip(-1) if reverse else x
+    weight, bias = (w if w is None else w.to(x.dtype) for w in (weight, bias))
+    y = causal_conv1d_fn(x, weight, bias, activation=activation)
+    return y.flip(-1) if reverse else y
+
+
+@lru_cache
+def _has_conv1d():
+    try:
+        import causal_conv1d_cuda  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -63,6 +63,7 @@ BACKENDS = {
         mamba_ssm.selective_scan_mamba_ssm,
         'the CUDA kernel of mamba-ssm, on flipped copies',
         mamba_ssm.why_not,
+        conv1d=mamba_ssm.causal_conv1d_mamba_ssm,
     ),
     'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
     'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmaction_videomambapro.ops import mamba_ssm
+from mmaction_videomambapro.ops.causal_conv1d import causal_conv1d_plain
 from mmaction_videomambapro.ops.naive import selective_scan_naive
 
 from .cpu.test_scan import run
@@ -66,3 +67,24 @@ def test_a_package_without_the_kernel_is_not_enough(monkeypatch):
 
 def test_is_not_for_cpus():
     assert 'it is for CUDA' in mamba_ssm.why_not(torch.ones(1), 4)
+
+
+@pytest.mark.parametrize('reverse', [False, True])
+@pytest.mark.parametrize('installed', [False, True])
+def test_convolution(monkeypatch, reverse, installed):
+    def causal_conv1d_fn(x, weight, bias=None, activation=None):
+        calls.append(weight.shape)
+        return causal_conv1d_plain(x, weight, bias, activation, False)
+
+    calls = []
+    for part in ('causal_conv1d', 'causal_conv1d_cuda'):
+        monkeypatch.setitem(sys.modules, part, ModuleType(part) if installed else None)
+    if installed:
+        sys.modules['causal_conv1d'].causal_conv1d_fn = causal_conv1d_fn
+    mamba_ssm._has_conv1d.cache_clear()
+    x, weight, bias = torch.randn(2, 6, 15), torch.randn(6, 4), torch.randn(6)
+    found = mamba_ssm.causal_conv1d_mamba_ssm(x, weight, bias, 'silu', reverse)
+    mamba_ssm._has_conv1d.cache_clear()
+    expected = causal_conv1d_plain(x, weight, bias, 'silu', reverse)
+    torch.testing.assert_close(found, expected)
+    assert bool(calls) == installed

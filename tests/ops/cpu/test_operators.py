@@ -6,6 +6,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops.cpu import conv1d_operator, scan_operator
+from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
 
 from ..test_selective_scan import make_inputs
 
@@ -89,7 +90,9 @@ def test_compiled_backbone_has_no_graph_break(backbone):
             torch.testing.assert_close(found, expected)
 
 
-def test_exported_backbone_takes_other_batches(backbone):
+@pytest.mark.parametrize('backend', ['llvm', 'triton'])
+def test_exported_backbone_takes_other_batches(backbone, backend, monkeypatch):
+    monkeypatch.setenv(FORCE_VARIABLE, backend)
     batch = torch.export.Dim('batch', min=1, max=8)
     program = torch.export.export(
         backbone.eval(), (clip(),), dynamic_shapes={'x': {0: batch}}
