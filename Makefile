@@ -44,7 +44,7 @@ test: install
 lint: install
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	for script in tools/*.sh .ci/run; do bash -n $$script || exit 1; done
+	for script in tools/*.sh benchmarks/*.sh .ci/run; do bash -n $$script || exit 1; done
 
 format: install
 	$(BIN)/python -m ruff check --fix .

@@ -1,8 +1,9 @@
-"""The whole backbone on the CPU: time, and where it goes.
+"""The whole backbone: time, and where it goes.
 
     python benchmarks/model.py --arch tiny --frames 8 16
+    python benchmarks/model.py --device cuda
 
-Prints, for one clip of 224 x 224 pixels, the time of a forward pass and of a
+On a CPU, prints for one clip of 224 x 224 pixels, the time of a forward pass and of a
 training step; what the backbone's matrix products take alone; the same backbone on
 the naive scan, where it fits; and MMAction2's VideoMAE ViT on the same clip.
 """
@@ -97,11 +98,17 @@ def measure(name, functions, base=None, backward=True):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--arch', nargs='+', default=['tiny', 'small', 'middle'])
-    parser.add_argument('--frames', nargs='+', type=int, default=[8, 16])
+    parser.add_argument('--frames', nargs='+', type=int)
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     args = parser.parse_args()
+    if args.device == 'cuda':
+        import gpu
+
+        gpu.compare_models(args.arch, args.frames or gpu.FRAMES)
+        return
     keep_freed_memory()
     print(machine())
-    for frames in args.frames:
+    for frames in args.frames or (8, 16):
         clip = torch.randn(1, 3, frames, 224, 224)
         print(f'\n{frames} frames of 224 x 224, {frames * 196 + 1} tokens\n')
         header(

@@ -1,7 +1,8 @@
-"""Both directions of a mixer's scan on the CPU, against other ways to compute it.
+"""Both directions of a mixer's scan, against other ways to compute it.
 
     python benchmarks/scan.py                    # four shapes: 6 minutes
     python benchmarks/scan.py --shape 1 1152 1569
+    python benchmarks/scan.py --device cuda
 
 Others scan in one direction: theirs is counted twice. ``mambapy`` and
 ``transformers`` take part where they are installed. Cycles are of 2.6 GHz, per
@@ -183,7 +184,13 @@ def main():
         action='store_true',
         help="time the published loops' backward pass: quadratic in L, minutes",
     )
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     args = parser.parse_args()
+    if args.device == 'cuda':
+        import gpu
+
+        gpu.compare_scans([args.shape] if args.shape else gpu.SCAN_SHAPES)
+        return
     keep_freed_memory()
     for shape in [args.shape] if args.shape else SHAPES:
         compare(shape, args.published_backward)

@@ -347,7 +347,9 @@ def _take_gradients(
     for i in range(count):
         if i % 4 == 0:
             tl.store(scratch + i // 4 * (N * CHANNELS) + local, h, here)
-        _, _, h, _, _, _ = _advance(d, h, A, bias, place, first + by * i, True, SOFTPLUS)
+        _, _, h, _, _, _ = _advance(
+            d, h, A, bias, place, first + by * i, True, SOFTPLUS
+        )
     tl.debug_barrier()
 
     g = tl.load(gradients + at, here, 0.0)
