@@ -54,6 +54,33 @@ class Direction(NamedTuple):
     delta_bias: Any
 
 
+class Shared(NamedTuple):
+    """What directions share on the way back, (B, L, D). Without a gate, dy alone."""
+
+    z: Array
+    dy: Array
+    ungated: Array
+    dz: Array
+
+
+class Sums(NamedTuple):
+    """Sums of gradients for each chunk."""
+
+    dA: Any  # (directions, rows, chunks, N, padded)
+    dD: Any  # (directions, rows, chunks, padded)
+    dbias: Any  # likewise
+
+
+class Step(NamedTuple):
+    """A token on the way forward; a is the decay, p what it leaves of the states."""
+
+    a: Any
+    p: Any
+    u: Any
+    dt: Any
+    slope: Any
+
+
 class Sizes(NamedTuple):
     """``channels`` are those of a group, ``padded`` of whole tiles; rows are B * G."""
 
@@ -279,17 +306,12 @@ def _read_out(
 @triton.jit
 def take_gradients(
     directions,
-    z,
-    dy,
-    ungated,
+    shared,
     states,
     gradients,
     scratch,  # (programs, chunk / 4, N, CHANNELS)
     outputs,  # (du, ddelta, dB, dC) of each direction, the last two of the first part
-    dz,
-    dA,  # (directions, rows, chunks, N, padded)
-    dD,  # (directions, rows, chunks, padded)
-    dbias,  # likewise
+    sums,
     sizes,
     parts,
     part_step,  # from a part's dB to the next one's
@@ -309,36 +331,37 @@ def take_gradients(
     tiles = tl.cdiv(sizes.channels, CHANNELS)
     work = parts * sizes.chunks * sizes.rows * COUNT
     for item in range(tl.program_id(0), work, tl.num_programs(0)):
-        part, item = item % parts, item // parts
-        chunk, item = item % sizes.chunks, item // sizes.chunks
-        row, direction = item % sizes.rows, item // sizes.rows
+        part, chunk = item % parts, item // parts % sizes.chunks
+        row = item // (parts * sizes.chunks) % sizes.rows
+        direction = item // (parts * sizes.chunks * sizes.rows)
         begin = tiles * part // parts
         for tile in range(begin, tiles * (part + 1) // parts):
             place = _place(sizes, row * tiles + tile, N, STATES)
+            part_at = part.to(tl.int64) * part_step
             for j in tl.static_range(COUNT):
                 if direction == j:
                     _take_gradients(
-                        directions[j], z, dy, ungated, states, gradients, own,
-                        outputs[j], dz, dA, dD, dbias, sizes, place, chunk,
-                        part.to(tl.int64) * part_step, tile > begin, j, N, STATES,
-                        SOFTPLUS, RESIDUAL, (REVERSE >> j) & 1, (MASKED >> j) & 1,
-                    )  # fmt: skip
+                        *(directions[j], shared, states, gradients, own, outputs[j]),
+                        *(sums, sizes, place, chunk, part_at, tile > begin, j, N),
+                        *(STATES, SOFTPLUS, RESIDUAL),
+                        *((REVERSE >> j) & 1, (MASKED >> j) & 1),
+                    )
             tl.debug_barrier()  # the next tile adds to dB and dC
 
 
 @triton.jit
 def _take_gradients(
-    d, z, dy, ungated, states, gradients, scratch, outputs, dz, dA_out, dD_out,
-    dbias_out, sizes, place, chunk, part_at, add, j: tl.constexpr, N: tl.constexpr,
-    STATES: tl.constexpr, SOFTPLUS: tl.constexpr, RESIDUAL: tl.constexpr,
-    REVERSE: tl.constexpr, MASKED: tl.constexpr,
+    d, shared, states, gradients, scratch, outputs, sums, sizes, place, chunk, part_at,
+    add, j: tl.constexpr, N: tl.constexpr, STATES: tl.constexpr,
+    SOFTPLUS: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
+    MASKED: tl.constexpr,
 ):  # fmt: skip
     """Gradients of a tile of channels of a chunk in one direction."""
     start, count = _tokens_of(sizes, chunk)
     first = start + count - 1 if REVERSE else start  # in scan order
     by: tl.constexpr = -1 if REVERSE else 1
-    A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
-    D = _weight(d.D, place)
+    A, D = _decay(d, place, N), _weight(d.D, place)
+    bias = _weight(d.delta_bias, place)
     here = place.inside & place.real
     at = _tile(sizes, place, j, chunk, N)
     local = place.state * CHANNELS + place.lane
@@ -347,17 +370,15 @@ def _take_gradients(
     for i in range(count):
         if i % 4 == 0:
             tl.store(scratch + i // 4 * (N * CHANNELS) + local, h, here)
-        _, _, h, _, _, _ = _advance(
-            d, h, A, bias, place, first + by * i, True, SOFTPLUS
-        )
+        t = first + by * i
+        _, h = _advance(d, h, A, bias, place, t, True, SOFTPLUS)
     tl.debug_barrier()
 
     g = tl.load(gradients + at, here, 0.0)
-    sums = (
-        tl.zeros([STATES, CHANNELS], tl.float32),
-        tl.zeros([1, CHANNELS], tl.float32),
-        tl.zeros([1, CHANNELS], tl.float32),
-    )
+    dA = tl.zeros([STATES, CHANNELS], tl.float32)
+    dD = tl.zeros([1, CHANNELS], tl.float32)
+    totals = Sums(dA, dD, dD)
+    same = (d, shared, outputs, sizes, place, part_at, add, A, D)
     fours = (count + 3) // 4
     for f in range(fours):
         i = (fours - 1 - f) * 4
@@ -365,65 +386,53 @@ def _take_gradients(
         t2, t3 = first + by * (i + 2), first + by * (i + 3)
         v0, v1, v2, v3 = i < count, i + 1 < count, i + 2 < count, i + 3 < count
         h = tl.load(scratch + i // 4 * (N * CHANNELS) + local, here, 0.0)
-        a0, p0, h, u0, dt0, slope0 = _advance(d, h, A, bias, place, t0, v0, SOFTPLUS)
-        a1, p1, h, u1, dt1, slope1 = _advance(d, h, A, bias, place, t1, v1, SOFTPLUS)
-        a2, p2, h, u2, dt2, slope2 = _advance(d, h, A, bias, place, t2, v2, SOFTPLUS)
-        a3, p3, h, u3, dt3, slope3 = _advance(d, h, A, bias, place, t3, v3, SOFTPLUS)
-        g, sums = _retreat(
-            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t3, v3,
-            a3, p3, u3, dt3, slope3, A, D, g, sums, j, REVERSE, MASKED,
-        )  # fmt: skip
-        g, sums = _retreat(
-            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t2, v2,
-            a2, p2, u2, dt2, slope2, A, D, g, sums, j, REVERSE, MASKED,
-        )  # fmt: skip
-        g, sums = _retreat(
-            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t1, v1,
-            a1, p1, u1, dt1, slope1, A, D, g, sums, j, REVERSE, MASKED,
-        )  # fmt: skip
-        g, sums = _retreat(
-            d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t0, v0,
-            a0, p0, u0, dt0, slope0, A, D, g, sums, j, REVERSE, MASKED,
-        )  # fmt: skip
+        step0, h = _advance(d, h, A, bias, place, t0, v0, SOFTPLUS)
+        step1, h = _advance(d, h, A, bias, place, t1, v1, SOFTPLUS)
+        step2, h = _advance(d, h, A, bias, place, t2, v2, SOFTPLUS)
+        step3, h = _advance(d, h, A, bias, place, t3, v3, SOFTPLUS)
+        g, totals = _retreat(*same, t3, v3, step3, g, totals, j, REVERSE, MASKED)
+        g, totals = _retreat(*same, t2, v2, step2, g, totals, j, REVERSE, MASKED)
+        g, totals = _retreat(*same, t1, v1, step1, g, totals, j, REVERSE, MASKED)
+        g, totals = _retreat(*same, t0, v0, step0, g, totals, j, REVERSE, MASKED)
     if RESIDUAL:
         begin = sizes.length - 1 if REVERSE else 0
         if first == begin:  # all states started as u of the first token
             tl.debug_barrier()
             du = _token(outputs[0], place, begin, True) + _over_states(g)
             _store_token(outputs[0], place, begin, True, du)
-    dA, dD, dbias = sums
-    tl.store(dA_out + at, dA, here)
+    tl.store(sums.dA + at, totals.dA, here)
     at = _channels(sizes, place, j, chunk)
-    tl.store(dD_out + at, dD, place.inside)
-    tl.store(dbias_out + at, dbias, place.inside)
+    tl.store(sums.dD + at, totals.dD, place.inside)
+    tl.store(sums.dbias + at, totals.dbias, place.inside)
 
 
 @triton.jit
 def _advance(d, h, A, bias, place, t, valid, SOFTPLUS: tl.constexpr):
-    """A token forward: its decay, what that leaves of the states, and the states."""
+    """A token forward: what the way back needs of it, and the states."""
     u, dt, slope = _step_size(d, bias, place, t, valid, SOFTPLUS)
     a = tl.exp2(dt * A)
     p = a * h
-    return a, p, p + dt * u * _states(d.B, place, t, valid), u, dt, slope
+    return Step(a, p, u, dt, slope), p + dt * u * _states(d.B, place, t, valid)
 
 
 @triton.jit
 def _retreat(
-    d, z, dy, ungated, outputs, dz, sizes, place, part_at, add, t, valid, a, p, u, dt,
-    slope, A, D, g, sums, j: tl.constexpr, REVERSE: tl.constexpr, MASKED: tl.constexpr,
+    d, shared, outputs, sizes, place, part_at, add, A, D, t, valid, step, g, totals,
+    j: tl.constexpr, REVERSE: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
     """A token back: stores its gradients, returns those that are not its own."""
-    dA, dD, dbias = sums
+    a, p, u, dt, slope = step
     B, C = _states(d.B, place, t, valid), _states(d.C, place, t, valid)
-    dread = _token(dy, place, t, valid)  # of what is read out of the states
-    if z is not None:
-        gate = _token(z, place, t, valid)
-        s = _logistic(gate)
+    dread = _token(shared.dy, place, t, valid)  # of what is read out of the states
+    if shared.z is not None:
+        z = _token(shared.z, place, t, valid)
+        s = _logistic(z)
         if j == 0:
-            dgate = dread * _token(ungated, place, t, valid) * (s + gate * s * (1 - s))
-            _store_token(dz, place, t, valid, dgate)
-        dread *= gate * s
-    dD += dread * u
+            ungated = _token(shared.ungated, place, t, valid)
+            dz = dread * ungated * (s + z * s * (1 - s))
+            _store_token(shared.dz, place, t, valid, dz)
+        dread *= z * s
+    dD = totals.dD + dread * u
     du = dread * D
     if MASKED:  # the first token reads nothing
         dread = tl.where(t == (sizes.length - 1 if REVERSE else 0), 0.0, dread)
@@ -440,7 +449,8 @@ def _retreat(
     ddelta = (_over_states(q * A) * LN_2 + ddtu * u) * slope
     _store_token(outputs[0], place, t, valid, du + ddtu * dt)
     _store_token(outputs[1], place, t, valid, ddelta)
-    return dp * a, (dA + q * dt, dD, dbias + tl.where(valid, ddelta, 0.0))
+    dbias = totals.dbias + tl.where(valid, ddelta, 0.0)
+    return dp * a, Sums(totals.dA + q * dt, dD, dbias)
 
 
 # Places
