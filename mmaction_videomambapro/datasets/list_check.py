@@ -1,0 +1,183 @@
+"""Looks at what a list names: files, frames, labels."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import cv2
+
+from .lists import Row
+
+CHECKS = 'none', 'exists', 'decode'
+
+
+class Finding(NamedTuple):
+    """Something wrong with a row.
+
+    Attributes:
+        line (int): Its number in the list.
+        path (str): Of the file or folder.
+        kind (str): In one word: missing, undecodable, short, label, duplicate or
+            overlap.
+        detail (str): What exactly.
+    """
+
+    line: int
+    path: str
+    kind: str
+    detail: str
+
+
+def check_rows(
+    rows: Sequence[Row],
+    check: str = 'none',
+    *,
+    jobs: int = 1,
+    min_frames: int = 1,
+    num_classes: int | None = None,
+    others: frozenset[str] = frozenset(),
+    filename_tmpl: str = 'img_{:05}.jpg',
+    start_index: int = 1,
+) -> list[Finding]:
+    """Find what would stop or spoil a training run.
+
+    Args:
+        rows (Sequence[Row]): With the paths under which files are found.
+        check (str): Whether to look at files: ``'none'``, ``'exists'``, or
+            ``'decode'`` to read the first frame and count them. Defaults to 'none'.
+        jobs (int): Processes. Defaults to 1.
+        min_frames (int): Fewer make a row short. Defaults to 1.
+        num_classes (int, optional): Labels have to be below. Defaults to None.
+        others (frozenset[str]): Paths of another list, that of the other split.
+            Defaults to none.
+        filename_tmpl (str): Of the frames of a folder. Defaults to
+            ``'img_{:05}.jpg'``.
+        start_index (int): Of a folder's first frame. Defaults to 1.
+
+    Returns:
+        list[Finding]: At most one for each row, in their order.
+    """
+    looks = [None] * len(rows)
+    if check != 'none':
+        look = partial(
+            look_at,
+            check=check,
+            min_frames=min_frames,
+            filename_tmpl=filename_tmpl,
+            start_index=start_index,
+        )
+        looks = _with_progress(look, rows, jobs)
+    findings, lines = [], {}
+    for row, found in zip(rows, looks):
+        first = lines.setdefault(row.path, row.line)
+        beyond = [x for x in row.labels if num_classes is not None and x >= num_classes]
+        if beyond:
+            detail = f'label {beyond[0]}, but there are {num_classes} classes'
+            found = 'label', detail
+        elif row.path in others:
+            found = 'overlap', 'the other list has it as well'
+        elif first != row.line:
+            found = 'duplicate', f'line {first} has the same path'
+        if found:
+            findings.append(Finding(row.line, row.path, *found))
+    return findings
+
+
+def look_at(
+    row: Row, check: str, min_frames: int, filename_tmpl: str, start_index: int
+) -> tuple[str, str] | None:
+    """Kind and detail of what is wrong with a row's file or folder, or None."""
+    if not osp.exists(row.path):
+        return 'missing', 'no such file or folder'
+    if row.total_frames is not None:
+        if row.total_frames < min_frames:
+            return 'short', f'{row.total_frames} frames, {min_frames} are needed'
+        for i in range(start_index, start_index + row.total_frames):
+            frame = osp.join(row.path, filename_tmpl.format(i))
+            if not osp.exists(frame):
+                return 'missing', f'no frame {osp.basename(frame)}'
+            if check == 'exists':  # of all frames only the first
+                break
+        if check == 'exists':
+            return None
+        frame = osp.join(row.path, filename_tmpl.format(start_index))
+        return None if _is_image(frame) else ('undecodable', osp.basename(frame))
+    if osp.isdir(row.path):
+        return 'undecodable', 'it is a folder'
+    if check == 'exists':
+        return None
+    if _is_image(row.path):
+        return None
+    frames, reason = count_frames(row.path)
+    if frames == 0:
+        return 'undecodable', reason
+    if frames < min_frames:
+        return 'short', f'{frames} frames, {min_frames} are needed'
+    return None
+
+
+def count_frames(path: str) -> tuple[int, str]:
+    """Frames of a video whose first one can be read, and why there are none."""
+    if os.path.getsize(path) == 0:
+        return 0, 'the file is empty'
+    reason = ''
+    try:
+        import decord
+
+        reader = decord.VideoReader(path, num_threads=1)
+        if len(reader) > 0:
+            reader[0]
+            return len(reader), ''
+    except ImportError:
+        pass
+    except Exception as error:  # decord's own errors share no class
+        reason = str(error).strip().split('\n')[-1]
+    video = cv2.VideoCapture(path)
+    try:
+        if video.isOpened() and video.read()[0]:
+            return max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT))), ''
+    finally:
+        video.release()
+    return 0, reason or 'no decoder reads it'
+
+
+def describe(rows: Sequence[Row], bad: int, findings: Sequence[Finding]) -> str:
+    """A page about a list: counts, gaps between labels, a histogram."""
+    kinds = Counter(f.kind for f in findings)
+    labels = Counter(x for row in rows for x in row.labels)
+    lines = [f'{len(rows)} rows, {bad} bad lines']
+    lines += [f'{n:8d} {kind}' for kind, n in sorted(kinds.items())]
+    if labels:
+        gaps = sorted(set(range(max(labels))) - set(labels))
+        few, many = min(labels.values()), max(labels.values())
+        lines.append(
+            f'{len(labels)} labels up to {max(labels)}, {few} to {many} rows each'
+        )
+        if gaps:
+            shown = ', '.join(map(str, gaps[:20])) + (' ...' if len(gaps) > 20 else '')
+            lines.append(f'{len(gaps)} labels without rows: {shown}')
+        lines.append('')
+        for label in sorted(labels):
+            bar = '#' * max(1, round(40 * labels[label] / many))
+            lines.append(f'{label:6d} {labels[label]:8d} {bar}')
+    return '\n'.join(lines) + '\n'
+
+
+def _is_image(path):
+    return cv2.haveImageReader(path) and cv2.imread(path) is not None
+
+
+def _with_progress(function, rows, jobs):
+    from mmengine.utils import track_parallel_progress, track_progress
+
+    if jobs == 1:
+        return track_progress(function, rows)
+    chunk = max(1, min(200, len(rows) // (4 * jobs)))
+    return track_parallel_progress(
+        function, rows, jobs, chunksize=chunk, keep_order=True
+    )

@@ -1,0 +1,144 @@
+"""Lists become annotation files of MMAction2, checked if asked."""
+
+import csv
+import os
+
+import pytest
+from mmaction.registry import DATASETS
+
+from mmaction_videomambapro.datasets.convert import convert_list
+from mmaction_videomambapro.datasets.list_check import check_rows
+from mmaction_videomambapro.datasets.lists import ListError, Row
+
+
+@pytest.fixture
+def videos(clips, tmp_path):
+    """Good and broken files, by what is wrong with them."""
+    good = sorted((clips / 'videos').rglob('*.mp4')) or sorted(clips.rglob('*.mp4'))
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    whole = good[0].read_bytes()
+    (folder / 'good.mp4').write_bytes(whole)
+    (folder / 'again.mp4').write_bytes(good[1].read_bytes())
+    (folder / 'cut.mp4').write_bytes(whole[: len(whole) // 3])
+    (folder / 'text.mp4').write_text('no video at all')
+    (folder / 'empty.mp4').touch()
+    return folder
+
+
+NAMES = 'good', 'cut', 'text', 'empty', 'gone', 'again'
+
+
+def test_published_video_list(tool, tmp_path):
+    source = tmp_path / 'train.csv'
+    source.write_text('your_path/a.mp4 3\nyour_path/b.mp4 0\n')
+    destination = tmp_path / 'deep' / 'train.txt'
+    result = tool(
+        'data/convert_list.py', source, destination,
+        '--strip-prefix', 'your_path', '--data-root', 'data/k400',
+    )  # fmt: skip
+    assert destination.read_text() == 'data/k400/a.mp4 3\ndata/k400/b.mp4 0\n'
+    assert '2 rows, 0 left out' in result.stdout
+    assert source.read_text() == 'your_path/a.mp4 3\nyour_path/b.mp4 0\n'
+    dataset = DATASETS.build(
+        dict(type='VideoDataset', ann_file=str(destination), pipeline=[])
+    )
+    assert [dataset.get_data_info(i)['label'] for i in range(2)] == [3, 0]
+
+
+def test_published_frame_list(tmp_path):
+    source, destination = tmp_path / 'a', tmp_path / 'b'
+    source.write_text('v/1 120 5\nv/2 80 0\n')
+    convert_list(str(source), str(destination))
+    dataset = DATASETS.build(
+        dict(type='RawframeDataset', ann_file=str(destination), pipeline=[])
+    )
+    info = dataset.get_data_info(0)
+    assert (info['frame_dir'], info['total_frames'], info['label']) == ('v/1', 120, 5)
+
+
+def test_bad_lines_leave_what_was_there(tool, tmp_path):
+    source, destination = tmp_path / 'list', tmp_path / 'out'
+    source.write_text('a.mp4 1\nb.mp4 x\nc d.mp4 2\n')
+    destination.write_text('before')
+    result = tool('data/convert_list.py', source, destination, check=False)
+    assert result.returncode == 2
+    assert f'{source}:2:' in result.stderr
+    assert f'{source}:3: the path has a blank' in result.stderr
+    assert 'Traceback' not in result.stderr
+    assert destination.read_text() == 'before'
+    assert sorted(os.listdir(tmp_path)) == ['list', 'out']
+    result = tool('data/convert_list.py', source, destination, '--skip-bad')
+    assert '1 rows, 2 left out' in result.stdout
+    assert destination.read_text() == 'a.mp4 1\n'
+
+
+def test_missing_source(tool, tmp_path):
+    result = tool('data/convert_list.py', 'nowhere', tmp_path / 'out', check=False)
+    assert result.returncode == 2
+    assert 'nowhere' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_every_file_is_decoded(tool, videos, tmp_path):
+    source, destination = tmp_path / 'list', tmp_path / 'out'
+    source.write_text(''.join(f'{name}.mp4 {i}\n' for i, name in enumerate(NAMES)))
+    arguments = (
+        *(source, destination, '--data-root', videos, '--check', 'decode'),
+        *('--jobs', 2, '--num-classes', 5),
+    )
+    result = tool('data/convert_list.py', *arguments, check=False)
+    assert result.returncode == 2
+    assert not destination.exists()
+    tool('data/convert_list.py', *arguments, '--skip-bad')
+    assert destination.read_text() == f'{videos}/good.mp4 0\n'
+    with open(f'{destination}.report.csv') as file:
+        found = {row['line']: row['kind'] for row in csv.DictReader(file)}
+    assert found == {
+        **{'2': 'undecodable', '3': 'undecodable', '4': 'undecodable'},
+        **{'5': 'missing', '6': 'label'},
+    }
+    report = (tmp_path / 'out.report.txt').read_text()
+    assert '3 undecodable' in report
+    assert '6 labels up to 5, 1 to 1 rows each' in report
+
+
+def test_frames_of_folders(tmp_path):
+    import cv2
+    import numpy as np
+
+    for i in (1, 2, 4):
+        cv2.imwrite(str(tmp_path / f'img_{i:05}.jpg'), np.zeros((8, 8, 3), np.uint8))
+    row = Row(str(tmp_path), (0,), 2, 1)
+    assert check_rows([row], 'decode') == []
+    (finding,) = check_rows([row._replace(total_frames=4)], 'decode')
+    assert finding[2:] == ('missing', 'no frame img_00003.jpg')
+    (finding,) = check_rows([row], 'decode', min_frames=3)
+    assert finding.kind == 'short'
+
+
+def test_splits_and_duplicates():
+    rows = [Row(path, (0,), None, i) for i, path in enumerate('abca', 1)]
+    found = check_rows(rows, others=frozenset('c'))
+    assert [(f.line, f.kind) for f in found] == [(3, 'overlap'), (4, 'duplicate')]
+    assert 'line 1' in found[1].detail
+
+
+def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
+    source, destination = tmp_path / 'list', tmp_path / 'out'
+    source.write_text('a.mp4 1\n')
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, 'replace', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        convert_list(str(source), str(destination))
+    assert os.listdir(tmp_path) == ['list']
+
+
+def test_no_good_row(tmp_path):
+    source = tmp_path / 'list'
+    source.write_text('a.mp4 x\n')
+    with pytest.raises(ListError, match='no good rows'):
+        convert_list(str(source), str(tmp_path / 'out'), 'video', skip_bad=True)

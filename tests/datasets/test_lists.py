@@ -1,0 +1,166 @@
+"""Lists in every format of the field, and whatever else a file may hold."""
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmaction_videomambapro.datasets.lists import (
+    DELIMITERS,
+    FORMATS,
+    BadLine,
+    ListError,
+    Row,
+    parse_list,
+    read_list,
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name='list.txt'):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def rows(path, *args):
+    return [(row.path, row.labels, row.total_frames) for row in read_list(path, *args)]
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('a/b.mp4 3\nc.webm 0\n', [('a/b.mp4', (3,), None), ('c.webm', (0,), None)]),
+        ('a/b.mp4,3\nc, d.mp4,0', [('a/b.mp4', (3,), None), ('c, d.mp4', (0,), None)]),
+        ('my clip 7.mp4 3', [('my clip 7.mp4', (3,), None)]),
+        ('clip without ending 7', [('clip without ending', (7,), None)]),
+        ('a.mp4\t3\n', [('a.mp4', (3,), None)]),
+        ('a.mp4;3\n', [('a.mp4', (3,), None)]),
+        ('a.mp4 3 5 9', [('a.mp4', (3, 5, 9), None)]),
+        ('"a b.mp4",3\n', [('a b.mp4', (3,), None)]),
+        ("'a, b.mp4' 3\n", [('a, b.mp4', (3,), None)]),
+        ('v/1 120 5\nv/2 80 0', [('v/1', (5,), 120), ('v/2', (0,), 80)]),
+        ('v/1,120,5', [('v/1', (5,), 120)]),
+        ('train/n01/n01_1.JPEG 0', [('train/n01/n01_1.JPEG', (0,), None)]),
+        ('/d/a.mp4\n/d/b.mp4', [('/d/a.mp4', (), None), ('/d/b.mp4', (), None)]),
+        ('/d/a.mp4 1\n/d/b.mp4', [('/d/a.mp4', (1,), None), ('/d/b.mp4', (), None)]),
+        ('# a list\n\n  a.mp4 3  \r\n', [('a.mp4', (3,), None)]),
+        ('\ufeffa.mp4 3', [('a.mp4', (3,), None)]),
+        ('ünïcode.mp4 3', [('ünïcode.mp4', (3,), None)]),
+    ],
+)
+def test_formats_are_found(write, text, expected):
+    assert rows(write(text)) == expected
+
+
+def test_a_given_format_decides(write):
+    """Two numbers behind a name without an ending can mean either."""
+    path = write('v 120 5\n')
+    assert rows(path) == [('v', (5,), 120)]
+    assert rows(path, 'video') == [('v 120', (5,), None)]
+
+
+def test_gzip(write):
+    assert rows(write(gzip.compress(b'a.mp4 3\n'))) == [('a.mp4', (3,), None)]
+
+
+def test_all_bad_lines_are_told_at_once(write):
+    lines = [
+        'a.mp4 1',
+        'b.mp4 x',
+        'c.mp4 -1',
+        '# d',
+        '',
+        'e.mp4',
+        'f.mp4 2.5',
+        'g.mp4 2',
+    ]
+    path = write('\n'.join(lines))
+    with pytest.raises(ListError) as caught:
+        read_list(path, 'video')
+    assert [bad.number for bad in caught.value.bad] == [2, 3, 6, 7]
+    first, *_ = str(caught.value).split('\n')
+    assert first.startswith(f"{path}:2: it ends in 'x'")
+    assert "expected 'video_path label'" in first
+    assert "'b.mp4 x'" in first
+
+
+@pytest.mark.parametrize(
+    ('text', 'form', 'reason'),
+    [
+        ('v 5', 'rawframes', "a column is missing, expected 'frame_folder_path"),
+        ('v 0 5', 'rawframes', 'total_frames is 0'),
+        ('a.mp4 9999999999', 'video', 'no whole number'),
+        ('a.mp4 \u0663', 'video', 'no whole number'),
+        ('a\0.mp4 3', 'video', 'zero byte'),
+        ('', 'video', 'no rows'),
+    ],
+)
+def test_what_is_wrong_is_named(write, text, form, reason):
+    with pytest.raises(ListError, match=reason):
+        read_list(write(text), form)
+
+
+def test_damaged_gzip(write):
+    packed = gzip.compress(b''.join(b'video_%d.mp4 3\n' % i for i in range(9999)))
+    with pytest.raises(ListError, match='the gzip file is damaged'):
+        read_list(write(packed[: len(packed) // 2]))
+
+
+def check_items(path, form, delimiter):
+    for item in parse_list(path, form, delimiter):
+        if isinstance(item, BadLine):
+            assert item.number >= 1
+            assert item.reason
+            str(item)
+        else:
+            assert isinstance(item, Row)
+            assert item.path
+            assert all(label >= 0 for label in item.labels)
+            assert item.total_frames is None or item.total_frames > 0
+
+
+choices = dict(
+    form=st.sampled_from([*FORMATS, 'auto']),
+    delimiter=st.sampled_from([*DELIMITERS, 'auto']),
+)
+
+
+@given(content=st.binary(max_size=200), **choices)
+def test_any_bytes_are_rows_or_located_errors(tmp_path_factory, content, **kwargs):
+    path = tmp_path_factory.mktemp('fuzz') / 'list'
+    path.write_bytes(content)
+    check_items(path, **kwargs)
+    path.write_bytes(b'\x1f\x8b' + content)
+    check_items(path, **kwargs)
+
+
+@given(
+    text=st.lists(
+        st.text('ab 12.,;\t"\'#-\r\n\0é', max_size=20)
+        | st.sampled_from(['a.mp4 1', 'v 12 3', '"a b.mp4",4', 'x.jpg;0', '/a.webm'])
+    ).map('\n'.join),
+    **choices,
+)
+def test_any_text_is_rows_or_located_errors(tmp_path_factory, text, **kwargs):
+    path = tmp_path_factory.mktemp('fuzz') / 'list'
+    path.write_text(text, newline='')
+    check_items(path, **kwargs)
+
+
+@given(
+    names=st.lists(
+        st.text('abc 12,;"#é', min_size=1, max_size=12).map(str.strip), min_size=1
+    ),
+    delimiter=st.sampled_from(DELIMITERS),
+)
+def test_round_trip(tmp_path_factory, names, delimiter):
+    written = [(f'v/{name}.mp4', (i,), None) for i, name in enumerate(names)]
+    path = tmp_path_factory.mktemp('lists') / 'list'
+    lines = [f'{name}{delimiter}{label}\n' for name, (label,), _ in written]
+    path.write_text(''.join(lines))
+    assert rows(path, 'video', delimiter) == written
