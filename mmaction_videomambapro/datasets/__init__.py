@@ -1,5 +1,11 @@
 """Datasets and transforms; importing this registers them in MMAction2."""
 
-from .transforms import ShuffleFrames
+from .transforms import (
+    SampleDense,
+    SampleSparse,
+    SampleSSv2,
+    SampleVJEPA,
+    ShuffleFrames,
+)
 
-__all__ = ['ShuffleFrames']
+__all__ = ['SampleDense', 'SampleSSv2', 'SampleSparse', 'SampleVJEPA', 'ShuffleFrames']
