@@ -9,7 +9,13 @@ from mmengine.registry import init_default_scope
 
 from tests.conftest import ROOT
 
-DOCUMENTS = ['README.md', 'model_zoo.md', 'docs/install.md', 'docs/performance.md']
+DOCUMENTS = [
+    'README.md',
+    'model_zoo.md',
+    'docs/install.md',
+    'docs/data.md',
+    'docs/performance.md',
+]
 
 
 def blocks(language):

@@ -1,5 +1,6 @@
-# MMAction2's default runtime, and what it leaves out: pictures for --show-dir, and
-# random numbers that a resumed run shares with an uninterrupted one.
+# MMAction2's default runtime, and what it leaves out: pictures for --show-dir, a list
+# of broken files, and random numbers that a resumed run shares with an uninterrupted
+# one.
 custom_imports = dict(imports=['mmaction_videomambapro'], allow_failed_imports=False)
 default_scope = 'mmaction'
 
@@ -15,7 +16,7 @@ default_hooks = dict(
     sync_buffers=dict(type='SyncBuffersHook'),
     visualization=dict(type='VisualizationHook'),
 )
-custom_hooks = [dict(type='EpochSeedHook')]
+custom_hooks = [dict(type='EpochSeedHook'), dict(type='BrokenFilesHook')]
 
 env_cfg = dict(
     cudnn_benchmark=False,

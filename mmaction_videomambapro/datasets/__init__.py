@@ -1,5 +1,6 @@
 """Datasets and transforms; importing this registers them in MMAction2."""
 
+from .list_datasets import ImageListDataset, RawFrameClsDataset, VideoClsDataset
 from .transforms import (
     SampleDense,
     SampleSparse,
@@ -8,4 +9,13 @@ from .transforms import (
     ShuffleFrames,
 )
 
-__all__ = ['SampleDense', 'SampleSSv2', 'SampleSparse', 'SampleVJEPA', 'ShuffleFrames']
+__all__ = [
+    'ImageListDataset',
+    'RawFrameClsDataset',
+    'SampleDense',
+    'SampleSSv2',
+    'SampleSparse',
+    'SampleVJEPA',
+    'ShuffleFrames',
+    'VideoClsDataset',
+]

@@ -34,6 +34,7 @@ _MEDIA = re.compile(
 )
 _NUMBER = re.compile(r'[0-9]{1,9}')
 _ROWS_TO_LOOK_AT = 1000
+MOST_SHOWN = 1000  # bad lines of a list, in a message
 
 
 class Row(NamedTuple):
@@ -81,7 +82,10 @@ class ListError(ValueError):
 
     def __init__(self, bad: list[BadLine]) -> None:
         self.bad = bad
-        super().__init__('\n'.join(map(str, bad)))
+        lines = [str(x) for x in bad[:MOST_SHOWN]]
+        if len(bad) > MOST_SHOWN:
+            lines.append(f'and {len(bad) - MOST_SHOWN} more')
+        super().__init__('\n'.join(lines))
 
 
 def read_list(

@@ -1,5 +1,5 @@
 """Training machinery that MMEngine lacks; importing this registers it."""
 
-from .hooks import EpochSeedHook
+from .hooks import BrokenFilesHook, EpochSeedHook
 
-__all__ = ['EpochSeedHook']
+__all__ = ['BrokenFilesHook', 'EpochSeedHook']

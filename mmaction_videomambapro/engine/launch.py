@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from ..datasets.lists import ListError
 from ..zoo.safe_load import CheckpointError
 from .memory import keep_freed_memory
 
@@ -25,7 +26,7 @@ def run_tool(main: Callable[[], Any]) -> None:
     keep_freed_memory()
     try:
         main()
-    except (UsageError, CheckpointError) as error:
+    except (UsageError, CheckpointError, ListError) as error:
         if int(os.environ.get('LOCAL_RANK', 0)) == 0:
             print(f'{osp.basename(sys.argv[0])}: error: {error}', file=sys.stderr)
         sys.exit(2)
@@ -116,12 +117,18 @@ def _check_dataset(key: str, dataset: dict) -> None:
     ann_file = dataset['ann_file']
     if ann_file and _is_local(ann_file):
         path = osp.join(root, ann_file)
-        if not osp.isfile(path):
+        if not osp.exists(path):
             raise UsageError(
                 f'annotation file {path} ({key}.ann_file) does not exist; '
                 f'set {key}.ann_file=... with --cfg-options'
             )
-    for name, prefix in (dataset.get('data_prefix') or {}).items():
+    prefixes = dataset.get('data_prefix') or {}
+    if not isinstance(prefixes, dict):
+        raise UsageError(
+            f'{key}.data_prefix is {prefixes!r}, expected a dictionary such as '
+            f"dict(video='folder'); set {key}.data_prefix.video=folder"
+        )
+    for name, prefix in prefixes.items():
         if isinstance(prefix, str) and prefix and _is_local(prefix):
             path = osp.join(root, prefix)
             if not osp.isdir(path):

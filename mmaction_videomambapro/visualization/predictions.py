@@ -52,7 +52,8 @@ def draw_predictions(
         rank.append(seen[label])
         seen[label] += 1
     order = sorted(range(len(labels)), key=lambda i: (rank[i], labels[i]))
-    chosen = order[:samples]
+    readable = [i for i in order if labels[i] >= 0]  # see ListDataset
+    chosen = readable[:samples]
 
     size = (FRAMES * 1.5, len(chosen) * 1.45)
     figure = Figure(figsize=size, layout='constrained')

@@ -2,15 +2,12 @@
 
 import argparse
 import os
-import sys
 from functools import partial
 
 from mmaction_videomambapro.datasets.convert import convert_list
 from mmaction_videomambapro.datasets.list_check import CHECKS, check_rows
 from mmaction_videomambapro.datasets.lists import FORMATS, ListError, read_list
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
-
-MOST = 1000  # bad lines to print
 
 
 def main():
@@ -61,13 +58,9 @@ def main():
             check=check,
         )
     except ListError as error:
-        for bad in error.bad[:MOST]:
-            print(bad, file=sys.stderr)
-        more = len(error.bad) - MOST
         raise UsageError(
-            f'{len(error.bad)} bad rows in {args.source}'
-            + (f', of which {more} are not shown' if more > 0 else '')
-            + f'; {args.destination} was not written, --skip-bad leaves them out'
+            f'{args.source} has {len(error.bad)} bad rows:\n{error}\n'
+            f'{args.destination} was not written; --skip-bad leaves them out'
         ) from error
     except OSError as error:
         raise UsageError(error) from error

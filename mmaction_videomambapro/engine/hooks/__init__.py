@@ -1,3 +1,4 @@
+from .broken_files_hook import BrokenFilesHook
 from .epoch_seed_hook import EpochSeedHook
 
-__all__ = ['EpochSeedHook']
+__all__ = ['BrokenFilesHook', 'EpochSeedHook']

@@ -1,0 +1,200 @@
+"""Datasets on published lists, with the broken files of real data sets."""
+
+import csv
+import shutil
+
+import cv2
+import mmengine
+import numpy as np
+import pytest
+from mmaction.registry import DATASETS
+from mmengine.registry import DefaultScope
+
+from mmaction_videomambapro.datasets.lists import ListError
+from tests.conftest import DEMO_CONFIG
+
+PIPELINE = [
+    dict(type='DecordInit'),
+    dict(type='SampleSparse', clip_len=2, mode='val'),
+    dict(type='DecordDecode'),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+FRAMES = [
+    dict(type='SampleFrames', clip_len=2),
+    dict(type='RawFrameDecode'),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    """Where pipelines are built from, as a runner sets it."""
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
+
+
+@pytest.fixture
+def broken(clips, tmp_path):
+    """20 videos in two lists, four of them broken in as many ways."""
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    sources = sorted(clips.rglob('*.mp4'))
+    for i in range(20):
+        shutil.copy(sources[i % len(sources)], folder / f'{i} clip.mp4')
+    whole = (folder / '0 clip.mp4').read_bytes()
+    (folder / '3 clip.mp4').write_bytes(whole[: len(whole) // 3])
+    (folder / '7 clip.mp4').write_text('no video at all')
+    (folder / '11 clip.mp4').write_bytes(b'')
+    (folder / '15 clip.mp4').unlink()
+    for name, n in (('all', 20), ('half', 10)):
+        lines = [f'{i} clip.mp4,{i % 8}\n' for i in range(n)]
+        (tmp_path / f'{name}.csv').write_text(''.join(lines))
+    return tmp_path
+
+
+def build(root, name='all', **kwargs):
+    config = dict(
+        type='VideoClsDataset',
+        ann_file=str(root / f'{name}.csv'),
+        data_prefix=dict(video=str(root / 'videos')),
+        pipeline=PIPELINE,
+    )
+    return DATASETS.build(dict(config, **kwargs))
+
+
+def test_broken_files_are_replaced_in_training(broken):
+    dataset = build(broken)
+    log = dataset.broken_log = broken / 'broken.csv'
+    for _ in range(2):
+        labels = [dataset[i]['data_samples'].gt_label.item() for i in range(20)]
+    assert min(labels) >= 0
+    assert [labels[i] for i in range(3)] == [0, 1, 2]
+    assert dataset.count_broken() == 4
+    with open(log) as file:
+        rows = list(csv.reader(file))
+    assert sorted(int(index) for index, _, _ in rows) == [3, 7, 11, 15]
+    assert all(path.endswith(f'{index} clip.mp4') for index, path, _ in rows)
+    assert all(reason for _, _, reason in rows)
+
+
+def test_broken_files_are_wrong_in_tests(broken):
+    dataset = build(broken, test_mode=True)
+    labels = [dataset[i]['data_samples'].gt_label.item() for i in range(20)]
+    bad = (3, 7, 11, 15)
+    assert labels == [-1 if i in bad else i % 8 for i in range(20)]
+
+
+def test_broken_files_can_stop_a_run(broken):
+    dataset = build(broken, on_error='raise')
+    dataset[0]
+    with pytest.raises(RuntimeError, match=r'broken sample .*7 clip\.mp4: '):
+        dataset[7]
+
+
+def test_too_many_broken_files_stop_a_run(broken):
+    dataset = build(broken, max_broken_ratio=0.1)
+    with pytest.raises(RuntimeError, match=r'3 of the 20 samples .* max_broken_ratio'):
+        [dataset[i] for i in (3, 7, 11)]
+
+
+def test_labels_and_lines_are_checked(broken):
+    with pytest.raises(ListError, match=r'all\.csv:7: label 6, but there are 6') as e:
+        build(broken, num_classes=6)
+    assert len(e.value.bad) == 4
+    with open(broken / 'all.csv', 'a') as file:
+        file.write('x.mp4,one\n')
+    with pytest.raises(ListError, match=r'all\.csv:21: '):
+        build(broken)
+
+
+def test_several_labels(broken):
+    (broken / 'many.csv').write_text('0 clip.mp4,1,3\n7 clip.mp4,2\n')
+    kwargs = dict(multi_class=True, num_classes=4, test_mode=True)
+    dataset = build(broken, 'many', **kwargs)
+    labels = [dataset[i]['data_samples'].gt_label.tolist() for i in range(2)]
+    assert labels == [[0, 1, 0, 1], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize('start_index', [0, 1])
+def test_folders_of_frames(tmp_path, start_index):
+    for name, values in dict(a=(10, 20, 30, 40), b=(50, 60)).items():
+        (tmp_path / name).mkdir()
+        for i, value in enumerate(values, start_index):
+            image = np.full((8, 8, 3), value, np.uint8)
+            cv2.imwrite(str(tmp_path / name / f'{i:03}.png'), image)
+    (tmp_path / 'list').write_text('a 4 1\nb 3 0\n')
+    dataset = DATASETS.build(
+        dict(
+            type='RawFrameClsDataset',
+            ann_file=str(tmp_path / 'list'),
+            data_prefix=dict(img=str(tmp_path)),
+            filename_tmpl='{:03}.png',
+            start_index=start_index,
+            pipeline=[dict(type='SampleSparse', clip_len=4, mode='val'), *FRAMES[1:]],
+            test_mode=True,
+        )
+    )
+    sample = dataset[0]
+    assert sample['inputs'][0, 0, :, 0, 0].tolist() == [10, 20, 30, 30]
+    assert dataset[1]['data_samples'].gt_label.item() == -1  # a frame is missing
+
+
+def test_images_are_clips_of_one_frame(tmp_path):
+    for label, name in enumerate(('cat {1}', 'dog')):
+        (tmp_path / 'train' / name).mkdir(parents=True)
+        image = np.full((8, 8, 3), 50 * label + 50, np.uint8)
+        cv2.imwrite(str(tmp_path / 'train' / name / f'{name}.png'), image)
+    (tmp_path / 'list').write_text('dog/dog.png 1\ncat {1}/cat {1}.png 0\n')
+    config = dict(type='ImageListDataset', pipeline=FRAMES)
+    tree = DATASETS.build(dict(config, ann_file=str(tmp_path / 'train')))
+    prefix = dict(img=str(tmp_path / 'train'))
+    listed = DATASETS.build(
+        dict(config, ann_file=str(tmp_path / 'list'), data_prefix=prefix)
+    )
+    for dataset, order in ((tree, (0, 1)), (listed, (1, 0))):
+        for sample, label in zip((dataset[0], dataset[1]), order):
+            assert sample['data_samples'].gt_label.item() == label
+            assert sample['inputs'].shape == (1, 3, 2, 8, 8)
+            assert (sample['inputs'] == 50 * label + 50).all()
+
+
+def test_bad_list_ends_in_its_lines(tool, demo_options, broken):
+    (broken / 'all.csv').write_text('a.mp4 1\nb.mp4 x\nc.mp4 y\n')
+    dataset = 'train_dataloader.dataset'
+    options = demo_options(
+        f'{dataset}.type=VideoClsDataset', f'{dataset}.ann_file={broken}/all.csv'
+    )
+    process = tool('train.py', DEMO_CONFIG, *options, check=False)
+    assert process.returncode == 2
+    assert 'Traceback' not in process.stderr
+    for number in (2, 3):
+        assert f'all.csv:{number}: ' in process.stderr
+
+
+def test_training_and_test_survive(tool, demo_options, broken, tmp_path):
+    more = ['train_dataloader.num_workers=2']
+    for split, name in dict(train='all', val='half', test='half').items():
+        dataset = f'{split}_dataloader.dataset'
+        more += [
+            f'{dataset}.type=VideoClsDataset',
+            f'{dataset}.ann_file={broken}/{name}.csv',
+            f'{dataset}.data_prefix.video={broken}/videos',
+            f'{dataset}.num_classes=8',
+        ]
+    options = demo_options(*more)
+    work_dir, result = tmp_path / 'run', tmp_path / 'result.pkl'
+    process = tool('train.py', DEMO_CONFIG, '--work-dir', work_dir, *options)
+    output = process.stdout + process.stderr
+    assert '4 of 20 train samples are broken' in output
+    assert '2 of 10 val samples are broken' in output
+    (log,) = work_dir.glob('*/broken_train.csv')
+    assert len({row.split(',')[0] for row in log.read_text().splitlines()}) == 4
+
+    checkpoint = (work_dir / 'last_checkpoint').read_text()
+    arguments = '--work-dir', work_dir, '--dump', result, *options
+    tool('test.py', DEMO_CONFIG, checkpoint, *arguments)
+    labels = [int(r['gt_label']) for r in mmengine.load(result)]
+    assert labels == [0, 1, 2, -1, 4, 5, 6, -1, 0, 1]
+    tool('analysis/draw_predictions.py', DEMO_CONFIG, result, *options)
