@@ -2,6 +2,7 @@
 
 from .list_datasets import ImageListDataset, RawFrameClsDataset, VideoClsDataset
 from .transforms import (
+    ClipRandAugment,
     SampleDense,
     SampleSparse,
     SampleSSv2,
@@ -10,6 +11,7 @@ from .transforms import (
 )
 
 __all__ = [
+    'ClipRandAugment',
     'ImageListDataset',
     'RawFrameClsDataset',
     'SampleDense',

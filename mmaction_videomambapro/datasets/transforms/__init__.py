@@ -1,4 +1,12 @@
+from .rand_augment import ClipRandAugment
 from .sampling import SampleDense, SampleSparse, SampleSSv2, SampleVJEPA
 from .shuffle import ShuffleFrames
 
-__all__ = ['SampleDense', 'SampleSSv2', 'SampleSparse', 'SampleVJEPA', 'ShuffleFrames']
+__all__ = [
+    'ClipRandAugment',
+    'SampleDense',
+    'SampleSSv2',
+    'SampleSparse',
+    'SampleVJEPA',
+    'ShuffleFrames',
+]

@@ -1,0 +1,274 @@
+"""RandAugment for clips, as timm defines it, on uint8 frames.
+
+MMAction2's own goes through imgaug, which does not run with today's numpy. Operations
+are lookup tables, or OpenCV's on whole frames; all agree with Pillow's to one level,
+but for the interpolation of the geometric ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+Frames = list[np.ndarray]  # (H, W, 3), uint8, RGB
+
+INTERPOLATIONS = dict(bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC)
+FILL = 128, 128, 128
+LEVELS = 10
+_LUMA = np.array([19595, 38470, 7471]) / 65536  # as Pillow weighs red, green, blue
+
+
+class Draw(NamedTuple):
+    """How strong, 0 to 10; in which direction, -1 or 1; and OpenCV's interpolation."""
+
+    level: float
+    sign: int
+    interpolation: int = cv2.INTER_LINEAR
+
+
+@TRANSFORMS.register_module()
+class ClipRandAugment(BaseTransform):
+    """A few operations, drawn anew for each clip, the same for all of its frames.
+
+    ``rand-m7-n4-mstd0.5-inc1`` draws 4 of the 15 operations below, with replacement,
+    applies each with probability 0.5, at a magnitude of 7 +- 0.5 (normal, cut to 0 to
+    10). From arXiv 1909.13719, with the operations, ranges and "increasing" severity
+    of timm's ``auto_augment.py``.
+
+    Required key is "imgs", which changes: frames (H, W, 3) of type uint8 in RGB.
+
+    Args:
+        policy (str): In timm's notation: m, n and mstd in any order; inc1 has to be
+            there. Defaults to ``'rand-m7-n4-mstd0.5-inc1'``.
+        interpolation (str): Of the geometric operations: ``'random'``, one of the
+            others each time, as in timm; ``'bilinear'``, two to three times as fast;
+            or ``'bicubic'``. Defaults to ``'random'``.
+
+    Raises:
+        ValueError: If the policy or the interpolation is unknown.
+    """
+
+    def __init__(
+        self, policy: str = 'rand-m7-n4-mstd0.5-inc1', interpolation: str = 'random'
+    ) -> None:
+        if interpolation not in ('random', *INTERPOLATIONS):
+            raise ValueError(
+                f'interpolation is {interpolation!r}, expected random, bilinear or '
+                'bicubic'
+            )
+        self.interpolations = [
+            value
+            for name, value in INTERPOLATIONS.items()
+            if interpolation in (name, 'random')
+        ]
+        kind, *parts = policy.split('-')
+        found = [re.fullmatch(r'(mstd|m|n|inc)([0-9.]+)', part) for part in parts]
+        values = {match[1]: float(match[2]) for match in found if match}
+        if kind != 'rand' or not all(found) or values.get('inc') != 1:
+            raise ValueError(
+                f'policy is {policy!r}, expected something like rand-m7-n4-mstd0.5-inc1'
+            )
+        self.policy = policy
+        self.magnitude = values.get('m', 10.0)
+        self.deviation = values.get('mstd', 0.0)
+        self.count = int(values.get('n', 2))
+
+    def transform(self, results: dict) -> dict:
+        names = list(OPERATIONS)
+        for name in np.random.choice(names, self.count):
+            if np.random.rand() < 0.5:
+                level = np.random.normal(self.magnitude, self.deviation)
+                level = float(np.clip(level, 0, LEVELS))
+                sign = int(np.random.choice([-1, 1]))
+                how = Draw(level, sign, int(np.random.choice(self.interpolations)))
+                results['imgs'] = OPERATIONS[name](results['imgs'], how)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(policy={self.policy!r})'
+
+
+def auto_contrast(frames: Frames, how: Draw) -> Frames:
+    """Stretch each channel of each frame to all 256 values."""
+
+    def table(channel):
+        low, high = int(channel.min()), int(channel.max())
+        if high <= low:
+            return np.arange(256)
+        scale = 255.0 / (high - low)
+        return np.clip((np.arange(256) * scale - low * scale).astype(int), 0, 255)
+
+    return [_look_up_channels(frame, table) for frame in frames]
+
+
+def equalize(frames: Frames, how: Draw) -> Frames:
+    """Spread the values of each channel of each frame evenly."""
+
+    def table(channel):
+        histogram = cv2.calcHist([channel], [0], None, [256], [0, 256])
+        histogram = histogram.ravel().astype(int)
+        present = histogram[histogram > 0]
+        step = (present.sum() - present[-1]) // 255
+        if len(present) <= 1 or step == 0:
+            return np.arange(256)
+        before = np.concatenate([[0], histogram.cumsum()[:-1]])
+        return np.clip((before + step // 2) // step, 0, 255)
+
+    return [_look_up_channels(frame, table) for frame in frames]
+
+
+def invert(frames: Frames, how: Draw) -> Frames:
+    return _look_up(frames, 255 - np.arange(256))
+
+
+def posterize(frames: Frames, how: Draw) -> Frames:
+    """Keep fewer bits, 4 to 0."""
+    bits = 4 - int(how.level / LEVELS * 4)
+    return _look_up(frames, np.arange(256) & ~(2 ** (8 - bits) - 1))
+
+
+def solarize(frames: Frames, how: Draw) -> Frames:
+    """Invert what is bright."""
+    threshold = 256 - min(256, int(how.level / LEVELS * 256))
+    values = np.arange(256)
+    return _look_up(frames, np.where(values < threshold, values, 255 - values))
+
+
+def solarize_add(frames: Frames, how: Draw) -> Frames:
+    """Brighten what is dark."""
+    values, add = np.arange(256), min(128, int(how.level / LEVELS * 110))
+    brighter = np.minimum(values + add, 255)
+    return _look_up(frames, np.where(values < 128, brighter, values))
+
+
+def color(frames: Frames, how: Draw) -> Frames:
+    """Towards grey, or away from it."""
+    factor = _factor(how)
+    matrix = factor * np.eye(3) + (1 - factor) * _LUMA
+    # OpenCV rounds, Pillow cuts off
+    matrix = np.hstack([matrix, np.full((3, 1), -0.49)]).astype(np.float32)
+    return [cv2.transform(frame, matrix) for frame in frames]
+
+
+def contrast(frames: Frames, how: Draw) -> Frames:
+    """Towards the mean grey of each frame, or away from it."""
+    factor, values = _factor(how), np.arange(256)
+    results = []
+    for frame in frames:
+        grey = int(np.dot(cv2.mean(frame)[:3], _LUMA) + 0.5)
+        results += _look_up([frame], grey + (values - grey) * factor)
+    return results
+
+
+def brightness(frames: Frames, how: Draw) -> Frames:
+    return _look_up(frames, np.arange(256) * _factor(how))
+
+
+def sharpness(frames: Frames, how: Draw) -> Frames:
+    """Towards a smoothed frame, or away from it; the border stays."""
+    factor = _factor(how)
+    kernel = np.ones((3, 3), np.float32)
+    kernel[1, 1] = 5
+    kernel = (1 - factor) / 13 * kernel
+    kernel[1, 1] += factor
+    results = []
+    for frame in frames:
+        sharper = frame.copy()
+        sharper[1:-1, 1:-1] = cv2.filter2D(frame, -1, kernel)[1:-1, 1:-1]
+        results.append(sharper)
+    return results
+
+
+def rotate(frames: Frames, how: Draw) -> Frames:
+    """By up to 30 degrees about the centre."""
+    angle = np.deg2rad(how.level / LEVELS * 30 * how.sign)
+    cos, sin = np.cos(angle), np.sin(angle)
+    height, width = frames[0].shape[:2]
+    x, y = width / 2, height / 2
+    # where a result's pixel comes from, as all matrices here
+    return _warp(
+        frames,
+        how,
+        [
+            [cos, -sin, x - x * cos + y * sin],
+            [sin, cos, y - x * sin - y * cos],
+        ],
+    )
+
+
+def shear_x(frames: Frames, how: Draw) -> Frames:
+    return _warp(frames, how, [[1, how.level / LEVELS * 0.3 * how.sign, 0], [0, 1, 0]])
+
+
+def shear_y(frames: Frames, how: Draw) -> Frames:
+    return _warp(frames, how, [[1, 0, 0], [how.level / LEVELS * 0.3 * how.sign, 1, 0]])
+
+
+def translate_x(frames: Frames, how: Draw) -> Frames:
+    """By up to 45 % of the width."""
+    by = how.level / LEVELS * 0.45 * how.sign * frames[0].shape[1]
+    return _warp(frames, how, [[1, 0, by], [0, 1, 0]])
+
+
+def translate_y(frames: Frames, how: Draw) -> Frames:
+    by = how.level / LEVELS * 0.45 * how.sign * frames[0].shape[0]
+    return _warp(frames, how, [[1, 0, 0], [0, 1, by]])
+
+
+OPERATIONS: dict[str, Callable[[Frames, Draw], Frames]] = {
+    'AutoContrast': auto_contrast,
+    'Equalize': equalize,
+    'Invert': invert,
+    'Rotate': rotate,
+    'PosterizeIncreasing': posterize,
+    'SolarizeIncreasing': solarize,
+    'SolarizeAdd': solarize_add,
+    'ColorIncreasing': color,
+    'ContrastIncreasing': contrast,
+    'BrightnessIncreasing': brightness,
+    'SharpnessIncreasing': sharpness,
+    'ShearX': shear_x,
+    'ShearY': shear_y,
+    'TranslateXRel': translate_x,
+    'TranslateYRel': translate_y,
+}
+
+
+def _factor(how):
+    """How much is left of a frame, 1 for all of it."""
+    return max(0.1, 1 + how.level / LEVELS * 0.9 * how.sign)
+
+
+def _look_up(frames, table):
+    table = np.clip(table, 0, 255).astype(np.uint8)
+    return [cv2.LUT(frame, table) for frame in frames]
+
+
+def _look_up_channels(frame, make_table):
+    channels = cv2.split(frame)
+    tables = [np.clip(make_table(c), 0, 255).astype(np.uint8) for c in channels]
+    return cv2.LUT(frame, np.stack(tables, -1)[:, None])
+
+
+def _warp(frames, how, matrix):
+    """Affine, from where a result's pixel comes; its centre is at a half."""
+    matrix = np.array(matrix, dtype=np.float64)
+    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
+    height, width = frames[0].shape[:2]
+    return [
+        cv2.warpAffine(
+            frame,
+            matrix,
+            (width, height),
+            flags=how.interpolation | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=FILL,
+        )
+        for frame in frames
+    ]
