@@ -17,14 +17,15 @@ mkdir -p "$out"
 python3 -m venv --system-site-packages "$out/venv"
 python=$PWD/$out/venv/bin/python
 install() { "$python" -m pip install --quiet --no-index --find-links "$wheels" "$@"; }
-for package in addict mmengine mmcv-lite mmaction2 importlib_metadata wrapt decord \
-    llvmlite pytest hypothesis; do
+for package in addict yapf termcolor rich pyyaml platformdirs matplotlib einops scipy \
+    opencv-python-headless mmengine mmcv-lite mmaction2 importlib_metadata wrapt decord \
+    llvmlite sortedcontainers pytest hypothesis; do
     "$python" -m pip show --quiet "$package" 2>/dev/null || install --no-deps "$package" ||
         echo "no wheel of $package in $wheels"
 done
 install --no-deps --no-build-isolation -e . || export PYTHONPATH=$PWD
 if ls "$wheels"/mamba_ssm-*.tar.gz >/dev/null 2>&1; then
-    MAMBA_KEEP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE MAX_JOBS=$jobs timeout 240 \
+    MAMBA_KEEP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE MAX_JOBS=$jobs timeout 180 \
         "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation \
         "$wheels"/mamba_ssm-*.tar.gz >"$out/mamba_ssm.log" 2>&1 ||
         echo "mamba-ssm was not built, see $out/mamba_ssm.log"
@@ -42,6 +43,6 @@ status=0
     "$python" -m pytest -q -p no:cacheprovider >"$out/tests.txt" 2>&1 || status=$?
 grep -E 'passed|failed|FAILED|Error' "$out/tests.txt" || true
 
-timeout 150 "$python" benchmarks/scan.py --device cuda | tee "$out/scan.md" || status=$?
-timeout 150 "$python" benchmarks/model.py --device cuda | tee "$out/model.md" || status=$?
+timeout 120 "$python" benchmarks/scan.py --device cuda | tee "$out/scan.md" || status=$?
+timeout 120 "$python" benchmarks/model.py --device cuda | tee "$out/model.md" || status=$?
 exit "$status"

@@ -77,18 +77,14 @@ class ListDataset(BaseActionDataset):
         raise NotImplementedError
 
     def load_data_list(self) -> list[dict]:
-        rows, bad = self.rows(), []
-        root, infos = self.data_prefix[self.prefix], []
-        for row in rows:
+        infos, bad = [], []
+        root = self.data_prefix[self.prefix]
+        for row in self.rows():
             beyond = [x for x in row.labels if x >= (self.num_classes or np.inf)]
             if beyond:
                 reason = f'label {beyond[0]}, but there are {self.num_classes} classes'
                 bad.append(BadLine(self.ann_file, row.line, row.path, reason))
-            elif not row.labels:
-                reason = 'a label is missing'
-                bad.append(BadLine(self.ann_file, row.line, row.path, reason))
-            label = list(row.labels) if self.multi_class else row.labels[:1]
-            label = label if self.multi_class else (*label, -1)[0]
+            label = list(row.labels) if self.multi_class else row.labels[0]
             infos.append(dict(self.info(row, osp.join(root, row.path)), label=label))
         if bad:
             raise ListError(bad)
@@ -207,15 +203,15 @@ class ImageListDataset(ListDataset):
     def rows(self):
         if not osp.isdir(self.ann_file):
             return super().rows()
-        rows, bad = [], []
+        rows = []
         classes = sorted(x.name for x in os.scandir(self.ann_file) if x.is_dir())
         for label, name in enumerate(classes):
             folder = osp.abspath(osp.join(self.ann_file, name))
             files = sorted(x.path for x in os.scandir(folder) if x.is_file())
             rows += [Row(path, (label,)) for path in files]
         if not rows:
-            bad = [BadLine(self.ann_file, 1, '', 'no image in a folder of it')]
-            raise ListError(bad)
+            reason = 'the folder has no folders of images, one for each class'
+            raise ListError([BadLine(self.ann_file, 1, '', reason)])
         return rows
 
     def info(self, row, path):

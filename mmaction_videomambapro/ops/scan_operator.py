@@ -81,11 +81,9 @@ class ScanOperator:
             reverse: list[bool],
             keep: bool,
         ) -> tuple[Tensor, Tensor, Tensor]:
-            directions = [ScanInputs(u, delta, A, B, C, D, delta_bias)]
-            if u_2 is not None:
-                directions.append(
-                    ScanInputs(u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2)
-                )
+            first = ScanInputs(u, delta, A, B, C, D, delta_bias)
+            second = ScanInputs(u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2)
+            directions = [first] if u_2 is None else [first, second]
             flags = ScanFlags(delta_softplus, residual, masked, reverse)
             return forward(directions, z, flags, keep)
 
@@ -113,11 +111,9 @@ class ScanOperator:
             masked: list[bool],
             reverse: list[bool],
         ) -> list[Tensor]:
-            directions = [ScanInputs(u, delta, A, B, C, D, delta_bias)]
-            if u_2 is not None:
-                directions.append(
-                    ScanInputs(u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2)
-                )
+            first = ScanInputs(u, delta, A, B, C, D, delta_bias)
+            second = ScanInputs(u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2)
+            directions = [first] if u_2 is None else [first, second]
             flags = ScanFlags(delta_softplus, residual, masked, reverse)
             return backward(dy, directions, z, ungated, states, flags)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import os.path as osp
 
@@ -46,10 +47,13 @@ class BrokenFilesHook(Hook):
 
     def _end(self, split, loader):
         dataset = _inner(loader.dataset)
-        if hasattr(dataset, 'broken_log') and dataset.count_broken():
+        log = getattr(dataset, 'broken_log', None)
+        if log is not None and osp.exists(log):
+            with open(log, newline='') as file:  # of all processes
+                broken = {index for index, *_ in csv.reader(file)}
             print_log(
-                f'{dataset.count_broken()} of {len(dataset)} {split} samples are '
-                f'broken: see {dataset.broken_log}',
+                f'{len(broken)} of {len(dataset)} {split} samples are broken: '
+                f'see {log}',
                 'current',
             )
 

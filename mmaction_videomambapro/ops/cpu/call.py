@@ -35,11 +35,11 @@ class Layout:
     def new(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype)
 
-    def new_like(self, x: Tensor, *more: int, device: torch.device | None = None):
+    def new_like(self, x: Tensor, *more: int) -> Tensor:
         """(*more, *x.shape), with the channels of a token one behind the other."""
         *first, channels, length = x.shape
         shape = *more, *first, length, channels
-        return torch.empty(shape, dtype=self.dtype, device=device).mT
+        return self.new(*shape).mT
 
     def scratch(self, rows: int) -> Tensor:
         """Working memory of a kernel: (B, G, tiles, rows, LANES)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .scan import LOG2_E
+from .scan import _logistic
 
 TOKENS = tl.constexpr(32)
 CHANNELS = tl.constexpr(64)
@@ -106,8 +106,3 @@ def _convolve(
         back = TAPS - 1 - tap  # the last tap meets the current token
         value += w * _earlier(x, batch, t, d, channels, length, back, REVERSE)
     return value
-
-
-@triton.jit
-def _logistic(x):
-    return 1 / (1 + tl.exp2(-x * LOG2_E))

@@ -7,7 +7,7 @@ import triton
 
 from ..conv1d_operator import Conv1dOperator
 from . import conv1d
-from .launch import array, new_tokens, on_device_of
+from .launch import OPTIONS, array, new_tokens, on_device_of
 
 
 def _forward(x, weight, bias, silu, reverse):
@@ -37,6 +37,7 @@ def _dense(weight, bias):
 
 
 def _launch(kernel, arrays, x, weight, **flags):
+    options = dict(OPTIONS, num_warps=4)
     batch, channels, length = x.shape
     grid = (
         triton.cdiv(length, conv1d.TOKENS.value),
@@ -44,8 +45,8 @@ def _launch(kernel, arrays, x, weight, **flags):
         batch,
     )
     with on_device_of(x):
-        kernel[grid](*arrays, channels, length, TAPS=weight.shape[1], **flags,
-                     num_warps=4, enable_fp_fusion=True)  # fmt: skip
+        sizes = channels, length
+        kernel[grid](*arrays, *sizes, TAPS=weight.shape[1], **flags, **options)
 
 
 conv1d_operator = Conv1dOperator(

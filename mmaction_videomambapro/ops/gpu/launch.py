@@ -28,10 +28,10 @@ def capacity(x: Tensor) -> int:
     return 8 * torch.cuda.get_device_properties(x.device).multi_processor_count
 
 
-def new_tokens(like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+def new_tokens(like: Tensor) -> Tensor:
     """Empty (B, D, L), with the channels of a token one behind the other."""
     batch, channels, length = like.shape
-    return like.new_empty((batch, length, channels), dtype=dtype or like.dtype).mT
+    return like.new_empty((batch, length, channels)).mT
 
 
 def array(x: Tensor | None) -> Array | None:
