@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import cv2
 
 from .lists import Row
+from .videos import Video, VideoError
 
 CHECKS = 'none', 'exists', 'decode'
 
@@ -113,37 +113,15 @@ def look_at(
         return None
     if _is_image(row.path):
         return None
-    frames, reason = count_frames(row.path)
-    if frames == 0:
-        return 'undecodable', reason
+    try:
+        with Video(row.path) as video:
+            video.frames([0])
+            frames = len(video)
+    except (OSError, VideoError) as error:
+        return 'undecodable', str(error).removeprefix(row.path).strip()
     if frames < min_frames:
         return 'short', f'{frames} frames, {min_frames} are needed'
     return None
-
-
-def count_frames(path: str) -> tuple[int, str]:
-    """Frames of a video whose first one can be read, and why there are none."""
-    if os.path.getsize(path) == 0:
-        return 0, 'the file is empty'
-    reason = ''
-    try:
-        import decord
-
-        reader = decord.VideoReader(path, num_threads=1)
-        if len(reader) > 0:
-            reader[0]
-            return len(reader), ''
-    except ImportError:
-        pass
-    except Exception as error:  # decord's own errors share no class
-        reason = str(error).strip().split('\n')[-1]
-    video = cv2.VideoCapture(path)
-    try:
-        if video.isOpened() and video.read()[0]:
-            return max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT))), ''
-    finally:
-        video.release()
-    return 0, reason or 'no decoder reads it'
 
 
 def describe(rows: Sequence[Row], bad: int, findings: Sequence[Finding]) -> str:

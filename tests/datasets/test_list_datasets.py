@@ -1,6 +1,7 @@
 """Datasets on published lists, with the broken files of real data sets."""
 
 import csv
+import os
 import shutil
 
 import cv2
@@ -11,12 +12,12 @@ from mmaction.registry import DATASETS
 from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.datasets.lists import ListError
-from tests.conftest import DEMO_CONFIG
+from tests.conftest import DEMO_CONFIG, ROOT
 
 PIPELINE = [
-    dict(type='DecordInit'),
+    dict(type='VideoInit'),
     dict(type='SampleSparse', clip_len=2, mode='val'),
-    dict(type='DecordDecode'),
+    dict(type='VideoDecode'),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
@@ -37,7 +38,7 @@ def scope():
 
 @pytest.fixture
 def broken(clips, tmp_path):
-    """20 videos in two lists, four of them broken in as many ways."""
+    """20 videos in two lists, five of them broken in as many ways."""
     folder = tmp_path / 'videos'
     folder.mkdir()
     sources = sorted(clips.rglob('*.mp4'))
@@ -48,6 +49,10 @@ def broken(clips, tmp_path):
     (folder / '7 clip.mp4').write_text('no video at all')
     (folder / '11 clip.mp4').write_bytes(b'')
     (folder / '15 clip.mp4').unlink()
+    (folder / '18 clip.mp4').chmod(0)
+    if os.access(folder / '18 clip.mp4', os.R_OK):  # by a superuser
+        (folder / '18 clip.mp4').unlink()
+        (folder / '18 clip.mp4').mkdir()
     for name, n in (('all', 20), ('half', 10)):
         lines = [f'{i} clip.mp4,{i % 8}\n' for i in range(n)]
         (tmp_path / f'{name}.csv').write_text(''.join(lines))
@@ -71,10 +76,10 @@ def test_broken_files_are_replaced_in_training(broken):
         labels = [dataset[i]['data_samples'].gt_label.item() for i in range(20)]
     assert min(labels) >= 0
     assert [labels[i] for i in range(3)] == [0, 1, 2]
-    assert dataset.count_broken() == 4
+    assert dataset.count_broken() == 5
     with open(log) as file:
         rows = list(csv.reader(file))
-    assert sorted(int(index) for index, _, _ in rows) == [3, 7, 11, 15]
+    assert sorted(int(index) for index, _, _ in rows) == [3, 7, 11, 15, 18]
     assert all(path.endswith(f'{index} clip.mp4') for index, path, _ in rows)
     assert all(reason for _, _, reason in rows)
 
@@ -82,7 +87,7 @@ def test_broken_files_are_replaced_in_training(broken):
 def test_broken_files_are_wrong_in_tests(broken):
     dataset = build(broken, test_mode=True)
     labels = [dataset[i]['data_samples'].gt_label.item() for i in range(20)]
-    bad = (3, 7, 11, 15)
+    bad = (3, 7, 11, 15, 18)
     assert labels == [-1 if i in bad else i % 8 for i in range(20)]
 
 
@@ -187,10 +192,10 @@ def test_training_and_test_survive(tool, demo_options, broken, tmp_path):
     work_dir, result = tmp_path / 'run', tmp_path / 'result.pkl'
     process = tool('train.py', DEMO_CONFIG, '--work-dir', work_dir, *options)
     output = process.stdout + process.stderr
-    assert '4 of 20 train samples are broken' in output
+    assert '5 of 20 train samples are broken' in output
     assert '2 of 10 val samples are broken' in output
     (log,) = work_dir.glob('*/broken_train.csv')
-    assert len({row.split(',')[0] for row in log.read_text().splitlines()}) == 4
+    assert len({row.split(',')[0] for row in log.read_text().splitlines()}) == 5
 
     checkpoint = (work_dir / 'last_checkpoint').read_text()
     arguments = '--work-dir', work_dir, '--dump', result, *options
@@ -198,3 +203,31 @@ def test_training_and_test_survive(tool, demo_options, broken, tmp_path):
     labels = [int(r['gt_label']) for r in mmengine.load(result)]
     assert labels == [0, 1, 2, -1, 4, 5, 6, -1, 0, 1]
     tool('analysis/draw_predictions.py', DEMO_CONFIG, result, *options)
+
+
+def test_training_on_frames_survives(tool, demo_options, clips, tmp_path):
+    frames = tmp_path / 'frames'
+    shutil.copytree(clips, frames, ignore=shutil.ignore_patterns('*.mp4'))
+    listed = (clips / 'train_rawframes.txt').read_text().split()[::3]
+    for number in (11, 12):  # any clip of 8 frames, every second, has one of them
+        (frames / listed[3] / f'img_{number:05}.jpg').unlink()
+    shutil.rmtree(frames / listed[5])
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"_base_ = '{ROOT / DEMO_CONFIG}'\n"
+        'train_dataloader = dict(dataset=dict(\n'
+        "    _delete_=True, type='RawFrameClsDataset',\n"
+        f"    ann_file='{clips}/train_rawframes.txt',\n"
+        f"    data_prefix=dict(img='{frames}'),\n"
+        "    pipeline=[_base_.train_pipeline[1], dict(type='RawFrameDecode'),\n"
+        '              *_base_.train_pipeline[3:]]))\n'
+    )
+    options = [x for x in demo_options() if 'train_dataloader.dataset' not in x]
+    options = '--no-validate', '--work-dir', tmp_path / 'run', *options
+    process = tool('train.py', config, *options)
+    assert '2 of 16 train samples are broken' in process.stdout + process.stderr
+    (log,) = (tmp_path / 'run').glob('*/broken_train.csv')
+    with open(log) as file:
+        assert {row[1] for row in csv.reader(file)} == {
+            str(frames / listed[i]) for i in (3, 5)
+        }
