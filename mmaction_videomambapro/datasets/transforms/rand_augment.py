@@ -96,22 +96,22 @@ class ClipRandAugment(BaseTransform):
 
 def auto_contrast(frames: Frames, how: Draw) -> Frames:
     """Stretch each channel of each frame to all 256 values."""
-
-    def table(channel):
-        low, high = int(channel.min()), int(channel.max())
-        if high <= low:
-            return np.arange(256)
-        scale = 255.0 / (high - low)
-        return np.clip((np.arange(256) * scale - low * scale).astype(int), 0, 255)
-
-    return [_look_up_channels(frame, table) for frame in frames]
+    results = []
+    for frame in frames:
+        rows = frame.reshape(len(frame), -1)  # the long axis first: vectors
+        low = rows.min(0).reshape(-1, 3).min(0).astype(float)
+        high = rows.max(0).reshape(-1, 3).max(0).astype(float)
+        flat = high <= low
+        scale = np.where(flat, 1, 255 / np.where(flat, 1, high - low))
+        results.append(_linear(frame, np.diag(scale), np.where(flat, 0, -low * scale)))
+    return results
 
 
 def equalize(frames: Frames, how: Draw) -> Frames:
     """Spread the values of each channel of each frame evenly."""
 
-    def table(channel):
-        histogram = cv2.calcHist([channel], [0], None, [256], [0, 256])
+    def table(frame, channel):
+        histogram = cv2.calcHist([frame], [channel], None, [256], [0, 256])
         histogram = histogram.ravel().astype(int)
         present = histogram[histogram > 0]
         step = (present.sum() - present[-1]) // 255
@@ -120,17 +120,21 @@ def equalize(frames: Frames, how: Draw) -> Frames:
         before = np.concatenate([[0], histogram.cumsum()[:-1]])
         return np.clip((before + step // 2) // step, 0, 255)
 
-    return [_look_up_channels(frame, table) for frame in frames]
+    results = []
+    for frame in frames:
+        tables = np.stack([table(frame, c) for c in range(3)], -1)  # (256, 3)
+        results.append(cv2.LUT(frame, tables[:, None].astype(np.uint8)))
+    return results
 
 
 def invert(frames: Frames, how: Draw) -> Frames:
-    return _look_up(frames, 255 - np.arange(256))
+    return [cv2.bitwise_not(frame) for frame in frames]
 
 
 def posterize(frames: Frames, how: Draw) -> Frames:
     """Keep fewer bits, 4 to 0."""
     bits = 4 - int(how.level / LEVELS * 4)
-    return _look_up(frames, np.arange(256) & ~(2 ** (8 - bits) - 1))
+    return [frame & np.uint8(256 - 2 ** (8 - bits)) for frame in frames]
 
 
 def solarize(frames: Frames, how: Draw) -> Frames:
@@ -151,9 +155,7 @@ def color(frames: Frames, how: Draw) -> Frames:
     """Towards grey, or away from it."""
     factor = _factor(how)
     matrix = factor * np.eye(3) + (1 - factor) * _LUMA
-    # OpenCV rounds, Pillow cuts off
-    matrix = np.hstack([matrix, np.full((3, 1), -0.49)]).astype(np.float32)
-    return [cv2.transform(frame, matrix) for frame in frames]
+    return [_linear(frame, matrix, np.zeros(3)) for frame in frames]
 
 
 def contrast(frames: Frames, how: Draw) -> Frames:
@@ -250,10 +252,10 @@ def _look_up(frames, table):
     return [cv2.LUT(frame, table) for frame in frames]
 
 
-def _look_up_channels(frame, make_table):
-    channels = cv2.split(frame)
-    tables = [np.clip(make_table(c), 0, 255).astype(np.uint8) for c in channels]
-    return cv2.LUT(frame, np.stack(tables, -1)[:, None])
+def _linear(frame, matrix, shift):
+    """Channels times a (3, 3) matrix plus a shift; OpenCV rounds, Pillow cuts off."""
+    matrix = np.column_stack([matrix, shift - 0.49])
+    return cv2.transform(frame, matrix.astype(np.float32))
 
 
 def _warp(frames, how, matrix):
