@@ -1,6 +1,12 @@
-"""Backbones and layers; importing this registers them in MMAction2's MODELS."""
+"""Backbones, layers and preprocessing; importing this registers them in MODELS."""
 
 from .backbones import VideoMamba, VideoMambaPro
+from .data_preprocessors import ClipRandomErasing
 from .layers import MaskedResidualBiMamba
 
-__all__ = ['MaskedResidualBiMamba', 'VideoMamba', 'VideoMambaPro']
+__all__ = [
+    'ClipRandomErasing',
+    'MaskedResidualBiMamba',
+    'VideoMamba',
+    'VideoMambaPro',
+]

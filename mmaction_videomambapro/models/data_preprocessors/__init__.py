@@ -1,0 +1,3 @@
+from .random_erasing import ClipRandomErasing
+
+__all__ = ['ClipRandomErasing']
