@@ -185,6 +185,22 @@ def _at_least_float32(scores):
 
 
 @fault(
+    'mmengine.dataset.base_dataset',
+    symptom='augmentations depend on the number of workers, and change on resuming',
+    until='MMEngine seeds every sample, as SeededSampler does',
+)
+def _samples_without_seeds(base_dataset):
+    @_replace(base_dataset.BaseDataset, '__getitem__')
+    def __getitem__(original, self, idx):
+        if not hasattr(idx, 'seed'):
+            return original(self, idx)
+        from .engine.samplers.seeded_sampler import random_numbers_from
+
+        with random_numbers_from(idx.seed):
+            return original(self, int(idx))
+
+
+@fault(
     'mmengine.dist.utils',
     symptom='torch._C has no attribute _cuda_setDevice with a launcher and no GPU',
     until='mmengine calls torch.cuda.set_device only where CUDA is available',

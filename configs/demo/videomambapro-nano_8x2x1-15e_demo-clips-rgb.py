@@ -39,31 +39,31 @@ model = dict(
 
 # no flips: they would turn one class into another
 train_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoInit'),
     dict(type='SampleFrames', clip_len=8, frame_interval=2, num_clips=1),
-    dict(type='DecordDecode'),
+    dict(type='VideoDecode'),
     dict(type='Resize', scale=(-1, 48)),
     dict(type='RandomCrop', size=48),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
 val_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoInit'),
     dict(
         type='SampleFrames', clip_len=8, frame_interval=2, num_clips=1, test_mode=True
     ),
-    dict(type='DecordDecode'),
+    dict(type='VideoDecode'),
     dict(type='Resize', scale=(-1, 48)),
     dict(type='CenterCrop', crop_size=48),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
 test_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoInit'),
     dict(
         type='SampleFrames', clip_len=8, frame_interval=2, num_clips=4, test_mode=True
     ),
-    dict(type='DecordDecode'),
+    dict(type='VideoDecode'),
     dict(type='Resize', scale=(-1, 48)),
     dict(type='ThreeCrop', crop_size=48),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -74,10 +74,9 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=1,
     persistent_workers=False,
-    worker_init_fn=dict(type='keep_torch_seed'),
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='SeededSampler'),
     dataset=dict(
-        type='VideoDataset',
+        type='VideoClsDataset',
         ann_file=f'{data_root}/train_videos.txt',
         data_prefix=dict(video=data_root),
         pipeline=train_pipeline,
@@ -89,7 +88,7 @@ val_dataloader = dict(
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VideoDataset',
+        type='VideoClsDataset',
         ann_file=f'{data_root}/val_videos.txt',
         data_prefix=dict(video=data_root),
         pipeline=val_pipeline,
@@ -102,7 +101,7 @@ test_dataloader = dict(
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VideoDataset',
+        type='VideoClsDataset',
         ann_file=f'{data_root}/val_videos.txt',
         data_prefix=dict(video=data_root),
         pipeline=test_pipeline,

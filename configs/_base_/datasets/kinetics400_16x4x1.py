@@ -1,15 +1,15 @@
 # Kinetics-400 as MMAction2 lays it out; 16 frames, every fourth, in one clip.
 # Trained and validated on one clip, tested on 4 clips x 3 crops.
-dataset_type = 'VideoDataset'
+dataset_type = 'VideoClsDataset'
 data_root = 'data/kinetics400/videos_train'
 data_root_val = 'data/kinetics400/videos_val'
 ann_file_train = 'data/kinetics400/kinetics400_train_list_videos.txt'
 ann_file_val = 'data/kinetics400/kinetics400_val_list_videos.txt'
 
 train_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoInit'),
     dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1),
-    dict(type='DecordDecode'),
+    dict(type='VideoDecode'),
     dict(type='Resize', scale=(-1, 256)),
     dict(type='RandomResizedCrop'),
     dict(type='Resize', scale=(224, 224), keep_ratio=False),
@@ -18,35 +18,33 @@ train_pipeline = [
     dict(type='PackActionInputs'),
 ]
 val_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoInit'),
     dict(
         type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1, test_mode=True
     ),
-    dict(type='DecordDecode'),
+    dict(type='VideoDecode'),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='CenterCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
 test_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='VideoInit'),
     dict(
         type='SampleFrames', clip_len=16, frame_interval=4, num_clips=4, test_mode=True
     ),
-    dict(type='DecordDecode'),
+    dict(type='VideoDecode'),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='ThreeCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
 
-# workers that do not persist take a new seed each epoch, see EpochSeedHook
 train_dataloader = dict(
     batch_size=32,
     num_workers=8,
-    persistent_workers=False,
-    worker_init_fn=dict(type='keep_torch_seed'),
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    persistent_workers=True,
+    sampler=dict(type='SeededSampler'),
     dataset=dict(
         type=dataset_type,
         ann_file=ann_file_train,

@@ -9,7 +9,6 @@ import torch
 from mmaction.registry import HOOKS
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.registry import FUNCTIONS
 
 
 @HOOKS.register_module()
@@ -18,8 +17,7 @@ class EpochSeedHook(Hook):
 
     MMEngine seeds once, at the start: a resumed run then draws other augmentations
     and drops other paths than the run it continues. With this hook both are the
-    same, bit for bit, if data loader workers take their seed from the main process:
-    ``worker_init_fn=dict(type='keep_torch_seed'), persistent_workers=False``.
+    same, bit for bit, if samples have their own seeds: ``SeededSampler``.
     """
 
     priority = 'VERY_HIGH'
@@ -30,14 +28,3 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-
-
-@FUNCTIONS.register_module()
-def keep_torch_seed(worker_id: int, **_: object) -> None:
-    """Leave a data loader worker the seed that PyTorch gave it.
-
-    PyTorch draws it from the main process anew for each epoch. MMEngine's own
-    ``worker_init_fn`` sets the same seed in every epoch instead, so that workers
-    which do not persist repeat their augmentations. Other arguments are what MMEngine
-    hands over of the config, ``_scope_`` for one, and are ignored.
-    """
