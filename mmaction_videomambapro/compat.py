@@ -194,7 +194,7 @@ def _samples_without_seeds(base_dataset):
     def __getitem__(original, self, idx):
         if not hasattr(idx, 'seed'):
             return original(self, idx)
-        from .engine.samplers.seeded_sampler import random_numbers_from
+        from .datasets.samplers import random_numbers_from
 
         with random_numbers_from(idx.seed):
             return original(self, int(idx))

@@ -1,23 +1,31 @@
-"""Datasets and transforms; importing this registers them in MMAction2."""
+"""Datasets, samplers and transforms; importing this registers them in MMAction2."""
 
 from .list_datasets import ImageListDataset, RawFrameClsDataset, VideoClsDataset
+from .samplers import SeededSampler
 from .transforms import (
     ClipRandAugment,
+    RepeatViews,
     SampleDense,
     SampleSparse,
     SampleSSv2,
     SampleVJEPA,
     ShuffleFrames,
+    VideoDecode,
+    VideoInit,
 )
 
 __all__ = [
     'ClipRandAugment',
     'ImageListDataset',
     'RawFrameClsDataset',
+    'RepeatViews',
     'SampleDense',
     'SampleSSv2',
     'SampleSparse',
     'SampleVJEPA',
+    'SeededSampler',
     'ShuffleFrames',
     'VideoClsDataset',
+    'VideoDecode',
+    'VideoInit',
 ]

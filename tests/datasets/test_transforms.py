@@ -8,7 +8,7 @@ from mmcv.transforms import Compose
 from mmengine.dataset import COLLATE_FUNCTIONS
 from mmengine.registry import DefaultScope
 
-from mmaction_videomambapro.engine.samplers.seeded_sampler import random_numbers_from
+from mmaction_videomambapro.datasets.samplers import random_numbers_from
 
 VIEW = [
     dict(type='ClipRandAugment'),

@@ -13,8 +13,8 @@ from mmengine.dist import get_dist_info
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmaction_videomambapro.engine.samplers import seeded_sampler
-from mmaction_videomambapro.engine.samplers.seeded_sampler import SeededIndex
+from mmaction_videomambapro.datasets import samplers
+from mmaction_videomambapro.datasets.samplers import SeededIndex
 
 
 class Noise(BaseDataset):
@@ -115,7 +115,7 @@ def test_processes_share_an_epoch(n, num_samples, world, shuffle):
         for rank in range(world):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setitem(
-                    seeded_sampler.DefaultSampler.__init__.__globals__,
+                    samplers.DefaultSampler.__init__.__globals__,
                     'get_dist_info', lambda rank=rank: (rank, world),
                 )  # fmt: skip
                 part = sampler(range(n), num_samples=num_samples, shuffle=shuffle)

@@ -1,3 +1,0 @@
-from .seeded_sampler import SeededSampler
-
-__all__ = ['SeededSampler']
