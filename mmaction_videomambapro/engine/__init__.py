@@ -1,5 +1,6 @@
 """Training machinery that MMEngine lacks; importing this registers it."""
 
 from .hooks import BrokenFilesHook, EpochSeedHook
+from .optimizers import LayerDecayOptimWrapperConstructor
 
-__all__ = ['BrokenFilesHook', 'EpochSeedHook']
+__all__ = ['BrokenFilesHook', 'EpochSeedHook', 'LayerDecayOptimWrapperConstructor']

@@ -1,81 +1,16 @@
-# Kinetics-400 as MMAction2 lays it out; 16 frames, every fourth, in one clip.
-# Trained and validated on one clip, tested on 4 clips x 3 crops.
-dataset_type = 'VideoClsDataset'
-data_root = 'data/kinetics400/videos_train'
-data_root_val = 'data/kinetics400/videos_val'
-ann_file_train = 'data/kinetics400/kinetics400_train_list_videos.txt'
-ann_file_val = 'data/kinetics400/kinetics400_val_list_videos.txt'
+# Kinetics-400 with stretches of 16 frames, every fourth: VideoMAE's sampling.
+_base_ = 'kinetics400_u8.py'
 
-train_pipeline = [
-    dict(type='VideoInit'),
-    dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1),
-    dict(type='VideoDecode'),
-    dict(type='Resize', scale=(-1, 256)),
-    dict(type='RandomResizedCrop'),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
-    dict(type='Flip', flip_ratio=0.5),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-val_pipeline = [
-    dict(type='VideoInit'),
-    dict(
-        type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1, test_mode=True
-    ),
-    dict(type='VideoDecode'),
-    dict(type='Resize', scale=(-1, 224)),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-test_pipeline = [
-    dict(type='VideoInit'),
-    dict(
-        type='SampleFrames', clip_len=16, frame_interval=4, num_clips=4, test_mode=True
-    ),
-    dict(type='VideoDecode'),
-    dict(type='Resize', scale=(-1, 224)),
-    dict(type='ThreeCrop', crop_size=224),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-
-train_dataloader = dict(
-    batch_size=32,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='SeededSampler'),
-    dataset=dict(
-        type=dataset_type,
-        ann_file=ann_file_train,
-        data_prefix=dict(video=data_root),
-        pipeline=train_pipeline,
-    ),
+train_pipeline = _base_.train_pipeline
+train_pipeline[1] = dict(
+    type='SampleDense', clip_len=16, frame_interval=4, mode='train'
 )
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        ann_file=ann_file_val,
-        data_prefix=dict(video=data_root_val),
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
+val_pipeline = _base_.val_pipeline
+val_pipeline[1] = dict(type='SampleDense', clip_len=16, frame_interval=4, mode='val')
+test_pipeline = _base_.test_pipeline
+test_pipeline[1] = dict(
+    type='SampleDense', clip_len=16, frame_interval=4, num_clips=4, mode='test'
 )
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        ann_file=ann_file_val,
-        data_prefix=dict(video=data_root_val),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
-val_evaluator = test_evaluator = dict(type='AccMetric')
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,4 +1,5 @@
-# VideoMamba on 16 frames; leaves choose arch, in_channels and drop_path_rate.
+# VideoMamba on 16 frames; leaves choose arch, in_channels, num_frames, drop_path_rate,
+# and num_classes (three times).
 model = dict(
     type='Recognizer3D',
     backbone=dict(type='VideoMamba', arch='tiny', num_frames=16),
@@ -14,5 +15,17 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         format_shape='NCTHW',
+        blending=dict(
+            type='ClipRandomErasing',
+            erase_prob=0.25,
+            blending=dict(
+                type='RandomBatchAugment',
+                augments=[
+                    dict(type='MixupBlending', num_classes=400, alpha=0.8),
+                    dict(type='CutmixBlending', num_classes=400, alpha=1.0),
+                ],
+                probs=[0.5, 0.5],
+            ),
+        ),
     ),
 )
