@@ -125,15 +125,23 @@ def _unknown_package(utils):
     until='mmengine loads with weights_only=True',
 )
 def _unsafe_checkpoints(checkpoint):
+    from urllib.error import URLError
+
     import torch
 
-    from .zoo.safe_load import safe_load, safe_unpickling
+    from .zoo.safe_load import CheckpointError, safe_load, safe_unpickling
 
     def load_url(url, model_dir=None, map_location=None, progress=True, **kwargs):
-        with safe_unpickling(url):
-            return torch.hub.load_state_dict_from_url(
-                url, model_dir, map_location, progress, weights_only=True, **kwargs
-            )
+        try:
+            with safe_unpickling(url):
+                return torch.hub.load_state_dict_from_url(
+                    url, model_dir, map_location, progress, weights_only=True, **kwargs
+                )
+        except URLError as error:
+            raise CheckpointError(
+                f'{url} can not be fetched ({error}). Name a file instead, '
+                'load_from=FILE, or go without, load_from=None.'
+            ) from error
 
     # Every loader of the module, local, http or cloud, goes through these two names.
     safe_torch = ModuleType('torch')
@@ -198,6 +206,27 @@ def _samples_without_seeds(base_dataset):
 
         with random_numbers_from(idx.seed):
             return original(self, int(idx))
+
+
+@fault(
+    'mmengine.runner.runner',
+    symptom="collate_fn got an unexpected keyword argument '_scope_'",
+    until='Runner.build_dataloader keeps the scope of inherited configs to itself',
+)
+def _scope_of_functions(runner):
+    build = runner.Runner.build_dataloader
+
+    @wraps(build)
+    def build_dataloader(dataloader, *args, **kwargs):
+        if isinstance(dataloader, dict):
+            dataloader = dict(dataloader)
+            for name in ('collate_fn', 'worker_init_fn'):
+                if isinstance(dataloader.get(name), dict):
+                    arguments = dataloader[name].items()
+                    dataloader[name] = {k: v for k, v in arguments if k != '_scope_'}
+        return build(dataloader, *args, **kwargs)
+
+    runner.Runner.build_dataloader = staticmethod(build_dataloader)
 
 
 @fault(

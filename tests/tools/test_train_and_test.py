@@ -71,7 +71,7 @@ def test_kinetics_config_trains_and_tests(tool, clips, tmp_path):
     )
     videos = (clips / 'val_videos.txt').read_text().splitlines()[:2]
     (tmp_path / 'list.txt').write_text('\n'.join(videos) + '\n')
-    options = ['train_cfg.max_epochs=1']
+    options = ['train_cfg.max_epochs=1', 'param_scheduler=None', 'load_from=None']
     for split in ('train', 'val', 'test'):
         loader = f'{split}_dataloader'
         options += [

@@ -1,0 +1,5 @@
+# VideoMamba's recipe; VideoMambaPro published none, and starts from its weights, or
+# from your own with --cfg-options load_from=...
+_base_ = '../videomamba/videomamba-middle-p16-res576_in1k-res448-pre_16xb32-10e_in1k.py'
+
+model = dict(backbone=dict(type='VideoMambaPro'))

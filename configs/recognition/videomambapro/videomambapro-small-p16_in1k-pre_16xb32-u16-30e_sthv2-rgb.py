@@ -1,0 +1,4 @@
+# VideoMamba's recipe; VideoMambaPro published none, and starts from its IN-1K weights.
+_base_ = '../videomamba/videomamba-small-p16_in1k-pre_16xb32-u16-30e_sthv2-rgb.py'
+
+model = dict(backbone=dict(type='VideoMambaPro'))
