@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+# tests run side by side, one on each core
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import torch
 
 if not torch.cuda.is_available():  # its kernels run in Triton's interpreter
