@@ -23,3 +23,9 @@ for _part in ('models', 'datasets', 'engine'):
         lambda module, part=_part: importlib.import_module(f'{__name__}.{part}'),
         f'mmaction.{_part}',
     )
+wrapt.register_post_import_hook(
+    lambda module: importlib.import_module(
+        f'{__name__}.models.backbones.image_videomamba'
+    ),
+    'mmpretrain.models',
+)
