@@ -77,22 +77,22 @@ def test_facts():
     ],
 )
 def test_pretraining_is_read_from_the_checkpoints_name(checkpoint, expected):
-    cfg = Config.fromfile(SMALL)
+    cfg = Config.fromfile(ROOT / DEMO_CONFIG)
     assert initial_checkpoint(cfg) is None
     cfg.load_from = checkpoint
-    assert facts(SMALL, cfg)['Pretrained'] == expected
+    assert facts(DEMO_CONFIG, cfg)['Pretrained'] == expected
     cfg.load_from = None
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
     assert initial_checkpoint(cfg) in checkpoint
 
 
 def test_names_of_data_sets():
-    cfg = Config.fromfile(SMALL)
+    cfg = Config.fromfile(ROOT / DEMO_CONFIG)
     for dataset, expected in (
         ('sthv2', 'SthV2'), ('lvu-director', 'LVU director'), ('mine', 'mine'),
         ('imagenet1k', 'ImageNet-1K'), ('breakfast', 'Breakfast'),
     ):  # fmt: skip
-        path = f'videomamba-small-p16_u16_{dataset}-rgb.py'
+        path = f'videomambapro-nano_u16_{dataset}-rgb.py'
         assert facts(path, cfg)['Training Data'] == expected
 
 
