@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 from .lists import BadLine, ListError
 
-VIDEOS = '.mp4 .avi .mkv .webm .mov .m4v .mpg .mpeg .wmv .flv .3gp .ts'.split()
+VIDEOS = {
+    *('.mp4', '.avi', '.mkv', '.webm', '.mov', '.m4v'),
+    *('.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.ts'),
+}
 
 
 class Split(NamedTuple):

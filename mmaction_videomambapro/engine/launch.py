@@ -65,19 +65,24 @@ def load_config(args: argparse.Namespace) -> Config:
         UsageError: If the file, or one it inherits from, is missing or wrong.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not osp.isfile(args.config):
-        raise UsageError(f'config file {args.config} does not exist')
-    try:
-        cfg = Config.fromfile(args.config)
-    except Exception as e:  # a config is a program: anything can go wrong in it
-        reason = ' '.join(f'{type(e).__name__}: {e}'.split())
-        raise UsageError(f'config file {args.config} can not be read: {reason}') from e
+    cfg = read_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
     return cfg
+
+
+def read_config(path: str | os.PathLike) -> Config:
+    """``Config.fromfile``, whose failures become a :class:`UsageError`."""
+    if not osp.isfile(path):
+        raise UsageError(f'config file {path} does not exist')
+    try:
+        return Config.fromfile(path)
+    except Exception as e:  # a config is a program: anything can go wrong in it
+        reason = ' '.join(f'{type(e).__name__}: {e}'.split())
+        raise UsageError(f'config file {path} can not be read: {reason}') from e
 
 
 def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:

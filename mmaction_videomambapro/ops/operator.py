@@ -22,7 +22,8 @@ class Operator:
     Args:
         name (str): Of the operator, within the package's namespace.
         function (Callable): Its arguments decide the schema.
-        devices (str): Types of devices that it serves, ``'CPU'`` or ``'CUDA'``.
+        devices (str): Types of devices that it serves, ``'CPU'`` or ``'CUDA'``; none
+            for an operator of the meta device, that is of its fake.
     """
 
     def __init__(self, name: str, function: Callable, *devices: str) -> None:
@@ -32,10 +33,13 @@ class Operator:
         torch.library.impl(self.name, devices, function)
         self.op = getattr(getattr(torch.ops, NAMESPACE), name).default
         self.function = self.with_gradient = function
+        self.has_kernel = bool(devices)
 
     def fake(self, function: Callable) -> None:
         """Register a function that makes results without their values."""
         torch.library.register_fake(self.op, function)
+        if not self.has_kernel:
+            self.function = self.with_gradient = function
 
     def gradient(self, backward: Callable, setup_context: Callable) -> None:
         """Register the gradient, as for ``torch.library.register_autograd``."""

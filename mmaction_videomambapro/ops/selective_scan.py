@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import cpu, gpu, mamba_ssm
+from . import cpu, gpu, mamba_ssm, meta
 from .chunked import selective_scan_chunked
 from .naive import selective_scan_naive
 from .scan_operator import ScanInputs
@@ -68,6 +68,9 @@ BACKENDS = {
     'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
     'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),
 }
+_META = Backend(
+    meta.scan_operator.run, 'shapes only', run_both=meta.scan_operator.run_both
+)
 
 
 def selective_scan(
@@ -191,6 +194,8 @@ def bidirectional_scan(
 
 def choose_backend(u: Tensor, states: int = 1) -> Backend:
     """The forced backend, or the first that can serve the call."""
+    if u.device.type == 'meta':
+        return _META
     forced = os.environ.get(FORCE_VARIABLE)
     if forced:
         if forced not in BACKENDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from os import PathLike
 
 import numpy as np
@@ -86,12 +86,55 @@ def load_results(path: str | PathLike) -> list[dict]:
 
 
 def top_k(results: list[dict], k: int) -> float:
-    """Share of single-label samples whose label is among the k best scores."""
+    """Share of single-label samples whose label is among the k best scores.
+
+    Broken samples have the label -1, which is among none.
+    """
     hits = [
         int(r['gt_label']) in torch.as_tensor(r['pred_score']).topk(_at_most(r, k))[1]
         for r in results
     ]
     return sum(hits) / len(hits)
+
+
+def mean_class_accuracy(results: list[dict]) -> float:
+    """Mean over the classes of the share of their samples that is predicted right.
+
+    Classes without samples do not count. Broken samples, of label -1, are wrong: as
+    their classes are not known, they count as spread evenly over all.
+    """
+    hits, counts = defaultdict(int), defaultdict(int)
+    for r in results:
+        label = int(r['gt_label'])
+        counts[label] += 1
+        hits[label] += int(torch.as_tensor(r['pred_score']).argmax()) == label
+    broken = counts.pop(-1, 0)
+    if not counts:
+        return 0.0
+    mean = sum(hits[label] / counts[label] for label in counts) / len(counts)
+    return mean * (1 - broken / len(results))
+
+
+def accuracies(results: list[dict]) -> dict[str, float]:
+    """Top-1, top-5 and mean class accuracy in percent, to two digits.
+
+    Args:
+        results (list[dict]): As :func:`load_results` returns them.
+
+    Returns:
+        dict[str, float]: By OpenMMLab's names of metrics.
+
+    Raises:
+        ResultError: If samples have several labels each.
+    """
+    if any(torch.as_tensor(r['gt_label']).numel() != 1 for r in results):
+        raise ResultError('the predictions are of several labels, or none, a sample')
+    found = {
+        'Top 1 Accuracy': top_k(results, 1),
+        'Top 5 Accuracy': top_k(results, 5),
+        'Mean Class Accuracy': mean_class_accuracy(results),
+    }
+    return {name: round(100 * value, 2) for name, value in found.items()}
 
 
 def _at_most(result: dict, k: int) -> int:

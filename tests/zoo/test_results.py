@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from mmaction_videomambapro.zoo.results import ResultError, load_results, top_k
+from mmaction_videomambapro.zoo.results import (
+    ResultError,
+    accuracies,
+    load_results,
+    mean_class_accuracy,
+    top_k,
+)
 
 
 def result(score, label):
@@ -34,6 +40,37 @@ def test_round_trip_and_accuracy(tmp_path):
     assert top_k(loaded, 1) == 0.5
     assert top_k(loaded, 2) == 0.75
     assert top_k(loaded, 5) == 1
+
+
+def test_mean_class_accuracy_is_mmaction2s():
+    from mmaction.evaluation import mean_class_accuracy as of_mmaction2
+
+    scores, labels = torch.rand(40, 6), [i % 6 for i in range(40)]
+    results = [result(s.tolist(), label) for s, label in zip(scores, labels)]
+    expected = of_mmaction2([s.numpy() for s in scores], labels)
+    assert mean_class_accuracy(results) == pytest.approx(expected)
+    # 3 of 4 and 0 of 1, whatever else is predicted
+    results = [result([0.9, 0.1, 0], label) for label in (0, 0, 0, 1)]
+    assert mean_class_accuracy(results) == 0.5
+
+
+def test_broken_samples_are_wrong():
+    good = [result([0.9, 0.1], 0), result([0.1, 0.9], 1), result([0.1, 0.9], 1)]
+    broken = [result([0.9, 0.1], -1)]
+    assert accuracies(good)['Mean Class Accuracy'] == 100
+    assert accuracies(good + broken) == {
+        'Top 1 Accuracy': 75.0,
+        'Top 5 Accuracy': 75.0,
+        'Mean Class Accuracy': 75.0,
+    }
+    assert mean_class_accuracy(broken) == 0
+
+
+def test_several_labels_are_refused():
+    several = result([0.9, 0.1], 0)
+    several['gt_label'] = torch.tensor([0, 1])
+    with pytest.raises(ResultError, match='several labels'):
+        accuracies([several])
 
 
 def test_numpy_results_are_read(tmp_path):

@@ -1,0 +1,119 @@
+"""Parameters and multiply-adds of a model, counted on the meta device.
+
+PyTorch's counter sees every matrix product, convolution and attention that runs, in
+whatever module, and meta tensors make that run free of computation. MMEngine's analyzer
+has to trace the model, which fails on meta tensors and elsewhere takes as long as the
+model does; and it would need a handle for the scan of each kind of machine.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..models.layers import MaskedResidualBiMamba
+from ..ops.meta import scan_operator
+
+# As is the custom for Mamba (state-spaces/mamba#110): products with A, B and C, the
+# exponential, and the steps of the state, for each token, channel and state.
+SCAN_FLOPS = 9
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What a model costs.
+
+    Attributes:
+        parameters (int): All of them.
+        macs (int): Multiply-adds of a forward pass, a multiply-add being two FLOPs:
+            matrix products, convolutions, attention and scans, and nothing
+            element-wise. Papers and OpenMMLab call multiply-adds FLOPs.
+        scan_macs (int): Those of the scans among them.
+        projection_macs (int | None): Those of the mixers' ``in_proj`` and ``out_proj``
+            and of the patch embedding, which is all that the figures of VideoMamba's
+            paper contain; None for models without such mixers.
+    """
+
+    parameters: int
+    macs: int
+    scan_macs: int
+    projection_macs: int | None
+
+
+def build_on_meta(cfg: Config) -> nn.Module:
+    """Build the model of a config without memory for its parameters.
+
+    Args:
+        cfg (Config): With a ``model``, a recognizer.
+
+    Returns:
+        nn.Module: In evaluation mode.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    model = deepcopy(cfg.model)
+    preprocessor = model.pop('data_preprocessor', None)
+    if preprocessor is not None:  # its mixup computes when it is built
+        MODELS.build(preprocessor)
+    with torch.device('meta'), _LinspaceHasValues():
+        model = MODELS.build(model)
+    return model.to('meta').eval()
+
+
+class _LinspaceHasValues(TorchFunctionMode):
+    """Models take their drop path rates out of a linspace when they are built."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if func is torch.linspace:
+            kwargs.setdefault('device', 'cpu')
+        return func(*args, **kwargs)
+
+
+def count(model: nn.Module, shape: tuple[int, ...]) -> Complexity:
+    """Count a recognizer, its head included.
+
+    Args:
+        model (nn.Module): From :func:`build_on_meta`.
+        shape (tuple[int]): Of one sample's inputs: (views, C, T, H, W) for a
+            Recognizer3D, (segments, C, H, W) for a Recognizer2D.
+
+    Returns:
+        Complexity: For these inputs.
+    """
+    scan = scan_operator.scan.op.overloadpacket
+    counter = FlopCounterMode(display=False, custom_mapping={scan: _scan_flops})
+    with torch.no_grad(), counter:
+        model(torch.empty(1, *shape, device='meta'), stage='head')
+    counts = counter.get_flop_counts()
+    projections = [
+        sum(counts[f'{type(model).__name__}.{name}'].values())
+        for name in _projection_modules(model)
+    ]
+    return Complexity(
+        parameters=sum(p.numel() for p in model.parameters()),
+        macs=counter.get_total_flops() // 2,
+        scan_macs=counts['Global'].get(scan, 0) // 2,
+        projection_macs=sum(projections) // 2 if projections else None,
+    )
+
+
+def _scan_flops(z, u, delta, A, B, C, D, delta_bias, u_2, *_, **__):
+    """Of shapes, in the order of the operator's arguments."""
+    batch, _, length = u
+    directions = 1 if u_2 is None else 2
+    return SCAN_FLOPS * directions * batch * length * A[0] * A[1]
+
+
+def _projection_modules(model):
+    modules = dict(model.named_modules())
+    mixers = [k for k, m in modules.items() if isinstance(m, MaskedResidualBiMamba)]
+    names = [f'{mixer}.{name}' for mixer in mixers for name in ('in_proj', 'out_proj')]
+    return names and [*names, *(k for k in modules if k.endswith('patch_embed'))]

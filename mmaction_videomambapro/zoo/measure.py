@@ -1,0 +1,109 @@
+"""Adds a row that was measured: every number is read from a file, none is typed."""
+
+from __future__ import annotations
+
+import hashlib
+from os import PathLike
+from pathlib import Path
+
+from ..engine.launch import UsageError, read_config
+from ..visualization.curves import read_scalars
+from .metafiles import Zoo
+from .recipe import type_name
+from .results import accuracies, load_results
+
+LOGGED = 'Training Memory (GB)', 'Training Time (h)'
+
+
+def add(
+    zoo: Zoo,
+    config: str | PathLike,
+    checkpoint: str | PathLike,
+    result: str | PathLike,
+    log: str | PathLike | None = None,
+) -> dict:
+    """Add a row, or measure one again.
+
+    Args:
+        zoo (Zoo): Where to; nothing is saved.
+        config (str | PathLike): The config that was tested.
+        checkpoint (str | PathLike): The checkpoint that was tested.
+        result (str | PathLike): What ``tools/test.py --dump`` wrote.
+        log (str | PathLike, optional): Work directory of the training.
+            Defaults to None.
+
+    Returns:
+        dict: The entry.
+
+    Raises:
+        UsageError: If a file is missing, or the config can not be used.
+        ResultError: If ``result`` holds no predictions.
+    """
+    cfg = read_config(config)
+    if not Path(checkpoint).is_file():
+        raise UsageError(f'checkpoint {checkpoint} does not exist')
+    results = load_results(result)
+    entry = _entry(zoo, zoo.relative(config), type_name(cfg.model.backbone))
+    zoo.measure(entry, cfg)
+    broken = sum(int(r['gt_label']) == -1 for r in results)
+    entry['Results'] = [{
+        'Dataset': entry['Metadata']['Training Data'],
+        'Task': 'Action Recognition',
+        'Metrics': accuracies(results),
+        'Samples': len(results),
+        **({'Broken Samples': broken} if broken else {}),
+        'Predictions': zoo.relative(result),
+        'Predictions SHA-256': sha256(result),
+    }]  # fmt: skip
+    link = entry.get('Weights', '')
+    if '://' not in link or Path(link).name != Path(checkpoint).name:
+        entry.pop('Converted From', None)
+        entry['Weights'] = zoo.relative(checkpoint)
+    entry['Weights SHA-256'] = sha256(checkpoint)
+    if log is not None:
+        entry['Metadata'].update(training_cost(log))
+        entry['Training Log'] = zoo.relative(log)
+    return entry
+
+
+def training_cost(log: str | PathLike) -> dict[str, float]:
+    """Largest memory of a process, where it used a GPU, and the time of all steps.
+
+    Args:
+        log (str | PathLike): Work directory, with ``*/vis_data/scalars.json``.
+
+    Returns:
+        dict[str, float]: Keys :data:`LOGGED`.
+
+    Raises:
+        UsageError: If it holds no log of a training.
+    """
+    try:
+        train, _ = read_scalars(log)
+    except FileNotFoundError as error:
+        raise UsageError(error) from error
+    memory = max((s.get('memory', 0) for s in train.values()), default=0)
+    hours = previous = 0
+    for step in sorted(train):  # each entry has the mean of the steps before it
+        hours += (step - previous) * train[step].get('time', 0) / 3600
+        previous = step
+    found = round(memory / 1024, 1), round(hours, 2)
+    return {key: value for key, value in zip(LOGGED, found) if value}
+
+
+def sha256(path: str | PathLike) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _entry(zoo, config, kind):
+    for _, entry in zoo.entries():
+        if entry['Config'] == config:
+            return entry
+    if config.startswith('..'):  # outside: nothing can stand beside it
+        return zoo.make_entry(f'{kind.lower()}.yml', config)
+    return zoo.make_entry((Path(config).parent / 'metafile.yml').as_posix(), config)

@@ -1,0 +1,216 @@
+"""The zoo on disk: an index, metafiles beside the configs, and tables made of them."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mmengine.config import Config
+
+from ..engine.launch import UsageError, read_config
+from ..files import replacing
+from .published import Published, load_published
+from .recipe import FACTS, facts, initial_checkpoint, type_name
+from .tables import MODEL_ZOO, README, fill_in, overview, tables
+
+INDEX = 'model-index.yml'
+NAMES = {'Name', 'Config', 'In Collection'}
+NOTE = '# tools/model_zoo.py writes this file, and checks what is added by hand.\n'
+
+
+class Zoo:
+    """A folder with ``model-index.yml`` and the metafiles that it imports.
+
+    Formats are OpenMMLab's, which mim reads. An entry has more keys than those:
+    ``Reference`` names a row of ``published.yml`` beside the metafile, ``Weights
+    SHA-256`` is of the checkpoint, and a result tells its ``Samples`` and
+    ``Predictions``.
+
+    Args:
+        root (str | PathLike): The folder; paths in metafiles are relative to it.
+        create (bool): Whether it may be empty. Defaults to False.
+
+    Raises:
+        UsageError: If a file is missing or damaged.
+    """
+
+    def __init__(self, root: str | os.PathLike, create: bool = False) -> None:
+        self.root = Path(root)
+        self.metafiles: dict[str, dict] = {}
+        if create and not (self.root / INDEX).exists():
+            return
+        for name in self._read(INDEX, 'Import'):
+            content = self._read(name)
+            keys = {'Collections', 'Models'}
+            if not isinstance(content, dict) or not keys <= set(content):
+                raise UsageError(f'{self.root / name} lacks Collections or Models')
+            content['Models'] = content['Models'] or []
+            for entry in content['Models']:
+                if not isinstance(entry, dict) or not set(entry) >= NAMES:
+                    raise UsageError(
+                        f'{self.root / name}: an entry lacks one of {sorted(NAMES)}'
+                    )
+            self.metafiles[name] = content
+
+    def _read(self, name: str, key: str | None = None) -> Any:
+        path = self.root / name
+        try:
+            content = yaml.safe_load(path.read_text(encoding='utf-8'))
+            return content if key is None else content[key]
+        except FileNotFoundError:
+            raise UsageError(f'{path} does not exist') from None
+        except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+            reason = ' '.join(str(error).split())
+            raise UsageError(f'{path} can not be read: {reason}') from error
+
+    def entries(self) -> Iterator[tuple[str, dict]]:
+        """Entries of all models, each with the metafile that it stands in."""
+        for metafile, content in self.metafiles.items():
+            for entry in content['Models']:
+                yield metafile, entry
+
+    @cached_property
+    def published(self) -> dict[str, Published]:
+        """Published results, of all metafiles together."""
+        rows = {}
+        for metafile in self.metafiles:
+            path = (self.root / metafile).with_name('published.yml')
+            try:
+                rows.update(load_published(path))
+            except (yaml.YAMLError, KeyError, TypeError) as error:
+                reason = ' '.join(str(error).split())
+                raise UsageError(f'{path} can not be read: {reason}') from error
+        return rows
+
+    def unlisted(self) -> Iterator[tuple[str, str]]:
+        """Configs beside metafiles without an entry, each with its metafile."""
+        listed = {entry['Config'] for _, entry in self.entries()}
+        for metafile in self.metafiles:
+            for path in sorted((self.root / metafile).parent.glob('*.py')):
+                if self.relative(path) not in listed:
+                    yield metafile, self.relative(path)
+
+    def relative(self, path: str | os.PathLike) -> str:
+        """A path as metafiles say it."""
+        return Path(osp.relpath(path, self.root)).as_posix()
+
+    def path(self, name: str) -> Path:
+        """Where something is that a metafile names."""
+        return Path(osp.normpath(self.root / name))
+
+    def update(self) -> None:
+        """Make entries that are missing, and bring the others up to date.
+
+        Raises:
+            UsageError: If a config can not be read or its model not be built, or if
+                results were measured with a config that was another one.
+        """
+        for metafile, config in list(self.unlisted()):
+            self.make_entry(metafile, config)
+        masked = {}
+        for _, entry in self.entries():
+            cfg = read_config(self.path(entry['Config']))
+            masked[entry['Name']] = is_masked(entry['Name'], cfg)
+            before = entry.get('Metadata') or {}
+            self.measure(entry, cfg)
+            for key in FACTS:
+                now = entry['Metadata'].get(key)
+                if entry.get('Results') and now != before.get(key):
+                    raise UsageError(
+                        f'{entry["Name"]} has results that were measured with {key} '
+                        f'{before.get(key)}, but its config says {now}: test it again '
+                        'and add it, or bring the config back'
+                    )
+        for row in self.published.values():
+            agreeing = [
+                entry for _, entry in self.entries()
+                if not row.disagreements(entry['Metadata'], masked[entry['Name']])
+            ]  # fmt: skip
+            if len(agreeing) == 1:
+                refer(agreeing[0], row)
+
+    def make_entry(self, metafile: str, config: str) -> dict:
+        """Add an entry with what its config says.
+
+        Args:
+            metafile (str): Where to; made if need be.
+            config (str): Path, as metafiles say it.
+
+        Returns:
+            dict: The entry.
+
+        Raises:
+            UsageError: If it is not clear which collection the model belongs to.
+        """
+        kind = type_name(read_config(self.path(config)).model.backbone)
+        new = dict(Collections=[dict(Name=kind, README=MODEL_ZOO)], Models=[])
+        content = self.metafiles.setdefault(metafile, new)
+        collections = [c['Name'] for c in content['Collections']]
+        if len(collections) > 1 and kind not in collections:
+            raise UsageError(
+                f'{config} has a {kind}, but {metafile} has no collection of that '
+                'name: add the collection, or an entry of the config that names one'
+            )
+        entry = {
+            'Name': Path(config).stem,
+            'Config': config,
+            'In Collection': kind if kind in collections else collections[0],
+            'Metadata': {},
+            'Modality': 'RGB',
+        }
+        content['Models'].append(entry)
+        content['Models'].sort(key=lambda entry: entry['Name'])
+        return entry
+
+    def measure(self, entry: dict, cfg: Config) -> None:
+        """Bring up to date what the config of an entry tells."""
+        path = self.path(entry['Config'])
+        given = entry.get('Metadata') or {}
+        others = {key: value for key, value in given.items() if key not in FACTS}
+        try:
+            entry['Metadata'] = {**facts(path, cfg), **others}
+        except UsageError as error:
+            raise UsageError(f'{path}: {error}') from error
+
+    def tables(self) -> dict[Path, str]:
+        """Files with tables, and what has to stand in them."""
+        rows = [entry for _, entry in self.entries()]
+        made = {self.root / MODEL_ZOO: tables(rows, self.published)}
+        if (self.root / README).is_file():
+            made[self.root / README] = overview(rows)
+        return {path: fill_in(path, text) for path, text in made.items()}
+
+    def save(self) -> None:
+        """Write index, metafiles and tables, where they differ from those on disk."""
+        contents = {
+            self.root / name: NOTE + _dump(content)
+            for name, content in self.metafiles.items()
+        }
+        contents[self.root / INDEX] = _dump({'Import': list(self.metafiles)})
+        contents.update(self.tables())
+        for path, text in contents.items():
+            if not path.is_file() or path.read_text(encoding='utf-8') != text:
+                with replacing(path) as file:
+                    file.write(text)
+
+
+def is_masked(name: str, cfg: Config) -> bool:
+    """Whether a config starts from pre-training by masked alignment."""
+    return 'mask' in name or 'mask' in (initial_checkpoint(cfg) or '')
+
+
+def refer(entry: dict, row: Published) -> None:
+    """Give an entry its reference and, unless it has its own, the weights to it."""
+    entry['Reference'] = row.name
+    if row.weights and 'Weights' not in entry:
+        entry['Weights'] = row.weights
+        entry['Converted From'] = dict(Weights=row.weights, Code=row.code)
+
+
+def _dump(content):
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)

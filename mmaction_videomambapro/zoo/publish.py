@@ -1,0 +1,66 @@
+"""Makes of a checkpoint of a training one to publish."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from ..files import replacing
+from .safe_load import CheckpointError, safe_load
+
+
+def publish(
+    checkpoint: str | PathLike, out: str | PathLike, weights: str | None = None
+) -> Path:
+    """Keep the weights and what was noted about them, and name the file by its hash.
+
+    Args:
+        checkpoint (str | PathLike): A checkpoint that MMEngine saved.
+        out (str | PathLike): Folder and name; date and hash are added, as in
+            ``NAME_20261121-0123abcd.pth``.
+        weights (str, optional): With an EMAHook, ``'ema'`` for the averaged weights,
+            those that were validated, or ``'raw'`` for the others. Defaults to those
+            that were validated.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        CheckpointError: If there is no such file, or it has no such weights.
+    """
+    if not Path(checkpoint).is_file():
+        raise CheckpointError(f'checkpoint {checkpoint} does not exist')
+    content = safe_load(checkpoint, map_location='cpu')
+    if not isinstance(content, dict) or 'state_dict' not in content:
+        raise CheckpointError(f'{checkpoint} holds no state_dict: MMEngine made it not')
+    average = content.get('ema_state_dict')
+    if weights == 'ema' and average is None:
+        raise CheckpointError(f'{checkpoint} holds no averaged weights: no EMAHook ran')
+    state = content['state_dict']
+    if weights == 'raw' and average is not None:
+        # EMAHook saves the averaged weights as state_dict, and the others here
+        prefix = 'module.'
+        state = {
+            key.removeprefix(prefix): value
+            for key, value in average.items()
+            if key.startswith(prefix)
+        }
+    # a slice of a larger tensor would take all of it along
+    state = {
+        key: value.clone() if isinstance(value, torch.Tensor) else value
+        for key, value in state.items()
+    }
+    buffer = io.BytesIO()
+    torch.save(dict(meta=content.get('meta', {}), state_dict=state), buffer)
+    data = buffer.getvalue()
+    name = Path(out).name.removesuffix('.pth')
+    digest = sha256(data).hexdigest()[:8]
+    path = Path(out).with_name(f'{name}_{date.today():%Y%m%d}-{digest}.pth')
+    with replacing(path, 'wb') as file:
+        file.write(data)
+    return path

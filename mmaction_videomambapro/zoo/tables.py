@@ -1,0 +1,163 @@
+"""The tables of the zoo, in OpenMMLab's columns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+from ..engine.launch import UsageError
+from .published import Published
+
+MODEL_ZOO, README = 'model_zoo.md', 'README.md'
+BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
+COLUMNS = (
+    'frame sampling strategy', 'resolution', 'backbone', 'pretrain', 'top1 acc',
+    'top5 acc', 'reference top1 acc', 'reference top5 acc', 'reference',
+    'testing protocol', 'FLOPs', 'projection FLOPs', 'params', 'config', 'ckpt', 'log',
+)  # fmt: skip
+NOTES = """\
+Top-1 and top-5 accuracies were measured with this code, and the predictions that they
+come from are on record. Reference accuracies are what others printed, and *official*
+checkpoints are theirs. FLOPs are multiply-adds of one view; those of a scan are half of
+9 operations for each token, channel and state. Projection FLOPs are only those of the
+patch embedding and of the projections into and out of each mixer: what the paper of
+VideoMamba counts.
+"""
+
+
+def tables(entries: Iterable[dict], published: dict[str, Published]) -> str:
+    """One table for each collection and data set.
+
+    Args:
+        entries (Iterable[dict]): Of the metafiles.
+        published (dict[str, Published]): What their references name.
+
+    Returns:
+        str: Markdown.
+    """
+    parts = [NOTES]
+    for (collection, dataset), group in groupby(sorted(entries, key=_order), _group):
+        rows = [(entry, published.get(entry.get('Reference'))) for entry in group]
+        parts.append(f'## {collection}, {dataset}\n')
+        parts.append(_table(COLUMNS, [_row(*row) for row in rows]))
+        notes = [
+            f'- The reference of `{entry["Name"]}`: {reference.note}.'
+            for entry, reference in rows
+            if reference and reference.note
+        ]
+        if notes:
+            parts.append('\n'.join(notes) + '\n')
+    return '\n'.join(parts)
+
+
+def overview(entries: Iterable[dict]) -> str:
+    """One line for each backbone.
+
+    Args:
+        entries (Iterable[dict]): Of the metafiles.
+
+    Returns:
+        str: Markdown.
+    """
+    groups = defaultdict(list)
+    for entry in entries:
+        groups[entry['In Collection'], entry['Metadata']['Architecture']].append(entry)
+    rows = []
+    for (collection, backbone), group in groups.items():
+        size = min(entry['Metadata']['Parameters'] for entry in group)
+        datasets = sorted({entry['Metadata']['Training Data'] for entry in group})
+        measured = sum(bool(entry.get('Results')) for entry in group)
+        referring = sum('Reference' in entry for entry in group)
+        cells = ', '.join(datasets), len(group), measured, referring
+        rows.append((collection, size, backbone, f'{size / 1e6:.3g}M', *cells))
+    columns = (
+        'backbone', 'params', 'data sets', 'configs', 'measured here',
+        'published by others',
+    )  # fmt: skip
+    return _table(columns, [cells for _, _, *cells in sorted(rows)])
+
+
+def fill_in(path: Path, text: str) -> str:
+    """Content of a file with the text put between its markers.
+
+    Args:
+        path (Path): The file. One that does not exist becomes a title and the text.
+        text (str): Markdown.
+
+    Returns:
+        str: The content; as it is if a README has no markers.
+
+    Raises:
+        UsageError: If the markers are not a pair.
+    """
+    if path.is_file():
+        content = path.read_text(encoding='utf-8')
+    else:
+        content = f'# Model zoo\n\n{BEGIN}\n{END}\n'
+    count = content.count(BEGIN), content.count(END)
+    if count == (0, 0) and path.name == README:
+        return content
+    if count != (1, 1):
+        raise UsageError(f'{path} has to have {BEGIN} once, and {END} once behind it')
+    before, rest = content.split(BEGIN)
+    behind = rest.split(END)[-1]
+    return f'{before}{BEGIN}\n\n{text}\n{END}{behind}'
+
+
+def _group(entry):
+    return entry['In Collection'], entry['Metadata']['Training Data']
+
+
+def _order(entry):
+    metadata = entry['Metadata']
+    width = int(metadata['Resolution'].split('x')[-1])
+    size = float(f'{metadata["Parameters"]:.1g}')  # embeddings differ with the clip
+    return *_group(entry), size, metadata['Frame'], width, entry['Name']
+
+
+def _row(entry, reference):
+    metadata = entry['Metadata']
+    metrics = entry['Results'][0]['Metrics'] if entry.get('Results') else {}
+    weights = 'official' if 'Converted From' in entry else 'ckpt'
+    return (
+        metadata['Sampling method'],
+        metadata['Resolution'],
+        metadata['Architecture'],
+        metadata.get('Pretrained', ''),
+        metrics.get('Top 1 Accuracy', ''),
+        metrics.get('Top 5 Accuracy', ''),
+        *_reference(reference),
+        metadata['Testing protocol'],
+        _giga(metadata['FLOPs']),
+        _giga(metadata.get('Projection FLOPs')),
+        _params(metadata),
+        f'[config]({entry["Config"]})',
+        f'[{weights}]({entry["Weights"]})' if 'Weights' in entry else '',
+        f'[log]({entry["Training Log"]})' if 'Training Log' in entry else '',
+    )
+
+
+def _reference(row):
+    if row is None:
+        return '', '', ''
+    top1 = row.metrics.get('Top 1 Accuracy', '')
+    if 'Mean Squared Error' in row.metrics:
+        top1 = f'{row.metrics["Mean Squared Error"]} (mean squared error)'
+    return top1, row.metrics.get('Top 5 Accuracy', ''), f'[{row.source}]({row.url})'
+
+
+def _giga(macs):
+    if macs is None:
+        return ''
+    return f'{macs / 1e9:.3g}G' if macs < 1e12 else f'{macs / 1e9:.0f}G'
+
+
+def _params(metadata):
+    return f'{metadata["Parameters"] / 1e6:.2f}M'
+
+
+def _table(columns, rows):
+    lines = [columns, ['---'] * len(columns), *rows]
+    return ''.join('| ' + ' | '.join(map(str, line)) + ' |\n' for line in lines)

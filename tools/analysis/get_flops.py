@@ -1,0 +1,48 @@
+"""Print parameters and multiply-adds of a config's model."""
+
+import argparse
+
+import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.engine.launch import (
+    UsageError,
+    add_common_arguments,
+    load_config,
+    run_tool,
+)
+from mmaction_videomambapro.zoo.flops import SCAN_FLOPS, build_on_meta, count
+from mmaction_videomambapro.zoo.recipe import views_of
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of a recognizer')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help="of one sample's inputs, 1 3 T H W, or SEGMENTS 3 H W for a Recognizer2D; "
+        'default: one view of the test pipeline',
+    )
+    args = parser.parse_args()
+    cfg = load_config(args)
+    shape = tuple(args.shape or views_of(cfg).shape)
+    try:
+        found = count(build_on_meta(cfg), shape)
+    except Exception as error:  # a model can fail in any way
+        raise UsageError(f'{args.config} with inputs {shape}: {error}') from error
+    print(f'inputs         {" x ".join(map(str, shape))}')
+    print(f'parameters     {found.parameters / 1e6:.2f} M ({found.parameters})')
+    print(f'multiply-adds  {found.macs / 1e9:.2f} G')
+    if found.projection_macs is not None:
+        print(
+            f'  scans        {found.scan_macs / 1e9:.2f} G ({SCAN_FLOPS} operations '
+            'for each token, channel and state; a multiply-add is two)\n'
+            f'  projections  {found.projection_macs / 1e9:.2f} G (in_proj, out_proj '
+            "and patch embedding: all that VideoMamba's paper counts)"
+        )
+
+
+if __name__ == '__main__':
+    run_tool(main)
