@@ -9,7 +9,7 @@ model does; and it would need a handle for the scan of each kind of machine.
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from mmaction.registry import MODELS
@@ -19,6 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..models.backbones import VideoMamba
 from ..models.layers import MaskedResidualBiMamba
 from ..ops.meta import scan_operator
 
@@ -46,6 +47,33 @@ class Complexity:
     macs: int
     scan_macs: int
     projection_macs: int | None
+
+
+def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
+    """Count the model of a config.
+
+    The layers of a VideoMamba are alike, so that networks of one and two tell what any
+    number costs.
+
+    Args:
+        cfg (Config): With a ``model``, a recognizer.
+        shape (tuple[int]): Of one sample's inputs, as for :func:`count`.
+
+    Returns:
+        Complexity: For these inputs.
+    """
+    arch = cfg.model.backbone.get('arch')
+    if isinstance(arch, str) and arch in VideoMamba.arch_zoo:
+        arch = VideoMamba.arch_zoo[arch]
+    if not isinstance(arch, dict) or 'depth' not in arch:
+        return count(build_on_meta(cfg), shape)
+    found = []
+    for depth in (1, 2):
+        cfg = deepcopy(cfg)
+        cfg.model.backbone.arch = {**arch, 'depth': depth}
+        found.append(astuple(count(build_on_meta(cfg), shape)))
+    more = arch['depth'] - 1
+    return Complexity(*(one + more * (two - one) for one, two in zip(*found)))
 
 
 def build_on_meta(cfg: Config) -> nn.Module:

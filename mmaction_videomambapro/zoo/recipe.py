@@ -11,7 +11,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..engine.launch import UsageError
-from .flops import build_on_meta, count
+from .flops import complexity
 
 FACTS = (
     'Architecture', 'Pretrained', 'Training Data', 'Epochs', 'Batch Size', 'Frame',
@@ -79,7 +79,7 @@ def facts(path: str | PathLike, cfg: Config) -> dict:
     """
     views = views_of(cfg)
     try:
-        complexity = count(build_on_meta(cfg), views.shape)
+        cost = complexity(cfg, views.shape)
     except Exception as error:  # a model can fail in any way
         raise UsageError(f'the model can not be built and run: {error}') from error
     dataset = Path(path).stem.split('_')[-1].removesuffix('-rgb')
@@ -93,9 +93,9 @@ def facts(path: str | PathLike, cfg: Config) -> dict:
         _sampling(cfg),
         f'{views.shape[-2]}x{views.shape[-1]}',
         f'{_number(views.clips, "clip")} x {_number(views.crops, "crop")}',
-        complexity.parameters,
-        complexity.macs,
-        complexity.projection_macs,
+        cost.parameters,
+        cost.macs,
+        cost.projection_macs,
     )
     return {key: value for key, value in zip(FACTS, found) if value is not None}
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmaction_videomambapro.zoo.flops import build_on_meta, count
+from mmaction_videomambapro.zoo.flops import build_on_meta, complexity, count
 from mmaction_videomambapro.zoo.published import load_published
 from tests.conftest import DEMO_CONFIG, ROOT
 
@@ -148,3 +148,12 @@ def test_models_of_mmaction2(path, shape, published):
     assert found.macs / 1e9 == pytest.approx(published, rel=0.01)
     assert found.projection_macs is None
     assert found.scan_macs == 0
+
+
+@pytest.mark.parametrize('depth', [1, 3])
+@pytest.mark.parametrize('kind', ['VideoMamba', 'VideoMambaPro'])
+def test_two_layers_tell_of_all(kind, depth):
+    cfg = config(dict(embed_dims=16, depth=depth))
+    cfg.model.backbone.type = kind
+    shape = 1, 3, 2, 32, 32
+    assert complexity(cfg, shape) == count(build_on_meta(cfg), shape)

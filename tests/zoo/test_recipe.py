@@ -57,6 +57,7 @@ def test_facts():
     assert macs > found.pop('Projection FLOPs') > 60e9
     assert found == {
         'Architecture': 'VideoMamba-S',
+        'Pretrained': 'ImageNet-1K',
         'Training Data': 'Kinetics-400',
         'Epochs': 50,
         'Batch Size': 32,

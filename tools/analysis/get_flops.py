@@ -9,7 +9,7 @@ from mmaction_videomambapro.engine.launch import (
     load_config,
     run_tool,
 )
-from mmaction_videomambapro.zoo.flops import SCAN_FLOPS, build_on_meta, count
+from mmaction_videomambapro.zoo.flops import SCAN_FLOPS, complexity
 from mmaction_videomambapro.zoo.recipe import views_of
 
 
@@ -29,7 +29,7 @@ def main():
     cfg = load_config(args)
     shape = tuple(args.shape or views_of(cfg).shape)
     try:
-        found = count(build_on_meta(cfg), shape)
+        found = complexity(cfg, shape)
     except Exception as error:  # a model can fail in any way
         raise UsageError(f'{args.config} with inputs {shape}: {error}') from error
     print(f'inputs         {" x ".join(map(str, shape))}')
