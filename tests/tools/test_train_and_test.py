@@ -197,6 +197,8 @@ def test_mixed_precision_on_a_cpu(tool, demo_options, tmp_path, dtype):
         ('train.py', [DEMO_CONFIG, '--cfg-options',
                       'train_dataloader.dataset.ann_file=no.txt'],
          'annotation file no.txt (train_dataloader.dataset.ann_file) does not exist'),
+        ('train.py', [DEMO_CONFIG, '--cfg-options', 'train_cfg.max_epochs=1'],
+         'param_scheduler.1 begins behind epoch 1, but there are only train_cfg'),
         ('test.py', [DEMO_CONFIG, 'no.pth'], 'checkpoint no.pth does not exist'),
         ('test.py', [DEMO_CONFIG, 'no.pth', '--dump', 'x.txt'], 'must end in .pkl'),
         ('analysis/draw_curves.py', ['nowhere'], 'holds no */vis_data/scalars.json'),
