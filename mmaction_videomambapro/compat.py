@@ -125,15 +125,20 @@ def _unknown_package(utils):
     until='mmengine loads with weights_only=True',
 )
 def _unsafe_checkpoints(checkpoint):
+    from urllib.error import URLError
+
     import torch
 
-    from .zoo.safe_load import safe_load, safe_unpickling
+    from .zoo.safe_load import CheckpointError, safe_load, safe_unpickling
 
     def load_url(url, model_dir=None, map_location=None, progress=True, **kwargs):
-        with safe_unpickling(url):
-            return torch.hub.load_state_dict_from_url(
-                url, model_dir, map_location, progress, weights_only=True, **kwargs
-            )
+        try:
+            with safe_unpickling(url):
+                return torch.hub.load_state_dict_from_url(
+                    url, model_dir, map_location, progress, weights_only=True, **kwargs
+                )
+        except URLError as error:
+            raise CheckpointError(f'{url} can not be fetched: {error}') from error
 
     # Every loader of the module, local, http or cloud, goes through these two names.
     safe_torch = ModuleType('torch')
@@ -141,6 +146,56 @@ def _unsafe_checkpoints(checkpoint):
     safe_torch.load = safe_load
     checkpoint.torch = safe_torch
     checkpoint.load_url = load_url
+
+
+@fault(
+    'mmengine.runner.checkpoint',
+    symptom='published checkpoints: what does not fit is logged and stays random',
+    until='mmengine lets a model adapt a checkpoint, and refuse it',
+)
+def _checkpoints_that_do_not_fit(checkpoint):
+    @_replace(checkpoint, 'load_state_dict')
+    def load_state_dict(original, module, state_dict, *args, **kwargs):
+        from .zoo.checkpoints import fit
+
+        return original(module, fit(state_dict, module), *args, **kwargs)
+
+    @_replace(checkpoint, 'load_checkpoint')
+    def load_checkpoint(original, model, filename, *args, **kwargs):
+        from .zoo.checkpoints import naming
+
+        with naming(filename):
+            return original(model, filename, *args, **kwargs)
+
+
+@fault(
+    'mmengine.runner.runner',
+    symptom='a checkpoint that does not fit is refused without its name',
+    until='mmengine lets a model adapt a checkpoint, and refuse it',
+)
+def _checkpoints_without_name(runner):
+    @_replace(runner.Runner, 'load_checkpoint')
+    def load_checkpoint(original, self, filename, *args, **kwargs):
+        from .zoo.checkpoints import naming
+
+        with naming(filename):
+            return original(self, filename, *args, **kwargs)
+
+
+@fault(
+    'mmengine.hooks.ema_hook',
+    symptom="KeyError: 'state_dict' in EMAHook, with load_from of a published file",
+    until='EMAHook loads what the model loads',
+)
+def _ema_of_published_checkpoints(ema_hook):
+    @_replace(ema_hook.EMAHook, 'after_load_checkpoint')
+    def after_load_checkpoint(original, self, runner, checkpoint):
+        if not runner._resume:
+            from .zoo.checkpoints import fit
+
+            given = checkpoint.get('state_dict', dict(checkpoint))
+            checkpoint['state_dict'] = fit(given, self.src_model)
+        return original(self, runner, checkpoint)
 
 
 @fault(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 import os.path as osp
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 
+from ..files import replacing
 from .list_check import Finding, describe
 from .lists import BadLine, ListError, Row, parse_list
 
@@ -67,7 +65,7 @@ def convert_list(
     if not rows:
         bad.append(BadLine(source, 1, '', 'the list has no good rows'))
         raise ListError(bad)
-    with _replacing(destination) as file:
+    with replacing(destination) as file:
         for row in rows:
             frames = () if row.total_frames is None else (row.total_frames,)
             print(row.path, *frames, *row.labels, file=file)
@@ -92,32 +90,10 @@ def _with_root(row, source, data_root, strip_prefix):
 
 
 def _write_report(destination, rows, bad, findings):
-    with _replacing(f'{destination}.report.txt') as file:
+    with replacing(f'{destination}.report.txt') as file:
         file.write(describe(rows, len(bad), findings))
-    with _replacing(f'{destination}.report.csv') as file:
+    with replacing(f'{destination}.report.csv') as file:
         writer = csv.writer(file)
         writer.writerow(['line', 'path', 'kind', 'detail'])
         writer.writerows((b.number, b.text, 'line', b.reason) for b in bad)
         writer.writerows(findings)
-
-
-@contextmanager
-def _replacing(path):
-    """A new file that takes the place of ``path`` once it is whole."""
-    folder = osp.dirname(osp.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix='.' + osp.basename(path))
-    try:
-        with open(handle, 'w', encoding='utf-8', errors='surrogateescape') as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 from collections.abc import Iterator
@@ -103,10 +104,15 @@ def _statistics_method(owner: type, name: str) -> Any:
 
 
 def _allowed() -> list:
-    """What the log buffers in MMEngine's checkpoints are pickled with."""
+    """What the log buffers in MMEngine's checkpoints are pickled with.
+
+    And the arguments that the training programs of VideoMamba and VideoMAE save beside
+    their weights: a Namespace holds attributes and does nothing.
+    """
     HistoryBuffer()  # fills _statistics_methods
     core = np._core.multiarray
     allowed = [
+        argparse.Namespace,
         HistoryBuffer,
         np.ndarray,
         np.dtype,
