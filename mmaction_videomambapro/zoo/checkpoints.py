@@ -16,12 +16,16 @@ from os import PathLike
 from typing import Any
 
 import torch
+from mmaction.models.backbones.vit_mae import VisionTransformer
+from mmaction.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ..files import replacing
+from ..models import VideoMamba
+from .checkpoint_rules import MISSING, RESHAPED, UNUSED, Case, first, official_name
 from .safe_load import CheckpointError
 
 WRAPPERS = ('state_dict', 'model', 'module')
@@ -33,7 +37,7 @@ NOT_STRICT = (
 
 
 class MismatchError(CheckpointError):
-    """A checkpoint that does not fit the model, by no rule."""
+    """A checkpoint without weights, or with weights that no rule fits to the model."""
 
 
 @dataclass
@@ -134,12 +138,10 @@ def adapt(
         fresh ones have the model's own values; and what was done.
 
     Raises:
-        MismatchError: If ``strict`` and something is unexpected, with all of it, or
-            if nothing fits at all.
-        CheckpointError: If there is no state dict, or for a wrong ``label_map``.
+        MismatchError: If there are no weights, if nothing fits at all, or if
+            ``strict`` and something is unexpected, with all of it.
+        CheckpointError: For another model, or a wrong ``label_map``.
     """
-    from .checkpoint_rules import MISSING, RESHAPED, UNUSED, Case, first
-
     if inflate not in ('centre', 'mean'):
         raise ValueError(f"inflate must be 'centre' or 'mean', but got {inflate!r}")
     backbone = _known_backbone(model)
@@ -153,11 +155,21 @@ def adapt(
     rows = _class_rows(*label_map, file.tensors, own.tensors) if label_map else None
     case = Case(file.tensors, own.tensors, backbone, inflate, rows)
 
-    report, result = Report(), OrderedDict()
+    result, report, problems = _match(own, file, case)
+    loaded = set(report.loaded)
+    nothing_fits = not any(own.names[key] in loaded for key in case.encoder)
+    if nothing_fits or (strict and any(problems.values())):
+        raise MismatchError(_describe(problems, case, nothing_fits))
+    return result, report
+
+
+def _match(own: _Names, file: _Names, case: Case):
+    """Apply the rules: the state dict, the report, and what no rule covers."""
+    result, report = OrderedDict(), Report()
     problems = dict(missing=[], misshapen=[], unknown=[])
     for key, values in own.tensors.items():
         name, given = own.names[key], file.tensors.get(key)
-        remapped = rows is not None and key.startswith('head.')
+        remapped = case.rows is not None and key.startswith('head.')
         if given is not None and given.shape == values.shape and not remapped:
             report.loaded.append(name)
             result[name] = given
@@ -172,19 +184,13 @@ def adapt(
         tensor, how = found or (None, 'nothing in the file fits')
         (report.fresh if tensor is None else report.adapted)[name] = how
         result[name] = values if tensor is None else tensor
-    for key in file.tensors:
-        if key in own.tensors:
-            continue
-        why = first(UNUSED, key, case)
-        if why is None:
-            problems['unknown'].append(file.names[key])
-        report.unused[file.names[key]] = why or 'unknown'
-
-    loaded = set(report.loaded)
-    nothing_fits = not any(own.names[key] in loaded for key in case.encoder)
-    if nothing_fits or (strict and any(problems.values())):
-        raise MismatchError(_describe(problems, case, nothing_fits))
-    return result, report
+    for key, name in file.names.items():
+        if key not in own.names:
+            why = first(UNUSED, key, case)
+            if why is None:
+                problems['unknown'].append(name)
+            report.unused[name] = why or 'unknown'
+    return result, report, problems
 
 
 def fit(state_dict: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any]:
@@ -231,9 +237,7 @@ def state_dict_in(checkpoint: Mapping[str, Any], weights: str = 'ema') -> dict:
         raise ValueError(f"weights must be 'ema' or 'raw', but got {weights!r}")
     if weights == 'raw':
         if 'ema_state_dict' not in checkpoint:
-            raise CheckpointError(
-                'the checkpoint has no ema_state_dict with raw weights'
-            )
+            raise MismatchError('the checkpoint has no ema_state_dict with raw weights')
         checkpoint = {  # EMAHook exchanges both; the number of steps is no weight
             key.removeprefix('module.'): value
             for key, value in checkpoint['ema_state_dict'].items()
@@ -246,9 +250,8 @@ def state_dict_in(checkpoint: Mapping[str, Any], weights: str = 'ema') -> dict:
             return tensors
         found = next((found[key] for key in WRAPPERS if key in found), None)
     held = list(checkpoint)[:8] if isinstance(checkpoint, Mapping) else type(checkpoint)
-    raise CheckpointError(
-        f'the checkpoint holds no weights, alone or in {", ".join(WRAPPERS)}, but {held}'
-    )
+    wrappers = ', '.join(WRAPPERS)
+    raise MismatchError(f'there are no weights, alone or in {wrappers}, but {held}')
 
 
 def convert(
@@ -274,10 +277,6 @@ def convert(
     Raises:
         CheckpointError: See :func:`adapt`.
     """
-    from mmaction.registry import MODELS
-
-    from .checkpoint_rules import official_name
-
     model = MODELS.build(model)
     with naming(source):
         checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
@@ -300,13 +299,11 @@ class _Names:
     """Tensors by official name, and the names they have."""
 
     def __init__(self, state_dict: Mapping[str, Tensor]) -> None:
-        from .checkpoint_rules import official_name
-
         self.names, self.tensors = {}, {}
         for name, tensor in state_dict.items():
             key = official_name(name)
             if key in self.names:
-                raise CheckpointError(
+                raise MismatchError(
                     f'{self.names[key]} and {name} in one checkpoint are both {key}'
                 )
             self.names[key], self.tensors[key] = name, tensor
@@ -319,10 +316,6 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 
 def _known_backbone(model: nn.Module) -> nn.Module | None:
-    from mmaction.models.backbones.vit_mae import VisionTransformer
-
-    from ..models import VideoMamba
-
     model = _unwrapped(model)
     for candidate in (model, getattr(model, 'backbone', None)):
         if isinstance(candidate, (VideoMamba, VisionTransformer)):
@@ -369,7 +362,8 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
 
 def _describe(problems: Mapping[str, list[str]], case, nothing_fits: bool) -> str:
     sizes = _size(case.file), _size(case.model)
-    parts = ['the checkpoint does not fit the model']
+    what = 'nothing in the checkpoint fits' if nothing_fits else 'it does not fit'
+    parts = [f'{what} the model']
     if sizes[0] != sizes[1]:
         parts[0] += f' ({sizes[0]} against {sizes[1]})'
     titles = dict(

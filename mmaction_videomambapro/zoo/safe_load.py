@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import pickle
 import re
 from collections.abc import Iterator
@@ -71,8 +72,13 @@ def safe_unpickling(source: str) -> Iterator[None]:
             'sandbox, load the file with its own program and save only its '
             'state_dict with torch.save.'
         ) from None
-    except (RuntimeError, EOFError) as error:
-        if 'PytorchStreamReader' in str(error) or isinstance(error, EOFError):
+    except (RuntimeError, EOFError, OSError) as error:
+        if (
+            'PytorchStreamReader' in str(error)
+            or isinstance(error, EOFError)
+            # torch seeks before the beginning of a file that was cut short
+            or getattr(error, 'errno', None) == errno.EINVAL
+        ):
             raise CheckpointError(
                 f'{source} is damaged or cut short. Fetch it again.'
             ) from error

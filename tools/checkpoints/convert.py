@@ -3,9 +3,11 @@
 import argparse
 
 from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.launch import UsageError, load_config, run_tool
+from mmaction_videomambapro.zoo.checkpoints import convert
 
 
 def parse_args():
@@ -60,10 +62,6 @@ def main():
     cfg = load_config(args)
     if 'model' not in cfg:
         raise UsageError(f'{args.config} has no model')
-
-    from mmengine.registry import init_default_scope
-
-    from mmaction_videomambapro.zoo.checkpoints import convert
 
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     try:
