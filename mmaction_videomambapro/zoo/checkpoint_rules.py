@@ -149,7 +149,7 @@ def no_norm_in_pretraining(key: str, case: Case):
     return (None, 'not in a pre-training file') if _pretraining(case.file) else None
 
 
-def no_head(key: str, case: Case):
+def behind_backbone(key: str, case: Case):
     """What stands behind the backbone and is not in the file: fresh."""
     torn = key.startswith('head.') and any(k.startswith('head.') for k in case.file)
     return None if torn or key in case.encoder else (None, 'not in the file')
@@ -197,7 +197,7 @@ MISSING = (
     (BACKWARD, copy_forward),
     (r'pos_embed', fixed_table),
     (r'(norm_f|fc_norm)\.(weight|bias)', no_norm_in_pretraining),
-    (r'.*', no_head),
+    (r'.*', behind_backbone),
 )
 UNUSED = (
     (r'(cls_)?head\..*', other_head),
