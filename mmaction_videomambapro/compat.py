@@ -152,6 +152,56 @@ def _unsafe_checkpoints(checkpoint):
 
 
 @fault(
+    'mmengine.runner.checkpoint',
+    symptom='published checkpoints: what does not fit is logged and stays random',
+    until='mmengine lets a model adapt a checkpoint, and refuse it',
+)
+def _checkpoints_that_do_not_fit(checkpoint):
+    @_replace(checkpoint, 'load_state_dict')
+    def load_state_dict(original, module, state_dict, *args, **kwargs):
+        from .zoo.checkpoints import fit
+
+        return original(module, fit(state_dict, module), *args, **kwargs)
+
+    @_replace(checkpoint, 'load_checkpoint')
+    def load_checkpoint(original, model, filename, *args, **kwargs):
+        from .zoo.checkpoints import naming
+
+        with naming(filename):
+            return original(model, filename, *args, **kwargs)
+
+
+@fault(
+    'mmengine.runner.runner',
+    symptom='a checkpoint that does not fit is refused without its name',
+    until='mmengine lets a model adapt a checkpoint, and refuse it',
+)
+def _checkpoints_without_name(runner):
+    @_replace(runner.Runner, 'load_checkpoint')
+    def load_checkpoint(original, self, filename, *args, **kwargs):
+        from .zoo.checkpoints import naming
+
+        with naming(filename):
+            return original(self, filename, *args, **kwargs)
+
+
+@fault(
+    'mmengine.hooks.ema_hook',
+    symptom="KeyError: 'state_dict' in EMAHook, with load_from of a published file",
+    until='EMAHook loads what the model loads',
+)
+def _ema_of_published_checkpoints(ema_hook):
+    @_replace(ema_hook.EMAHook, 'after_load_checkpoint')
+    def after_load_checkpoint(original, self, runner, checkpoint):
+        if not runner._resume:
+            from .zoo.checkpoints import fit
+
+            given = checkpoint.get('state_dict', dict(checkpoint))
+            checkpoint['state_dict'] = fit(given, self.src_model)
+        return original(self, runner, checkpoint)
+
+
+@fault(
     'mmaction.models.heads.base',
     symptom='TypeError: Got unsupported ScalarType BFloat16 in training and testing',
     until='BaseHead casts its logits before numpy sees them',

@@ -1,6 +1,11 @@
 """Training machinery that MMEngine lacks; importing this registers it."""
 
-from .hooks import BrokenFilesHook, EpochSeedHook
+from .hooks import AdaptCheckpointHook, BrokenFilesHook, EpochSeedHook
 from .optimizers import LayerDecayOptimWrapperConstructor
 
-__all__ = ['BrokenFilesHook', 'EpochSeedHook', 'LayerDecayOptimWrapperConstructor']
+__all__ = [
+    'AdaptCheckpointHook',
+    'BrokenFilesHook',
+    'EpochSeedHook',
+    'LayerDecayOptimWrapperConstructor',
+]

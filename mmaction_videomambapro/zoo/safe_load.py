@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
 import pickle
 import re
 from collections.abc import Iterator
@@ -70,8 +72,13 @@ def safe_unpickling(source: str) -> Iterator[None]:
             'sandbox, load the file with its own program and save only its '
             'state_dict with torch.save.'
         ) from None
-    except (RuntimeError, EOFError) as error:
-        if 'PytorchStreamReader' in str(error) or isinstance(error, EOFError):
+    except (RuntimeError, EOFError, OSError) as error:
+        if (
+            'PytorchStreamReader' in str(error)
+            or isinstance(error, EOFError)
+            # torch seeks before the beginning of a file that was cut short
+            or getattr(error, 'errno', None) == errno.EINVAL
+        ):
             raise CheckpointError(
                 f'{source} is damaged or cut short. Fetch it again.'
             ) from error
@@ -103,10 +110,15 @@ def _statistics_method(owner: type, name: str) -> Any:
 
 
 def _allowed() -> list:
-    """What the log buffers in MMEngine's checkpoints are pickled with."""
+    """What the log buffers in MMEngine's checkpoints are pickled with.
+
+    And the arguments that the training programs of VideoMamba and VideoMAE save beside
+    their weights: a Namespace holds attributes and does nothing.
+    """
     HistoryBuffer()  # fills _statistics_methods
     core = np._core.multiarray
     allowed = [
+        argparse.Namespace,
         HistoryBuffer,
         np.ndarray,
         np.dtype,

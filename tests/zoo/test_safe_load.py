@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -104,10 +105,11 @@ def test_damaged_file_is_named(tmp_path, content):
         safe_load(file)
 
 
-def test_truncated_checkpoint_is_named(tmp_path):
+@pytest.mark.parametrize('length', [2_000, 20_000])
+def test_truncated_checkpoint_is_named(tmp_path, length):
     file = tmp_path / 'short.pth'
-    torch.save(dict(x=torch.randn(1000)), file)
-    file.write_bytes(file.read_bytes()[:2000])
+    torch.save({str(i): torch.randn(30) for i in range(100)}, file)
+    file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(CheckpointError, match=r'short\.pth'):
         safe_load(file)
 
@@ -116,6 +118,7 @@ def test_what_mmengine_saves_is_loaded(tmp_path):
     log = HistoryBuffer([0.5, 0.25], [1, 1])
     content = dict(
         meta=dict(epoch=3, time='2026', cfg='a = 1', seed=0),
+        args=Namespace(lr=1e-3, model='videomamba_tiny'),  # of published files
         state_dict=dict(weight=torch.randn(3).bfloat16()),
         message_hub=dict(
             log_scalars={'train/loss': log},
@@ -127,6 +130,7 @@ def test_what_mmengine_saves_is_loaded(tmp_path):
     torch.save(content, tmp_path / 'good.pth')
     loaded = safe_load(tmp_path / 'good.pth')
     assert loaded['meta'] == content['meta']
+    assert loaded['args'] == content['args']
     assert (
         loaded['message_hub']['runtime_info'] == content['message_hub']['runtime_info']
     )

@@ -1,0 +1,213 @@
+"""How the weights of one network become those of another: a rule is a function.
+
+Keys are compared by their official names, see :func:`official_name`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from ..models.layers.position import resize_pos_embed, resize_temporal_embed
+
+# A name in a file or in a model -> the name in the published files of VideoMamba
+# (OpenGVLab/VideoMamba, models/videomamba.py) and VideoMAE (MCG-NJU/VideoMAE,
+# modeling_finetune.py).
+NAMES = (
+    (r'^((module|backbone|encoder)\.)+', ''),
+    (r'^(cls_head\.fc_cls|head\.fc)\.', 'head.'),
+    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+    (r'^(blocks\.\d+)\.mlp\.layers\.0\.0\.', r'\1.mlp.fc1.'),
+    (r'^(blocks\.\d+)\.mlp\.layers\.1\.', r'\1.mlp.fc2.'),
+)
+BACKWARD = r'layers\.\d+\.mixer\.(A_b_log|D_b|(conv1d|x_proj|dt_proj)_b\.\w+)'
+
+
+def official_name(key: str) -> str:
+    """The published name of a parameter, whatever prefixes and modules hold it."""
+    for pattern, replacement in NAMES:
+        key = re.sub(pattern, replacement, key)
+    return key
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a rule looks at.
+
+    Attributes:
+        file (Mapping): The tensors of the file by official name.
+        model (Mapping): The tensors of the model by official name.
+        backbone (Module): The backbone of the model.
+        inflate (str): 'centre' or 'mean'.
+        rows (list[int], optional): For every class of the model, its row in the
+            head of the file.
+    """
+
+    file: Mapping[str, Tensor]
+    model: Mapping[str, Tensor]
+    backbone: nn.Module
+    inflate: str = 'centre'
+    rows: list[int] | None = None
+
+    @cached_property
+    def encoder(self) -> set[str]:
+        """Official names of what the backbone holds."""
+        return {official_name(key) for key in self.backbone.state_dict()}
+
+
+# --- keys on both sides, of other shapes: (tensor, or None for fresh, and how) ---
+
+
+def inflate(key: str, case: Case):
+    """A 2-D patch kernel fills a tubelet: its centre frame, or all frames alike."""
+    kernel, shape = case.file[key], case.model[key].shape
+    if kernel.ndim != 4 or len(shape) != 5 or kernel.shape != shape[:2] + shape[3:]:
+        return None
+    frames = shape[2]
+    if case.inflate == 'mean':
+        tubelet = (kernel / frames).unsqueeze(2).repeat(1, 1, frames, 1, 1)
+    else:
+        tubelet = kernel.new_zeros(shape)
+        tubelet[:, :, frames // 2] = kernel
+    return tubelet, f'2-D kernel inflated to {frames} frame(s), {case.inflate}'
+
+
+def fixed_table(key: str, case: Case):
+    """A position table that is computed needs no file."""
+    if key in dict(case.backbone.named_buffers()):
+        return case.model[key], 'fixed, computed by the model'
+    return None
+
+
+def resize_space(key: str, case: Case):
+    """Position embeddings of a square grid, bicubic; the class token is kept."""
+    table, target = case.file[key], case.model[key]
+    grid = getattr(case.backbone, 'spatial_grid', None)
+    if grid is None or not _same_channels(table, target):
+        return None
+    extra = target.shape[1] - math.prod(grid)
+    side = math.isqrt(max(table.shape[1] - extra, 0))
+    if side == 0 or side**2 + extra != table.shape[1]:
+        return None
+    resized = resize_pos_embed(table, (side, side), grid)
+    return resized, f'bicubic from {side}x{side} to {grid[0]}x{grid[1]}'
+
+
+def resize_time(key: str, case: Case):
+    """Temporal embeddings of another length, linear."""
+    table, target = case.file[key], case.model[key]
+    if not _same_channels(table, target):
+        return None
+    length = target.shape[1]
+    how = f'linear from {table.shape[1]} to {length} positions'
+    return resize_temporal_embed(table, length), how
+
+
+def match_classes(key: str, case: Case):
+    """The head of other classes: rows picked by label name, else fresh."""
+    head, target = case.file[key], case.model[key]
+    if head.ndim == 0 or head.shape[1:] != target.shape[1:]:
+        return None
+    if case.rows is not None:
+        return head[case.rows], f'{len(case.rows)} rows of {len(head)} by label name'
+    return None, f'{len(head)} classes in the file, {len(target)} in the model'
+
+
+def _same_channels(table: Tensor, target: Tensor) -> bool:
+    return table.ndim == 3 and table.shape[::2] == target.shape[::2]
+
+
+# --- keys that only the model has: (tensor, or None for fresh, and how) ----------
+
+
+def no_frames_in_an_image(key: str, case: Case):
+    """An image file has no temporal embedding: the model's stays zero."""
+    kernel = case.file.get('patch_embed.proj.weight')
+    if kernel is None or kernel.ndim != 4:
+        return None
+    return None, 'an image file has none'
+
+
+def copy_forward(key: str, case: Case):
+    """What the file shares between both directions is copied for the backward one."""
+    kind = key.split('.mixer.')[1]
+    forward = case.file.get(key.replace('_b', '', 1))
+    if _has_mixer(case.file, kind) or forward is None:
+        return None
+    if forward.shape != case.model[key].shape:
+        return None
+    return forward.clone(), 'copied from the forward direction'
+
+
+def no_norm_in_pretraining(key: str, case: Case):
+    """A masked-pretraining file names its final norm otherwise: starts fresh."""
+    return (None, 'not in a pre-training file') if _pretraining(case.file) else None
+
+
+def behind_backbone(key: str, case: Case):
+    """What stands behind the backbone and is not in the file: fresh."""
+    torn = key.startswith('head.') and any(k.startswith('head.') for k in case.file)
+    return None if torn or key in case.encoder else (None, 'not in the file')
+
+
+# --- keys that only the file has: why they are not used ---------------------------
+
+
+def other_head(key: str, case: Case):
+    """A head that the model does not have, or has of another kind."""
+    return 'the model has no such head'
+
+
+def shared_backward(key: str, case: Case):
+    """Parameters of the backward direction, where the model shares the forward ones."""
+    if _has_mixer(case.model, key.split('.mixer.')[1]):
+        return None
+    return 'the model has no backward parameters of its own for these'
+
+
+def pretraining_only(key: str, case: Case):
+    """Decoder and final norm of masked pre-training."""
+    return 'for masked pre-training only' if _pretraining(case.file) else None
+
+
+def _has_mixer(tensors: Mapping[str, Tensor], kind: str) -> bool:
+    return any(key.endswith(f'.mixer.{kind}') for key in tensors)
+
+
+def _pretraining(file: Mapping[str, Tensor]) -> bool:
+    fine_tuned = {'norm_f.weight', 'fc_norm.weight'}
+    return 'norm.weight' in file and not fine_tuned & set(file)
+
+
+# The first rule whose pattern fits the key, and which does not return None, decides.
+RESHAPED = (
+    (r'patch_embed\.proj\.weight', inflate),
+    (r'pos_embed', fixed_table),
+    (r'pos_embed', resize_space),
+    (r'temporal_pos_embedding', resize_time),
+    (r'head\.(weight|bias)', match_classes),
+)
+MISSING = (
+    (r'temporal_pos_embedding', no_frames_in_an_image),
+    (BACKWARD, copy_forward),
+    (r'pos_embed', fixed_table),
+    (r'(norm_f|fc_norm)\.(weight|bias)', no_norm_in_pretraining),
+    (r'.*', behind_backbone),
+)
+UNUSED = (
+    (r'(cls_)?head\..*', other_head),
+    (BACKWARD, shared_backward),
+    (r'(clip_decoder|decoder|encoder_to_decoder)\..*|mask_token', pretraining_only),
+    (r'norm\.(weight|bias)', pretraining_only),
+)
+
+
+def first(rules: tuple, key: str, case: Case):
+    """The result of the first of ``rules`` that applies to ``key``, or None."""
+    results = (rule(key, case) for pattern, rule in rules if re.fullmatch(pattern, key))
+    return next((result for result in results if result is not None), None)

@@ -1,0 +1,84 @@
+"""Turn a published checkpoint into one of MMAction2, or back."""
+
+import argparse
+
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.engine.launch import UsageError, load_config, run_tool
+from mmaction_videomambapro.zoo.checkpoints import convert
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', help='checkpoint, file or URL; it stays as it is')
+    parser.add_argument('destination', help='checkpoint to write')
+    parser.add_argument('--config', required=True, help='config of the model')
+    parser.add_argument(
+        '--to',
+        choices=['mmaction', 'official'],
+        default='mmaction',
+        help='whose keys to write; default: mmaction',
+    )
+    parser.add_argument(
+        '--inflate',
+        choices=['centre', 'mean'],
+        default='centre',
+        help='how a 2-D patch kernel fills a tubelet; default: centre, as published',
+    )
+    parser.add_argument(
+        '--weights',
+        choices=['ema', 'raw'],
+        default='ema',
+        help='of a checkpoint with averaged weights, these or the raw ones',
+    )
+    parser.add_argument(
+        '--label-map',
+        nargs=2,
+        metavar=('SOURCE.txt', 'MODEL.txt'),
+        help='label names of the checkpoint and of the model, one a line: rows of the '
+        'head are picked by name',
+    )
+    parser.add_argument(
+        '--no-strict',
+        dest='strict',
+        action='store_false',
+        help='load what fits, and leave out the rest',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override keys of the config',
+    )
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    if 'model' not in cfg:
+        raise UsageError(f'{args.config} has no model')
+
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    try:
+        report = convert(
+            args.source,
+            args.destination,
+            cfg.model,
+            official=args.to == 'official',
+            inflate=args.inflate,
+            label_map=args.label_map,
+            weights=args.weights,
+            strict=args.strict,
+        )
+    except OSError as error:
+        raise UsageError(error) from error
+    print(f'{args.destination}:\n{report}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
