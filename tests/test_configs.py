@@ -236,9 +236,13 @@ def shrink(cfg, clips, tmp_path):
     else:
         backbone.arch = dict(embed_dims=16, depth=2)
     cfg.model.cls_head.in_channels = 16
+    # what the header of a recipe says can be overridden
+    options = {'optim_wrapper.optimizer.lr': 0.01, 'load_from': None}
     for split in ('train', 'val', 'test'):
         loader = cfg[f'{split}_dataloader']
-        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        loader.persistent_workers = False
+        options[f'{split}_dataloader.batch_size'] = 2
+        options[f'{split}_dataloader.num_workers'] = 0
         loader.sampler.pop('num_samples', None)
         loader.dataset.serialize_data = False  # which collects garbage
         for transform in steps(loader.dataset.pipeline):
@@ -252,13 +256,15 @@ def shrink(cfg, clips, tmp_path):
                     transform[key] = 32
         if loader.dataset.type == 'ImageListDataset':
             images = sorted(clips.rglob('*.jpg'))[:4]
-            loader.dataset.ann_file = str(tmp_path / 'images.txt')
-            lines = [f'{image} {i}\n' for i, image in enumerate(images)]
+            ann_file, prefix = str(tmp_path / 'images.txt'), 'img'
+            lines = [f'{image} {i}\n' for i, image in enumerate(images)]  # absolute
             (tmp_path / 'images.txt').write_text(''.join(lines))
-            loader.dataset.data_prefix = dict(img='')
         else:
-            loader.dataset.ann_file = str(clips / 'val_videos.txt')
-            loader.dataset.data_prefix = dict(video=str(clips))
+            ann_file, prefix = str(clips / 'val_videos.txt'), 'video'
+        dataset = f'{split}_dataloader.dataset'
+        options[f'{dataset}.ann_file'] = ann_file
+        options[f'{dataset}.data_prefix.{prefix}'] = str(clips)
+    cfg.merge_from_dict(options)
 
 
 @pytest.mark.parametrize('path', CONFIGS)
@@ -269,7 +275,7 @@ def test_config_takes_a_step_and_a_test(path, clips, tmp_path):
     model.init_weights()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     rates = {group['lr'] for group in wrapper.optimizer.param_groups}
-    assert max(rates) == pytest.approx(cfg.optim_wrapper.optimizer.lr)
+    assert max(rates) == pytest.approx(0.01)
     batch = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
     views = [t.num_views for t in find(cfg.train_pipeline, 'RepeatViews')]
     assert len(batch['inputs']) == 2 * (views or [1])[0]

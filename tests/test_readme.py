@@ -17,6 +17,10 @@ DOCUMENTS = [
     'docs/install.md',
     'docs/data.md',
     'docs/performance.md',
+    'docs/checkpoints.md',
+    'docs/finetune.md',
+    'docs/training.md',
+    'docs/zoo.md',
 ]
 
 
