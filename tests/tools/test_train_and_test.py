@@ -59,7 +59,7 @@ def test_train_test_and_draw(tool, demo_options, clips, tmp_path):
 
 
 def test_kinetics_config_trains_and_tests(tool, clips, tmp_path):
-    """The 16x4x1 recipe as it is, but for a shallow network and few videos."""
+    """The 16x4x1 recipe for a shallow network and few videos, as the pages say."""
     leaf = 'videomambapro-tiny-p16_16x4x1_kinetics400-rgb.py'
     config = tmp_path / 'config.py'
     config.write_text(
@@ -68,10 +68,18 @@ def test_kinetics_config_trains_and_tests(tool, clips, tmp_path):
         '    backbone=dict(arch=dict(_delete_=True, embed_dims=32, depth=1)),\n'
         '    cls_head=dict(in_channels=32),\n'
         ')\n'
+        'custom_hooks = [\n'
+        "    *_base_.custom_hooks, dict(type='EMAHook', momentum=1e-4)\n"
+        ']\n'
     )
     videos = (clips / 'val_videos.txt').read_text().splitlines()[:2]
     (tmp_path / 'list.txt').write_text('\n'.join(videos) + '\n')
-    options = ['train_cfg.max_epochs=1', 'param_scheduler=None', 'load_from=None']
+    options = [
+        'train_cfg.max_epochs=2', 'param_scheduler.0.end=1',
+        'param_scheduler.1.begin=1', 'optim_wrapper.accumulative_counts=2',
+        'model.backbone.with_cp=True', 'load_from=None',
+        'train_dataloader.sampler.weights=class_balanced',
+    ]  # fmt: skip
     for split in ('train', 'val', 'test'):
         loader = f'{split}_dataloader'
         options += [
@@ -82,10 +90,12 @@ def test_kinetics_config_trains_and_tests(tool, clips, tmp_path):
         ]
     options = ['--work-dir', tmp_path, '--cfg-options', *options]
     tool('train.py', config, *options)
-    tool('test.py', config, tmp_path / 'epoch_1.pth', '--dump',
+    tool('test.py', config, tmp_path / 'epoch_2.pth', '--dump',
          tmp_path / 'result.pkl', *options)  # fmt: skip
     results = mmengine.load(tmp_path / 'result.pkl')
     assert [len(r['pred_score']) for r in results] == [400, 400]
+    checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    assert 'ema_state_dict' in checkpoint
 
 
 def test_killed_and_resumed_equals_uninterrupted(tool, demo_options, tmp_path):
