@@ -5,63 +5,16 @@
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
-_base_ = [
-    '../../_base_/datasets/kinetics400_16x4x1.py',
-    '../../_base_/schedules/videomamba.py',
-    '../../_base_/default_runtime.py',
-]
+_base_ = 'vit-base-p16_videomae-k400-pre_64xb6-16x4x1-75e_kinetics400-rgb.py'
 
 model = dict(
-    type='Recognizer3D',
-    backbone=dict(
-        type='VisionTransformer',
-        img_size=224,
-        patch_size=16,
-        embed_dims=1024,
-        depth=24,
-        num_heads=16,
-        mlp_ratio=4,
-        qkv_bias=True,
-        num_frames=16,
-        drop_path_rate=0.1,
-        norm_cfg=dict(type='LN', eps=1e-6),
-    ),
-    cls_head=dict(
-        type='TimeSformerHead',
-        num_classes=400,
-        in_channels=1024,
-        label_smooth_eps=0.1,
-        average_clips='prob',
-    ),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        format_shape='NCTHW',
-        blending=dict(
-            type='ClipRandomErasing',
-            blending=dict(
-                type='RandomBatchAugment',
-                augments=[
-                    dict(type='MixupBlending', num_classes=400, alpha=0.8),
-                    dict(type='CutmixBlending', num_classes=400, alpha=1.0),
-                ],
-                probs=[0.5, 0.5],
-            ),
-        ),
-    ),
+    backbone=dict(embed_dims=1024, depth=24, num_heads=16),
+    cls_head=dict(in_channels=1024),
 )
-
-_base_.test_pipeline[1].num_clips = 5
 train_dataloader = dict(batch_size=2)
 val_dataloader = dict(batch_size=2)
-test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 
 train_cfg = dict(max_epochs=35)
-optim_wrapper = dict(
-    optimizer=dict(lr=0.002),
-    constructor='LearningRateDecayOptimizerConstructor',
-    paramwise_cfg=dict(_delete_=True, num_layers=24, decay_rate=0.75),
-)
+optim_wrapper = dict(optimizer=dict(lr=2e-3), paramwise_cfg=dict(num_layers=24))
 _base_.param_scheduler[0].start_factor = 0.0005
 _base_.param_scheduler[1].eta_min_ratio = 0.0005
