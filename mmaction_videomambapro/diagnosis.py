@@ -30,7 +30,12 @@ OPTIONAL = (
     'triton',
     'tensorboard',
 )
-DECODERS = {'decord': 'decord', 'cv2': 'opencv', 'av': 'PyAV', 'pims': 'pims'}
+DECODERS = {
+    'decord': 'decord',
+    'av': 'PyAV',
+    'cv2': 'opencv',
+    'torchcodec': 'torchcodec',
+}
 
 
 def page() -> str:
