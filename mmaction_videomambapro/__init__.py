@@ -18,7 +18,7 @@ compat.mend_all()
 if compat.decord_clash():
     warnings.warn(compat.decord_clash(), stacklevel=2)
 
-for _part in ('models', 'datasets', 'engine'):
+for _part in ('models', 'datasets', 'engine', 'evaluation'):
     wrapt.register_post_import_hook(
         lambda module, part=_part: importlib.import_module(f'{__name__}.{part}'),
         f'mmaction.{_part}',

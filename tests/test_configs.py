@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 import yaml
-from mmaction.registry import MODELS
+from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -21,8 +21,10 @@ CONFIGS = sorted(
     for p in (ROOT / 'configs').rglob('*.py')
     if not {'_base_', 'mmpretrain'} & set(p.parts)
 )
+PRETRAINING = [path for path in CONFIGS if '/vjepa_' in path]
+CLASSIFYING = [path for path in CONFIGS if path not in PRETRAINING]
 METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-RECIPES = [path for path in CONFIGS if '/demo/' not in path]
+RECIPES = [path for path in CLASSIFYING if '/demo/' not in path]
 CLASSES = {
     **dict(kinetics400=400, sthv2=174, breakfast=10, coin=180),
     'lvu-director': 10,
@@ -118,7 +120,7 @@ def dataset_of(path):
     return re.search(r'_([a-z0-9-]+?)(-rgb)?\.py$', path)[1]
 
 
-@pytest.mark.parametrize('path', CONFIGS)
+@pytest.mark.parametrize('path', CLASSIFYING)
 def test_config_fits_together(path):
     cfg = Config.fromfile(ROOT / path)
     # what MMAction2's demos and tools look for by name
@@ -230,11 +232,12 @@ def test_published_settings(row):
 def shrink(cfg, clips, tmp_path):
     """The config with a network and clips of a size that takes milliseconds."""
     backbone, frames = cfg.model.backbone, min(cfg.model.backbone.num_frames, 2)
-    backbone.update(num_frames=frames, img_size=32)
+    backbone.update(num_frames=frames, img_size=32, init_cfg=None)
     if backbone.type == 'VisionTransformer':
         backbone.update(embed_dims=16, depth=2, num_heads=2)
     else:
         backbone.arch = dict(embed_dims=16, depth=2)
+        backbone.frozen_stages = min(backbone.get('frozen_stages', -1), 2)
     cfg.model.cls_head.in_channels = 16
     # what the header of a recipe says can be overridden
     options = {'optim_wrapper.optimizer.lr': 0.01, 'load_from': None}
@@ -267,7 +270,7 @@ def shrink(cfg, clips, tmp_path):
     cfg.merge_from_dict(options)
 
 
-@pytest.mark.parametrize('path', CONFIGS)
+@pytest.mark.parametrize('path', CLASSIFYING)
 def test_config_takes_a_step_and_a_test(path, clips, tmp_path):
     cfg = Config.fromfile(ROOT / path)
     shrink(cfg, clips, tmp_path)
@@ -296,6 +299,26 @@ def test_config_takes_a_step_and_a_test(path, clips, tmp_path):
         (first, *_) = model.test_step(batch)
     assert first.pred_score.shape == (cfg.model.cls_head.num_classes,)
     assert float(first.pred_score.sum()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize('path', PRETRAINING)
+def test_pretraining_config_is_complete_and_builds(path, clips):
+    cfg = Config.fromfile(ROOT / path)
+    model = MODELS.build(cfg.model)
+    assert model.target.interval == cfg.optim_wrapper.get('accumulative_counts', 1)
+    dataset = dict(cfg.train_dataloader.dataset)
+    dataset.update(
+        ann_file=str(clips / 'val_videos.txt'), data_prefix=dict(video=str(clips))
+    )
+    clip = DATASETS.build(dataset)[0]['inputs']
+    keep = torch.zeros(1, 1, dtype=torch.long)
+    assert model.backbone(clip.float(), keep).shape == (1, 1, model.backbone.embed_dims)
+    epochs = cfg.train_cfg.max_epochs
+    last = cfg.param_scheduler[-1]
+    assert last.begin + last.T_max == epochs
+    if 'updates_per_epoch' in cfg:
+        updates = epochs * cfg.updates_per_epoch
+        assert cfg.model.ema.total_updates == pytest.approx(1.25 * updates, abs=1)
 
 
 def test_mmaction2_recognizes_a_video(clips):

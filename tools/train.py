@@ -12,6 +12,11 @@ from mmaction_videomambapro.engine.launch import (
     run_tool,
 )
 
+AMP = {
+    'OptimWrapper': 'AmpOptimWrapper',
+    'GuardedOptimWrapper': 'GuardedAmpOptimWrapper',
+}
+
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,9 +101,9 @@ def use_amp(optim_wrapper, dtype):
     """Turn an OptimWrapper config into a mixed precision one."""
     name = optim_wrapper.get('type', 'OptimWrapper')
     name = getattr(name, '__name__', name)
-    if name not in ('OptimWrapper', 'AmpOptimWrapper'):
+    if name not in (*AMP, *AMP.values()):
         raise UsageError(f'--amp can not change an optim_wrapper of type {name}')
-    optim_wrapper.type = 'AmpOptimWrapper'
+    optim_wrapper.type = AMP.get(name, name)
     if dtype == 'bf16':  # has the range of float32: nothing to scale
         optim_wrapper.update(dtype='bfloat16', loss_scale=dict(enabled=False))
     else:

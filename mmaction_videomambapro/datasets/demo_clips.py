@@ -30,6 +30,7 @@ CLASSES = (
     'shrink',
 )
 HEIGHT, WIDTH, FPS = 48, 64, 12
+PLAIN = 60  # the mean of the textures
 
 # Corners on a circle of radius 1; none looks the same after a quarter of a turn
 # or less, so a turning shape is seen to turn.
@@ -51,12 +52,16 @@ class DemoClips:
         val (int): Held-out clips. Defaults to 160.
         frames (int): Frames of a clip. Defaults to 24.
         seed (int): Same seed, same clips. Defaults to 0.
+        textured (bool): Draw a textured ground, still in each clip, else a plain one.
+            What stands still is what feature prediction learns first
+            (arXiv 2211.10831). Defaults to True.
     """
 
     train: int = 640
     val: int = 160
     frames: int = 24
     seed: int = 0
+    textured: bool = True
 
     def make(self, root: str | os.PathLike) -> bool:
         """Write the data set, or leave alone what an earlier call has written.
@@ -81,8 +86,11 @@ class DemoClips:
         root = Path(root)
         made_of = root / 'made_of.json'
         if root.exists():
-            if made_of.is_file() and json.loads(made_of.read_text()) == asdict(self):
-                return False
+            if made_of.is_file():
+                # written before there was a choice of the ground
+                made = {'textured': True, **json.loads(made_of.read_text())}
+                if made == asdict(self):
+                    return False
             raise FileExistsError(
                 f'{root} exists and holds something else than these demo clips; '
                 'remove it or choose another folder'
@@ -107,7 +115,7 @@ class DemoClips:
         for i in track(range(size), f'{size} {split} clips'):
             label = i % len(CLASSES)
             rng = np.random.default_rng([self.seed, split == 'val', i])
-            clip = draw_clip(label, self.frames, rng)
+            clip = draw_clip(label, self.frames, rng, self.textured)
             video, folder = f'videos/{split}/{i:05}.mp4', f'rawframes/{split}/{i:05}'
             write_video(root / video, clip)
             (root / folder).mkdir(parents=True)
@@ -119,10 +127,14 @@ class DemoClips:
         (root / f'{split}_rawframes.txt').write_text(''.join(folders))
 
 
-def draw_clip(label: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+def draw_clip(
+    label: int, frames: int, rng: np.random.Generator, textured: bool = True
+) -> np.ndarray:
     """Draw a clip of class ``label``: BGR frames, (T, 48, 64, 3), uint8."""
     motion, sign = label // 2, 1 if label % 2 == 0 else -1
     background = _texture(rng)
+    if not textured:
+        background[:] = PLAIN
     colour = rng.uniform(150, 255, 3).tolist()
     corners = np.array(list(SHAPES.values())[rng.integers(len(SHAPES))], float)
     radius = rng.uniform(7, 10)

@@ -1,11 +1,23 @@
 """Training machinery that MMEngine lacks; importing this registers it."""
 
-from .hooks import AdaptCheckpointHook, BrokenFilesHook, EpochSeedHook
-from .optimizers import LayerDecayOptimWrapperConstructor
+from .hooks import (
+    AdaptCheckpointHook,
+    BrokenFilesHook,
+    EpochSeedHook,
+    PretrainingCurvesHook,
+)
+from .optimizers import (
+    GuardedAmpOptimWrapper,
+    GuardedOptimWrapper,
+    LayerDecayOptimWrapperConstructor,
+)
 
 __all__ = [
     'AdaptCheckpointHook',
     'BrokenFilesHook',
     'EpochSeedHook',
+    'GuardedAmpOptimWrapper',
+    'GuardedOptimWrapper',
     'LayerDecayOptimWrapperConstructor',
+    'PretrainingCurvesHook',
 ]

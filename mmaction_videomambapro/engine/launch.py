@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ..datasets.lists import ListError
 from ..zoo.safe_load import CheckpointError
 from .memory import keep_freed_memory
+from .optimizers import TrainingStopped
 
 
 class UsageError(Exception):
@@ -22,14 +23,17 @@ class UsageError(Exception):
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run ``main``; what the user has to change becomes one line and exit code 2."""
+    """Run ``main``; what the user has to change becomes one line.
+
+    The exit code is 2, or 1 if a training that had begun stopped itself.
+    """
     keep_freed_memory()
     try:
         main()
-    except (UsageError, CheckpointError, ListError) as error:
+    except (UsageError, CheckpointError, ListError, TrainingStopped) as error:
         if int(os.environ.get('LOCAL_RANK', 0)) == 0:
             print(f'{osp.basename(sys.argv[0])}: error: {error}', file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, TrainingStopped) else 2)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

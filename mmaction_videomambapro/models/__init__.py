@@ -1,12 +1,30 @@
-"""Backbones, layers and preprocessing; importing this registers them in MODELS."""
+"""Backbones, heads and self-supervision; importing this registers them in MODELS."""
 
 from .backbones import VideoMamba, VideoMambaPro
 from .data_preprocessors import ClipRandomErasing
+from .heads import AttentiveHead
 from .layers import MaskedResidualBiMamba
+from .selfsup import (
+    JEPAMambaPredictor,
+    JEPATransformerPredictor,
+    LinearEMA,
+    MultiBlock3DMask,
+    RandomTubeMask,
+    TokenVisionTransformer,
+    VideoJEPA,
+)
 
 __all__ = [
+    'AttentiveHead',
     'ClipRandomErasing',
+    'JEPAMambaPredictor',
+    'JEPATransformerPredictor',
+    'LinearEMA',
     'MaskedResidualBiMamba',
+    'MultiBlock3DMask',
+    'RandomTubeMask',
+    'TokenVisionTransformer',
+    'VideoJEPA',
     'VideoMamba',
     'VideoMambaPro',
 ]

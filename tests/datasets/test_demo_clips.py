@@ -5,7 +5,12 @@ import pytest
 from mmaction.registry import DATASETS, TRANSFORMS
 from mmengine.registry import init_default_scope
 
-from mmaction_videomambapro.datasets.demo_clips import CLASSES, DemoClips, draw_clip
+from mmaction_videomambapro.datasets.demo_clips import (
+    CLASSES,
+    PLAIN,
+    DemoClips,
+    draw_clip,
+)
 
 
 @pytest.mark.parametrize('label', range(0, len(CLASSES), 2))
@@ -15,6 +20,15 @@ def test_pairs_of_classes_are_each_other_backwards(label):
         forwards = draw_clip(label, 12, np.random.default_rng(seed))
         backwards = draw_clip(label + 1, 12, np.random.default_rng(seed))
         np.testing.assert_array_equal(forwards, backwards[::-1])
+
+
+def test_on_a_plain_ground_the_same_things_move():
+    textured = draw_clip(4, 6, np.random.default_rng(1))
+    plain = draw_clip(4, 6, np.random.default_rng(1), textured=False)
+    still = (plain == PLAIN).all(-1)
+    assert 0.5 < still.mean() < 0.99
+    shape = (~still) & (plain == textured).all(-1)  # but for the smooth edge
+    assert shape.sum() > 0.5 * (~still).sum()
 
 
 def test_files_and_both_list_formats(clips):
@@ -57,6 +71,8 @@ def test_same_seed_same_clips_and_nothing_is_overwritten(tmp_path):
         assert (tmp_path / 'a' / file).read_bytes() == (
             tmp_path / 'b' / file
         ).read_bytes()
+    with pytest.raises(FileExistsError, match='holds something else'):
+        DemoClips(train=2, val=1, frames=3, textured=False).make(tmp_path / 'a')
     with pytest.raises(FileExistsError, match='holds something else'):
         DemoClips(train=2, val=1, frames=4).make(tmp_path / 'a')
     (tmp_path / 'c').mkdir()

@@ -18,8 +18,11 @@ def main():
         '--frames', type=int, default=defaults.frames, help='frames of a clip'
     )
     parser.add_argument('--seed', type=int, default=defaults.seed, help='random seed')
+    parser.add_argument(
+        '--plain', action='store_true', help='a plain ground instead of a textured one'
+    )
     args = parser.parse_args()
-    clips = DemoClips(args.train, args.val, args.frames, args.seed)
+    clips = DemoClips(args.train, args.val, args.frames, args.seed, not args.plain)
     try:
         made = clips.make(args.root)
     except OSError as error:

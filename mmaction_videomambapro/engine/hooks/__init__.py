@@ -1,5 +1,11 @@
 from .adapt_checkpoint_hook import AdaptCheckpointHook
 from .broken_files_hook import BrokenFilesHook
 from .epoch_seed_hook import EpochSeedHook
+from .pretraining_curves_hook import PretrainingCurvesHook
 
-__all__ = ['AdaptCheckpointHook', 'BrokenFilesHook', 'EpochSeedHook']
+__all__ = [
+    'AdaptCheckpointHook',
+    'BrokenFilesHook',
+    'EpochSeedHook',
+    'PretrainingCurvesHook',
+]

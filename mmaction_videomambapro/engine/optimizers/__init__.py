@@ -1,3 +1,9 @@
+from .guarded import GuardedAmpOptimWrapper, GuardedOptimWrapper, TrainingStopped
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['LayerDecayOptimWrapperConstructor']
+__all__ = [
+    'GuardedAmpOptimWrapper',
+    'GuardedOptimWrapper',
+    'LayerDecayOptimWrapperConstructor',
+    'TrainingStopped',
+]

@@ -10,12 +10,13 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..checks import check_choice
-from ..layers import MambaBlock
+from ..layers import MambaBlock, init_blocks
 from ..layers.position import (
     resize_pos_embed,
     resize_temporal_embed,
     sincos_pos_embed,
 )
+from ..layers.tokens import gather_tokens
 
 
 @MODELS.register_module()
@@ -180,37 +181,47 @@ class VideoMamba(BaseModule):
         """Initialise by ``weight_init``, then as ``init_cfg`` says."""
         if self.pos_embed_type == 'learned':
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        for block in self.layers:
-            if self.weight_init == 'official':
-                for module in block.mixer.modules():
-                    if isinstance(module, nn.Linear):
-                        nn.init.trunc_normal_(module.weight, std=0.02)
-                        if module.bias is not None:
-                            nn.init.zeros_(module.bias)
-            out_proj = block.mixer.out_proj.weight
-            nn.init.kaiming_uniform_(out_proj, a=5**0.5)
-            with torch.no_grad():
-                out_proj /= self.depth**0.5
+        init_blocks(self.layers, self.weight_init)
         super().init_weights()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode clips.
+    def forward(self, x: Tensor, keep_indices: Tensor | None = None) -> Tensor:
+        """Encode clips, or what is visible of them.
+
+        With ``keep_indices`` the layers see the chosen patches only, each with its
+        position in the whole clip, as one shorter sequence in the order of the
+        indices; ascending indices keep it raster. What refers to neighbours refers to
+        neighbours in that sequence: the convolution mixes visible tokens, the residual
+        of VideoMambaPro starts each scan from the first *visible* token in its
+        direction, and its mask leaves out each visible token's own contribution, that
+        of the backward scan's first token included. No hidden token, and no other
+        sample, has an influence.
 
         Args:
             x (Tensor): Normalised clips, (N, in_channels, T, H, W).
+            keep_indices (Tensor, optional): Visible patches of each clip, (N, K),
+                int64, numbered in raster order from 0; better on the CPU, where
+                checking them does not wait for a GPU. Needs ``out_type='raw'``.
+                Defaults to None, all of them.
 
         Returns:
             Tensor: As ``out_type`` says; tokens are ordered frame by frame, row by
-            row, behind the class token.
+            row, or as ``keep_indices``, behind the class token.
+
+        Raises:
+            ValueError: If the clips are no clips, or ``keep_indices`` do not fit them.
         """
         if x.ndim != 5:
             raise ValueError(
                 'VideoMamba takes clips (N, C, T, H, W), but got a tensor of shape '
                 f'{tuple(x.shape)}; is the pipeline\'s FormatShape "NCTHW"?'
             )
+        if keep_indices is not None and self.out_type != 'raw':
+            raise ValueError(
+                f"keep_indices need out_type='raw', but it is {self.out_type!r}"
+            )
         grid = self._grid(tuple(x.shape[2:]))
         x = self.patch_embed(x).flatten(2).mT  # (N, T' * H' * W', C)
-        x = self.pos_drop(self._embed(x, grid))
+        x = self.pos_drop(self._embed(x, grid, keep_indices))
         # the residual stream stays float32 under autocast
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         for block in self.layers:
@@ -226,8 +237,10 @@ class VideoMamba(BaseModule):
             return patches.mean(1)
         return patches.mT.unflatten(2, grid)
 
-    def _embed(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
-        """Add positions to the patch tokens and put the class token in front."""
+    def _embed(
+        self, x: Tensor, grid: tuple[int, int, int], keep_indices: Tensor | None
+    ) -> Tensor:
+        """Add positions to the patch tokens, drop some, put the class token first."""
         if self.pos_embed_type == 'learned':
             space = resize_pos_embed(self.pos_embed, self.spatial_grid, grid[1:])
             time = resize_temporal_embed(self.temporal_pos_embedding, grid[0])
@@ -239,6 +252,8 @@ class VideoMamba(BaseModule):
             position = sincos_pos_embed(grid, self.embed_dims).to(x)
             cls_position = 0
         x = x + position
+        if keep_indices is not None:
+            x = gather_tokens(x, keep_indices)
         if self.with_cls_token:
             # the class token has a place in space and none in time
             cls_token = (self.cls_token + cls_position).to(x.dtype)

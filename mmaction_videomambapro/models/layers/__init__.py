@@ -1,4 +1,4 @@
-from .block import MambaBlock
+from .block import MambaBlock, init_blocks
 from .mixer import MaskedResidualBiMamba
 
-__all__ = ['MambaBlock', 'MaskedResidualBiMamba']
+__all__ = ['MambaBlock', 'MaskedResidualBiMamba', 'init_blocks']

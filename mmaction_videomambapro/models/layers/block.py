@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
@@ -51,3 +53,25 @@ class MambaBlock(nn.Module):
 
     def _branch(self, x: Tensor) -> Tensor:
         return self.mixer(self.norm(x.to(self.norm.weight.dtype)))
+
+
+def init_blocks(blocks: Sequence[MambaBlock], rule: str) -> None:
+    """Initialise a stack of blocks.
+
+    Args:
+        blocks (Sequence[MambaBlock]): All of them: the outputs of n blocks are divided
+            by the root of n.
+        rule (str): 'official' as VideoMamba's released code, 'mamba' as Mamba itself;
+            see :class:`VideoMamba`.
+    """
+    for block in blocks:
+        if rule == 'official':
+            for module in block.mixer.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.trunc_normal_(module.weight, std=0.02)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+        out_proj = block.mixer.out_proj.weight
+        nn.init.kaiming_uniform_(out_proj, a=5**0.5)
+        with torch.no_grad():
+            out_proj /= len(blocks) ** 0.5

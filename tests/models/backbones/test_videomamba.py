@@ -6,6 +6,7 @@ from mmaction.registry import MODELS
 from torch import nn
 
 from mmaction_videomambapro.models import VideoMamba, VideoMambaPro
+from mmaction_videomambapro.models.layers.position import sincos_pos_embed
 
 SMALL = dict(
     arch=dict(embed_dims=24, depth=3), img_size=32, num_frames=4, drop_path_rate=0.0
@@ -152,6 +153,71 @@ def test_samples_do_not_see_each_other(bimamba):
     other[[0, 2]] = torch.randn_like(other[[0, 2]])
     torch.testing.assert_close(net(x)[1], net(other)[1])
     torch.testing.assert_close(net(x)[1:2], net(x[1:2]))
+
+
+RAW = dict(out_type='raw', pos_embed='sincos3d', with_cls_token=False, tubelet_size=2)
+
+
+@pytest.mark.parametrize('pro', [VideoMamba, VideoMambaPro])
+@pytest.mark.parametrize('changes', [{}, dict(with_cls_token=True)])
+def test_keeping_all_tokens_is_no_mask(pro, changes):
+    net = randomised(pro(**{**SMALL, **RAW, **changes})).eval()
+    everything = torch.arange(8).expand(2, 8)
+    torch.testing.assert_close(net(clip(), everything), net(clip()))
+
+
+def test_visible_tokens_depend_on_their_own_clip_and_patches_alone():
+    """The gradient of what is kept, clip by clip, down to the pixels."""
+    net = randomised(VideoMambaPro(**SMALL, **RAW)).eval()
+    keep = torch.tensor([[0, 3, 5], [1, 2, 6], [4, 6, 7]])
+    x = clip(batch=3).requires_grad_()
+    out = net(x, keep)
+    assert out.shape == (3, 3, 24)
+    weight = torch.randn(3, 24)  # a sum over channels could cancel
+    for b in range(3):
+        (grad,) = torch.autograd.grad((out[b] * weight).sum(), x, retain_graph=True)
+        # 2 x 2 x 2 tokens of 2 x 16 x 16 pixels
+        tokens = grad.abs().unflatten(4, (2, 16)).unflatten(3, (2, 16))
+        tokens = tokens.unflatten(2, (2, 2)).sum((1, 3, 5, 7)).flatten(1)
+        expected = torch.zeros(3, 8, dtype=torch.bool)
+        expected[b, keep[b]] = True
+        assert torch.equal(tokens > 0, expected)
+
+
+def test_scans_of_a_subset_start_at_its_first_token():
+    """A visible subset is a sequence of its own: the same as a clip of those tokens."""
+    net = randomised(VideoMambaPro(**SMALL, **RAW)).eval()
+    keep = torch.tensor([[1, 4, 6], [0, 2, 7]])
+    tokens = net.patch_embed(clip()).flatten(2).mT
+    tokens = tokens + sincos_pos_embed((2, 2, 2), 24)
+    x = torch.stack([tokens[b, keep[b]] for b in range(2)])
+    for layer in net.layers:
+        x = layer(x)
+    torch.testing.assert_close(net(clip(), keep), net.norm_f(x))
+
+
+@pytest.mark.parametrize(
+    ('keep', 'message'),
+    [
+        ([torch.zeros(2, 1, dtype=torch.long)], 'int64 tensor, but are list'),
+        (torch.zeros(2, 3), 'int64 tensor, but are torch.float32'),
+        (torch.zeros(3, dtype=torch.long), r'B=2 and K >= 1, but are \(3,\)'),
+        (torch.zeros(1, 3, dtype=torch.long), r'B=2 and K >= 1, but are \(1, 3\)'),
+        (torch.zeros(2, 0, dtype=torch.long), r'B=2 and K >= 1, but are \(2, 0\)'),
+        (torch.tensor([[0, 8], [1, 2]]), r'in \[0, 8\), but reach from 0 to 8'),
+        (torch.tensor([[0, -1], [1, 2]]), r'in \[0, 8\), but reach from -1 to 2'),
+    ],
+)
+def test_wrong_indices_are_named(keep, message):
+    net = VideoMambaPro(**SMALL, **RAW)
+    with pytest.raises(ValueError, match=message):
+        net(clip(), keep)
+
+
+def test_indices_need_tokens_as_output():
+    net = VideoMambaPro(**SMALL)
+    with pytest.raises(ValueError, match="need out_type='raw'"):
+        net(clip(), torch.zeros(2, 3, dtype=torch.long))
 
 
 def test_checkpointing_changes_memory_only():

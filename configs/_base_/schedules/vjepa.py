@@ -1,0 +1,70 @@
+# V-JEPA's pre-training: AdamW, bf16, 300 epochs of 300 updates. The rate warms up for
+# 40 epochs and follows a cosine, weight decay another, both 1.25 times as long as the
+# training, so that neither reaches its end. Encoder and predictor are clipped apart,
+# after the warm-up.
+#
+# Everything is said in epochs. An epoch is as long as the sampler makes it: for 300
+# updates, num_samples is 300 x clips of an update, over all GPUs and accumulated steps.
+# Then accumulating gradients leaves the schedules as they are. Two more numbers count
+# updates: clip_begin, and total_updates of the moving average, whose interval has to be
+# accumulative_counts.
+max_epochs = 300
+warmup_epochs = 40
+updates_per_epoch = 300
+stretched_epochs = 375  # 1.25 x max_epochs
+
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=10)
+val_cfg = dict(type='ValLoop')
+
+model = dict(
+    ema=dict(
+        type='LinearEMA',
+        momentum=0.002,
+        end_momentum=0.0,
+        total_updates=stretched_epochs * updates_per_epoch,
+    )
+)
+optim_wrapper = dict(
+    type='GuardedAmpOptimWrapper',
+    dtype='bfloat16',
+    loss_scale=dict(enabled=False),
+    optimizer=dict(type='AdamW', lr=6.25e-4, betas=(0.9, 0.999), weight_decay=0.04),
+    paramwise_cfg=dict(
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        custom_keys=dict(
+            A_log=dict(decay_mult=0.0),
+            A_b_log=dict(decay_mult=0.0),
+            mask_tokens=dict(decay_mult=0.0),
+        ),
+    ),
+    clip_grad=dict(max_norm=10.0),
+    clip_begin=warmup_epochs * updates_per_epoch,
+)
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=0.32,  # 2e-4
+        end=warmup_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        begin=warmup_epochs,
+        end=max_epochs,
+        T_max=stretched_epochs - warmup_epochs,
+        eta_min=1e-6,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingParamScheduler',
+        param_name='weight_decay',
+        end=max_epochs,
+        T_max=stretched_epochs,
+        eta_min_ratio=10,  # to 0.4; a ratio leaves what is not decayed at 0
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]

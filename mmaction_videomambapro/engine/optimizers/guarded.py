@@ -1,0 +1,182 @@
+"""Optimizer wrappers that clip modules one by one and watch the loss."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import torch
+from mmaction.registry import OPTIM_WRAPPERS
+from mmengine.dist import all_reduce
+from mmengine.logging import print_log
+from mmengine.model import BaseAveragedModel, is_model_wrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from torch import nn
+
+
+class TrainingStopped(Exception):
+    """Training can not go on, said in one sentence."""
+
+
+class LossGuard:
+    """Stops at a loss that is no number, and tells spikes.
+
+    The mean of all processes is judged, so that they agree.
+
+    Args:
+        num_std (float, optional): A loss is a spike if it is above the mean of the
+            last ones by more than this many standard deviations. Defaults to None,
+            none is a spike.
+        window (int): How many last ones. None is a spike before there are as many.
+            Defaults to 300.
+        max_skips (int): Spikes in a row after which training stops. Defaults to 10.
+    """
+
+    def __init__(
+        self, num_std: float | None = None, window: int = 300, max_skips: int = 10
+    ) -> None:
+        self.num_std, self.max_skips = num_std, max_skips
+        self.losses = deque(maxlen=window)
+        self.skips = 0
+
+    def is_spike(self, loss: torch.Tensor, step: int) -> bool:
+        """Judge the loss of a step, and remember it unless it is a spike."""
+        loss = loss.detach().float().clone()
+        all_reduce(loss, 'mean')
+        loss = float(loss)
+        if not math.isfinite(loss):
+            raise TrainingStopped(
+                f'the loss is {loss} at iteration {step + 1}, nothing was updated: '
+                'resume from the last checkpoint with a lower learning rate, gradient '
+                'clipping, or float32 in place of fp16'
+            )
+        losses = torch.tensor(self.losses, dtype=torch.float64)
+        if self.num_std is not None and len(losses) == self.losses.maxlen:
+            limit = losses.mean() + self.num_std * losses.std()
+            if loss > limit:
+                self.skips += 1
+                print_log(
+                    f'Iteration {step + 1}: a loss of {loss:.4g} where '
+                    f'{float(limit):.4g} is the limit, update skipped.',
+                    'current',
+                )
+                if self.skips >= self.max_skips:
+                    raise TrainingStopped(
+                        f'the loss of {self.skips} iterations in a row was too high, '
+                        f'{loss:.4g} in the last one, iteration {step + 1}: resume '
+                        'from an earlier checkpoint with a lower learning rate'
+                    )
+                return True
+        self.skips = 0
+        self.losses.append(loss)
+        return False
+
+
+class _Guarded:
+    """What both wrappers have more than MMEngine's."""
+
+    def __init__(self, *args, guard: dict | None = None, clip_begin: int = 0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.guard = LossGuard(**(guard or {}))
+        self.clip_begin = clip_begin
+        self.modules: dict[str, list] = {}
+        self._spiked = False
+
+    def initialize_count_status(
+        self, model: nn.Module, init_counts: int, max_counts: int
+    ) -> None:
+        """Take note of the model's children.
+
+        Raises:
+            ValueError: If a moving average in the model is updated more or less often
+                than the parameters.
+        """
+        super().initialize_count_status(model, init_counts, max_counts)
+        model = model.module if is_model_wrapper(model) else model
+        for name, module in model.named_modules():
+            if not isinstance(module, BaseAveragedModel):
+                continue
+            if module.interval != self._accumulative_counts:
+                raise ValueError(
+                    f'the moving average {name!r} has interval={module.interval}, but '
+                    f'accumulative_counts is {self._accumulative_counts}: they have to '
+                    'be the same'
+                )
+        self.modules = {
+            name: [p for p in child.parameters() if p.requires_grad]
+            for name, child in model.named_children()
+        }
+
+    def update_params(self, loss, *args, **kwargs) -> None:
+        """As MMEngine's, unless the loss is a spike, or no number."""
+        # with accumulation one spike is enough: the sum of gradients is spoilt
+        self._spiked |= self.guard.is_spike(loss, self._inner_count)
+        super().update_params(loss, *args, **kwargs)
+
+    def step(self, **kwargs) -> None:
+        """Update, unless there was a spike since the last time."""
+        spiked, self._spiked = self._spiked, False
+        if not spiked:
+            super().step(**kwargs)
+
+    def _clip_grad(self) -> None:
+        if self._inner_count <= self.clip_begin * self._accumulative_counts:
+            return
+        for name, parameters in self.modules.items():
+            parameters = [p for p in parameters if p.grad is not None]
+            if not parameters:
+                continue
+            norm = self.clip_func(parameters, **self.clip_grad_kwargs)
+            if norm is not None:  # as for clip_grad=dict(type='value', ...)
+                key = f'train/{self.grad_name}_{name}'
+                self.message_hub.update_scalar(key, float(norm))
+
+    def state_dict(self) -> dict:
+        """With what the guard remembers."""
+        guard = dict(losses=list(self.guard.losses), skips=self.guard.skips)
+        return {**super().state_dict(), 'guard': guard}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """With what the guard remembers, if it was saved."""
+        state_dict = dict(state_dict)
+        guard = state_dict.pop('guard', None)
+        if guard is not None:
+            self.guard.losses.extend(guard['losses'])
+            self.guard.skips = guard['skips']
+        super().load_state_dict(state_dict)
+
+
+@OPTIM_WRAPPERS.register_module()
+class GuardedOptimWrapper(_Guarded, OptimWrapper):
+    """MMEngine's wrapper with a loss guard, and a norm of its own for each module.
+
+    V-JEPA clips encoder and predictor apart, after the warm-up; V-JEPA 2.1 leaves out
+    updates with a suddenly high loss. A loss that is no number ends the training
+    before anything is updated.
+
+    Args:
+        *args: As for MMEngine's ``OptimWrapper``.
+        guard (dict, optional): ``num_std``, ``window`` and ``max_skips`` of
+            :class:`LossGuard`. Defaults to None, no spikes.
+        clip_begin (int): Updates before ``clip_grad`` begins. Defaults to 0.
+        **kwargs: As for MMEngine's ``OptimWrapper``. With ``clip_grad``, each child of
+            the model, such as backbone and predictor, is clipped to ``max_norm`` by
+            itself, and its norm logged as ``grad_norm_<child>``.
+
+    Raises:
+        TrainingStopped: If the loss is no number, or a spike too often.
+    """
+
+
+@OPTIM_WRAPPERS.register_module()
+class GuardedAmpOptimWrapper(_Guarded, AmpOptimWrapper):
+    """:class:`GuardedOptimWrapper` in mixed precision.
+
+    Gradients are clipped after the loss scale is taken out.
+
+    Args:
+        *args: As for MMEngine's ``AmpOptimWrapper``, and so the others.
+        guard (dict, optional): As for :class:`GuardedOptimWrapper`.
+        clip_begin (int): Likewise.
+        **kwargs: Likewise.
+    """

@@ -1,0 +1,25 @@
+"""Initialisation of MMAction2's self-attention blocks."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def init_attention_blocks(blocks: nn.ModuleList) -> None:
+    """Truncated normal; the two outputs of block i are divided by the root of 2 i.
+
+    As in V-JEPA and BEiT.
+
+    Args:
+        blocks (nn.ModuleList): ``mmaction.models.backbones.vit_mae.Block``.
+    """
+    for i, block in enumerate(blocks, start=1):
+        linears = [m for m in block.modules() if isinstance(m, nn.Linear)]
+        for linear in linears:
+            nn.init.trunc_normal_(linear.weight, std=0.02)
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
+        with torch.no_grad():
+            for output in (block.attn.proj, linears[-1]):  # the MLP is the last part
+                output.weight /= (2 * i) ** 0.5

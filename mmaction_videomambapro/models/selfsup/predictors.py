@@ -1,0 +1,194 @@
+"""Predictors: from visible tokens to the features of those that are not."""
+
+from __future__ import annotations
+
+import torch
+from mmaction.models.backbones.vit_mae import Block
+from mmaction.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..checks import check_choice
+from ..layers import MambaBlock, init_blocks
+from ..layers.attention import init_attention_blocks
+from ..layers.position import sincos_pos_embed
+from ..layers.tokens import take_tokens
+
+
+class JEPAPredictor(BaseModule):
+    """Base of predictors: everything but the layers.
+
+    Visible tokens are projected to the predictor's width and get their positions; a
+    learned mask token, one for each kind of mask, gets the position of each token to
+    predict; both together run through the layers, and what becomes of the mask tokens
+    is projected back (V-JEPA, arXiv 2404.08471).
+
+    Args:
+        in_channels (int): Channels D of the encoder.
+        embed_dims (int): Channels P of the predictor.
+        num_masks (int): Kinds of masks. Defaults to 2.
+        token_order (str): In which order the layers get the tokens. 'raster': that of
+            the clip, mask tokens between visible ones, as V-JEPA 2; for a scan this is
+            what makes both directions useful. 'append': mask tokens behind the visible
+            ones, as V-JEPA and Video Mamba JEPA; a backward scan then meets them before
+            anything visible. Attention does not notice. Defaults to 'raster'.
+        init_cfg (dict, optional): MMEngine's. Defaults to None.
+
+    Raises:
+        ValueError: If ``token_order`` is neither.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dims: int,
+        num_masks: int = 2,
+        token_order: str = 'raster',
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        check_choice('token_order', token_order, ('raster', 'append'))
+        self.in_channels, self.embed_dims = in_channels, embed_dims
+        self.num_masks, self.token_order = num_masks, token_order
+        self.proj_in = nn.Linear(in_channels, embed_dims)
+        self.mask_tokens = nn.Parameter(torch.zeros(num_masks, 1, embed_dims))
+        self.proj_out = nn.Linear(embed_dims, in_channels)
+
+    def layers_forward(self, x: Tensor) -> Tensor:
+        """The layers and their norm, (B, L, P) -> (B, L, P)."""
+        raise NotImplementedError
+
+    def init_weights(self) -> None:
+        """Projections as in V-JEPA; ``init_cfg`` has the last word."""
+        for linear in (self.proj_in, self.proj_out):
+            nn.init.trunc_normal_(linear.weight, std=0.02)
+            nn.init.zeros_(linear.bias)
+        super().init_weights()
+
+    def forward(
+        self,
+        context: Tensor,
+        keep_indices: Tensor,
+        target_indices: Tensor,
+        grid: tuple[int, int, int],
+        mask_index: int = 0,
+    ) -> Tensor:
+        """Predict features.
+
+        Args:
+            context (Tensor): The encoder's visible tokens, (B, K, D).
+            keep_indices (Tensor): Their numbers in the clip, (B, K).
+            target_indices (Tensor): Those of the tokens to predict, (B, M); none is in
+                ``keep_indices``.
+            grid (tuple[int]): Tokens of the clip along time, height and width.
+            mask_index (int): Kind of the mask: chooses the mask token. Defaults to 0.
+
+        Returns:
+            Tensor: Predicted features, (B, M, D).
+        """
+        K = context.shape[1]
+        places = torch.cat([keep_indices, target_indices], dim=1).to(context.device)
+        x = self.proj_in(context)
+        position = sincos_pos_embed(grid, self.embed_dims).to(x)
+        mask = self.mask_tokens[mask_index].to(x.dtype)
+        mask = mask.expand(x.shape[0], target_indices.shape[1], -1)
+        x = torch.cat([x, mask], dim=1) + position[0, places]
+        x = x.to(torch.promote_types(x.dtype, torch.float32))  # the residual stream
+        if self.token_order == 'raster':
+            order = places.argsort(dim=1)
+            x = self.layers_forward(take_tokens(x, order))
+            x = take_tokens(x, order.argsort(dim=1)[:, K:])
+        else:
+            x = self.layers_forward(x)[:, K:]
+        return self.proj_out(x)
+
+
+@MODELS.register_module()
+class JEPAMambaPredictor(JEPAPredictor):
+    """Predictor of bidirectional state-space layers.
+
+    Args:
+        in_channels (int): Channels D of the encoder.
+        embed_dims (int): Channels P of the predictor. Defaults to 384.
+        depth (int): Layers. Defaults to 12.
+        mixer_cfg (dict, optional): Arguments of :class:`MaskedResidualBiMamba`, such
+            as ``residual=False, masked=False`` for VideoMamba's layers instead of
+            VideoMambaPro's. Defaults to None.
+        drop_path_rate (float): Stochastic depth of the last layer, growing from 0.
+            Defaults to 0.
+        norm_eps (float): Epsilon of the RMS norms. Defaults to 1e-5.
+        with_cp (bool): Activation checkpointing. Defaults to False.
+        weight_init (str): 'mamba' or 'official', see :class:`VideoMamba`.
+            Defaults to 'mamba'.
+        **kwargs: As for :class:`JEPAPredictor`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dims: int = 384,
+        depth: int = 12,
+        mixer_cfg: dict | None = None,
+        drop_path_rate: float = 0.0,
+        norm_eps: float = 1e-5,
+        with_cp: bool = False,
+        weight_init: str = 'mamba',
+        **kwargs,
+    ) -> None:
+        super().__init__(in_channels, embed_dims, **kwargs)
+        check_choice('weight_init', weight_init, ('mamba', 'official'))
+        self.weight_init = weight_init
+        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        self.layers = nn.ModuleList(
+            MambaBlock(embed_dims, rate, norm_eps, with_cp, mixer_cfg) for rate in rates
+        )
+        self.norm = nn.RMSNorm(embed_dims, eps=norm_eps)
+
+    def init_weights(self) -> None:
+        """Layers by ``weight_init``."""
+        init_blocks(self.layers, self.weight_init)
+        super().init_weights()
+
+    def layers_forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)
+
+
+@MODELS.register_module()
+class JEPATransformerPredictor(JEPAPredictor):
+    """Predictor of self-attention layers, V-JEPA's.
+
+    Args:
+        in_channels (int): Channels D of the encoder.
+        embed_dims (int): Channels P of the predictor. Defaults to 384.
+        depth (int): Layers. Defaults to 12.
+        num_heads (int): Attention heads. Defaults to 12.
+        mlp_ratio (float): Hidden channels of a layer, over P. Defaults to 4.
+        **kwargs: As for :class:`JEPAPredictor`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dims: int = 384,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4,
+        **kwargs,
+    ) -> None:
+        super().__init__(in_channels, embed_dims, **kwargs)
+        self.layers = nn.ModuleList(
+            Block(embed_dims, num_heads, mlp_ratio) for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
+
+    def init_weights(self) -> None:
+        """Truncated normal, outputs of layer i divided by the root of 2 i."""
+        init_attention_blocks(self.layers)
+        super().init_weights()
+
+    def layers_forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)

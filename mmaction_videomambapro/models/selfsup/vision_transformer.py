@@ -1,0 +1,95 @@
+"""MMAction2's VisionTransformer as an encoder of visible tokens: the control."""
+
+from __future__ import annotations
+
+from mmaction.models.backbones.vit_mae import VisionTransformer
+from mmaction.registry import MODELS
+from torch import Tensor
+
+from ..layers.position import sincos_pos_embed
+from ..layers.tokens import gather_tokens
+
+
+@MODELS.register_module()
+class TokenVisionTransformer(VisionTransformer):
+    """MMAction2's VisionTransformer with the contract of :class:`VideoJEPA`.
+
+    Clips and indices in, tokens out, as ``VideoMamba`` with ``out_type='raw'``;
+    positions are the same fixed 3-D ones. Blocks and parameter names are MMAction2's.
+
+    Args:
+        img_size (int): Height and width in pixels. Defaults to 224.
+        patch_size (int): Side of a patch in pixels. Defaults to 16.
+        tubelet_size (int): Frames of a patch. Defaults to 2.
+        num_frames (int): Frames of a clip. Defaults to 16.
+        in_channels (int): Channels of a frame. Defaults to 3.
+        embed_dims (int): Channels C of a token. Defaults to 768.
+        depth (int): Layers. Defaults to 12.
+        num_heads (int): Attention heads. Defaults to 12.
+        mlp_ratio (float): Hidden channels of a layer, over C. Defaults to 4.
+        drop_path_rate (float): As for ``VideoMamba``. Defaults to 0.
+        frozen (bool): Whether nothing is trained, and the mode stays that of
+            evaluation. Defaults to False.
+        init_cfg (dict, optional): MMEngine's. Defaults to None, MMAction2's rule for
+            this network.
+    """
+
+    def __init__(
+        self,
+        img_size: int = 224,
+        patch_size: int = 16,
+        tubelet_size: int = 2,
+        num_frames: int = 16,
+        in_channels: int = 3,
+        embed_dims: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4,
+        drop_path_rate: float = 0.0,
+        frozen: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(
+            img_size=img_size,
+            patch_size=patch_size,
+            tubelet_size=tubelet_size,
+            num_frames=num_frames,
+            in_channels=in_channels,
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            drop_path_rate=drop_path_rate,
+            use_mean_pooling=False,
+            **({} if init_cfg is None else dict(init_cfg=init_cfg)),
+        )
+        del self.pos_embed  # one over the token's number
+        self.patch_shape = (tubelet_size, patch_size, patch_size)
+        self.frozen = frozen
+        if frozen:
+            self.requires_grad_(False)
+
+    def forward(self, x: Tensor, keep_indices: Tensor | None = None) -> Tensor:
+        """Encode clips, or what is visible of them.
+
+        Args:
+            x (Tensor): Normalised clips, (N, in_channels, T, H, W).
+            keep_indices (Tensor, optional): Visible patches of each clip, (N, K), as
+                for ``VideoMamba``. Defaults to None, all of them.
+
+        Returns:
+            Tensor: Tokens after the final norm, (N, K, C), in the order of
+            ``keep_indices``, or all of them, frame by frame and row by row.
+        """
+        grid = tuple(n // p for n, p in zip(x.shape[2:], self.patch_shape))
+        x = self.patch_embed(x)[0]
+        x = self.pos_drop(x + sincos_pos_embed(grid, self.embed_dims).to(x))
+        if keep_indices is not None:
+            x = gather_tokens(x, keep_indices)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def train(self, mode: bool = True) -> TokenVisionTransformer:
+        """Switch mode, unless frozen."""
+        return super().train(mode and not self.frozen)
