@@ -19,6 +19,7 @@ DOCUMENTS = [
     'docs/performance.md',
     'docs/checkpoints.md',
     'docs/finetune.md',
+    'docs/pretraining.md',
     'docs/training.md',
     'docs/zoo.md',
 ]
