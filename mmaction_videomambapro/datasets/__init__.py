@@ -1,5 +1,6 @@
 """Datasets, samplers and transforms; importing this registers them in MMAction2."""
 
+from .feature_cache import CachedFeatures
 from .list_datasets import ImageListDataset, RawFrameClsDataset, VideoClsDataset
 from .samplers import SeededSampler
 from .transforms import (
@@ -15,6 +16,7 @@ from .transforms import (
 )
 
 __all__ = [
+    'CachedFeatures',
     'ClipRandAugment',
     'ImageListDataset',
     'RawFrameClsDataset',

@@ -5,11 +5,13 @@ from .hooks import (
     BrokenFilesHook,
     EpochSeedHook,
     PretrainingCurvesHook,
+    ProbeChoiceHook,
 )
 from .optimizers import (
     GuardedAmpOptimWrapper,
     GuardedOptimWrapper,
     LayerDecayOptimWrapperConstructor,
+    ProbeGridOptimWrapperConstructor,
 )
 
 __all__ = [
@@ -20,4 +22,6 @@ __all__ = [
     'GuardedOptimWrapper',
     'LayerDecayOptimWrapperConstructor',
     'PretrainingCurvesHook',
+    'ProbeChoiceHook',
+    'ProbeGridOptimWrapperConstructor',
 ]

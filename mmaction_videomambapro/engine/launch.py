@@ -12,14 +12,19 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from ..datasets.feature_cache import FeatureCacheError
 from ..datasets.lists import ListError
 from ..zoo.safe_load import CheckpointError
+from .hooks.probe_choice_hook import ProbeChoiceError
 from .memory import keep_freed_memory
 from .optimizers import TrainingStopped
 
 
 class UsageError(Exception):
     """Something the user has to change, said in one sentence."""
+
+
+REFUSALS = UsageError, CheckpointError, FeatureCacheError, ListError, ProbeChoiceError
 
 
 def run_tool(main: Callable[[], Any]) -> None:
@@ -30,7 +35,7 @@ def run_tool(main: Callable[[], Any]) -> None:
     keep_freed_memory()
     try:
         main()
-    except (UsageError, CheckpointError, ListError, TrainingStopped) as error:
+    except (*REFUSALS, TrainingStopped) as error:
         if int(os.environ.get('LOCAL_RANK', 0)) == 0:
             print(f'{osp.basename(sys.argv[0])}: error: {error}', file=sys.stderr)
         sys.exit(1 if isinstance(error, TrainingStopped) else 2)

@@ -1,5 +1,6 @@
 """Metrics that MMAction2 lacks; importing this registers them."""
 
+from .probe_grid_metric import ProbeGridMetric
 from .representation_metric import RepresentationMetric
 
-__all__ = ['RepresentationMetric']
+__all__ = ['ProbeGridMetric', 'RepresentationMetric']

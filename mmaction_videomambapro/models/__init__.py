@@ -2,7 +2,7 @@
 
 from .backbones import VideoMamba, VideoMambaPro
 from .data_preprocessors import ClipRandomErasing
-from .heads import AttentiveHead
+from .heads import AttentiveHead, AttentiveProbeGrid
 from .layers import MaskedResidualBiMamba
 from .selfsup import (
     JEPAMambaPredictor,
@@ -16,6 +16,7 @@ from .selfsup import (
 
 __all__ = [
     'AttentiveHead',
+    'AttentiveProbeGrid',
     'ClipRandomErasing',
     'JEPAMambaPredictor',
     'JEPATransformerPredictor',

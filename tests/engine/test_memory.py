@@ -12,7 +12,7 @@ def step():
     tensors = [torch.zeros(1 << 21) for _ in range(4)]  # 8 MB each
 step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
+for _ in range(50):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """

@@ -2,10 +2,13 @@ from .adapt_checkpoint_hook import AdaptCheckpointHook
 from .broken_files_hook import BrokenFilesHook
 from .epoch_seed_hook import EpochSeedHook
 from .pretraining_curves_hook import PretrainingCurvesHook
+from .probe_choice_hook import ProbeChoiceError, ProbeChoiceHook
 
 __all__ = [
     'AdaptCheckpointHook',
     'BrokenFilesHook',
     'EpochSeedHook',
     'PretrainingCurvesHook',
+    'ProbeChoiceError',
+    'ProbeChoiceHook',
 ]

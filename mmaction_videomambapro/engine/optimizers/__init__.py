@@ -1,9 +1,11 @@
 from .guarded import GuardedAmpOptimWrapper, GuardedOptimWrapper, TrainingStopped
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .probe_grid import ProbeGridOptimWrapperConstructor
 
 __all__ = [
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
     'LayerDecayOptimWrapperConstructor',
+    'ProbeGridOptimWrapperConstructor',
     'TrainingStopped',
 ]

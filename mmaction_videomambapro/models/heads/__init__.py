@@ -1,3 +1,4 @@
 from .attentive_head import AttentiveHead
+from .probe_grid import AttentiveProbeGrid
 
-__all__ = ['AttentiveHead']
+__all__ = ['AttentiveHead', 'AttentiveProbeGrid']

@@ -1,0 +1,20 @@
+# Attentive probes on VideoMambaPro-Ti, frozen after V-JEPA on Kinetics-400,
+# for images of ImageNet-1K, each a clip of 16 equal frames.
+# Published with V-JEPA: ViT-L 74.8, ViT-H 75.9 top-1; one probe with a rate of 1e-3,
+# a weight decay from 1e-3 to 1e-6, AutoAugment.
+# Here: V-JEPA 2's grid, no result known: nobody has trained it.
+# Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+# Others: train_cfg.max_epochs=N {train,val,test}_dataloader.dataset.ann_file=LIST
+_base_ = [
+    '../../_base_/models/attentive_probe.py',
+    '../../_base_/datasets/imagenet_16f.py',
+    '../../_base_/schedules/attentive_probe.py',
+    '../../_base_/probe_runtime.py',
+]
+
+pretraining = 'vjepa_videomambapro-tiny-p16_8xb24-16x4x1-300e_kinetics400'
+model = dict(
+    backbone=dict(init_cfg=dict(checkpoint=f'work_dirs/{pretraining}/epoch_300.pth')),
+    cls_head=dict(num_classes=1000, num_clips=1),
+)
+auto_scale_lr = dict(base_batch_size=1024)

@@ -1,0 +1,44 @@
+"""Which probe of a grid is the best."""
+
+from __future__ import annotations
+
+from mmaction.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+
+
+class ProbeChoiceError(Exception):
+    """A grid of probes of which none was chosen, said in one sentence."""
+
+
+@HOOKS.register_module()
+class ProbeChoiceHook(Hook):
+    """Note the probe that ``ProbeGridMetric`` found best in the model.
+
+    ``CheckpointHook`` saves ``best_*.pth`` afterwards. It saves ``epoch_*.pth`` before
+    the epoch is validated, so that those hold the choice of the validation before.
+
+    Raises:
+        ProbeChoiceError: In a test of a checkpoint that no validation came before.
+    """
+
+    def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
+        chosen = [v for k, v in metrics.items() if k.endswith('best_probe')]
+        if chosen:
+            head = _head(runner)
+            head.best.fill_(int(chosen[0]))
+            name = head.names[int(chosen[0])]
+            print_log(f'The best probe is {name}.', 'current')
+
+    def before_test(self, runner) -> None:
+        if int(_head(runner).best) < 0:
+            raise ProbeChoiceError(
+                f'no probe of {runner._load_from} was chosen, because it was saved '
+                'before the first validation: test a best_*.pth, or a later one'
+            )
+
+
+def _head(runner):
+    model = runner.model
+    return (model.module if is_model_wrapper(model) else model).cls_head

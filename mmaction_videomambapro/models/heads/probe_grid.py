@@ -1,0 +1,124 @@
+"""Attentive probes with many learning rates and weight decays, trained in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import torch
+from mmaction.models.heads import BaseHead
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+
+from .attentive_head import AttentiveHead
+
+
+@MODELS.register_module()
+class AttentiveProbeGrid(BaseHead):
+    """A grid of :class:`AttentiveHead` over the same frozen features.
+
+    As V-JEPA 2 evaluates (arXiv 2506.09985): the backbone, which costs most, runs once
+    for all probes. Their losses are added, so that none changes another one's
+    gradients; ``ProbeGridOptimWrapperConstructor`` gives each its learning rate and
+    weight decay. All start from the same weights, so that they differ in nothing else.
+
+    Predictions are those of the probe that was best in validation: ``ProbeGridMetric``
+    compares them, ``ProbeChoiceHook`` notes the best one in ``best``, a buffer that
+    checkpoints hold (-1 before the first validation, when the first probe predicts).
+
+    Args:
+        num_classes (int): Classes.
+        in_channels (int): Channels of the tokens.
+        lrs (Sequence[float]): Learning rates.
+        weight_decays (Sequence[float]): Weight decays; there is a probe for each pair.
+            Defaults to (0.01,).
+        init_cfg (dict, optional): MMEngine's. Defaults to None.
+        **kwargs: As for :class:`AttentiveHead`.
+
+    Raises:
+        ValueError: If there is no probe, or two are the same.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        lrs: Sequence[float],
+        weight_decays: Sequence[float] = (0.01,),
+        init_cfg: dict | list | None = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(num_classes, in_channels, init_cfg=init_cfg)
+        self.grid = list(product(lrs, weight_decays))
+        self.names = [f'lr{lr:g}_wd{decay:g}' for lr, decay in self.grid]
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError(
+                f'lrs={lrs} and weight_decays={weight_decays} must have at least one '
+                'value each, and none twice'
+            )
+        self.probes = nn.ModuleList(
+            AttentiveHead(num_classes, in_channels, **kwargs) for _ in self.grid
+        )
+        self.register_buffer('best', torch.tensor(-1))
+
+    def init_weights(self) -> None:
+        """Initialise all probes alike; ``init_cfg`` has the last word."""
+        first, *others = self.probes
+        first.init_weights()
+        for probe in others:
+            probe.load_state_dict(first.state_dict())
+        super().init_weights()
+
+    def forward(self, x: Tensor, **kwargs) -> Tensor:
+        """Classify by every probe.
+
+        Args:
+            x (Tensor): Tokens, (B * crops * num_clips, L, C), as for
+                :class:`AttentiveHead`.
+            **kwargs: What recognizers add, not used.
+
+        Returns:
+            Tensor: Scores of the k probes, (k, B * crops, num_classes).
+        """
+        return torch.stack([probe(x) for probe in self.probes])
+
+    def loss_by_feat(self, cls_scores: Tensor, data_samples: list) -> dict:
+        """Sum of the probes' losses; accuracies are the probes' mean.
+
+        Args:
+            cls_scores (Tensor): What ``forward`` gave.
+            data_samples (list[ActionDataSample]): Labels.
+        """
+        losses = [
+            probe.loss_by_feat(scores, data_samples)
+            for probe, scores in zip(self.probes, cls_scores)
+        ]
+        total = {
+            key: torch.stack([loss[key] for loss in losses]).sum(0) for key in losses[0]
+        }
+        for key in total:
+            if 'loss' not in key:
+                total[key] = total[key] / len(losses)
+        return total
+
+    def predict_by_feat(self, cls_scores: Tensor, data_samples: list) -> list:
+        """Predictions of the best probe, and the first guesses of all.
+
+        Args:
+            cls_scores (Tensor): What ``forward`` gave.
+            data_samples (list[ActionDataSample]): Get ``pred_score``, ``pred_label``,
+                and, for ``ProbeGridMetric``, ``probe_labels`` (k, 5), the five best
+                labels of each probe in order, with ``probe_names``.
+        """
+        num_segs = cls_scores.shape[1] // len(data_samples)
+        scores = torch.stack(
+            [p.average_clip(s, num_segs) for p, s in zip(self.probes, cls_scores)]
+        )  # (k, B, classes)
+        guesses = scores.topk(min(5, self.num_classes), dim=2)[1]
+        best = max(int(self.best), 0)
+        for i, sample in enumerate(data_samples):
+            sample.set_pred_score(scores[best, i])
+            sample.set_pred_label(guesses[best, i, :1])
+            sample.set_field(guesses[:, i], 'probe_labels')
+            sample.set_field(self.names, 'probe_names')
+        return data_samples

@@ -1,0 +1,257 @@
+"""Features on disk are those of the model; stale ones are refused."""
+
+import json
+import os
+
+import pytest
+import torch
+from mmaction.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmaction_videomambapro.datasets.feature_cache import (
+    FeatureCache,
+    FeatureCacheError,
+)
+from mmaction_videomambapro.engine.feature_extraction import extract_features
+from mmaction_videomambapro.engine.hooks import ProbeChoiceError
+from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.zoo.results import load_results
+from tests.conftest import DEMO_CONFIG, ROOT
+
+GRID = dict(
+    type='AttentiveProbeGrid',
+    lrs=[3e-2, 1e-3],
+    weight_decays=[0.01, 0.1],
+    num_classes=8,
+    in_channels=24,
+    num_heads=2,
+    average_clips='prob',
+)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
+
+
+@pytest.fixture
+def config(clips):
+    """The demo's model, small and frozen, with a grid of four probes."""
+    cfg = Config.fromfile(ROOT / DEMO_CONFIG)
+    cfg.model.backbone.update(
+        arch=dict(embed_dims=24, depth=2),
+        pos_embed='sincos3d',
+        with_cls_token=False,
+        out_type='raw',
+        frozen_stages=2,
+    )
+    cfg.model.cls_head = GRID
+    cfg.optim_wrapper = dict(
+        constructor='ProbeGridOptimWrapperConstructor', optimizer=dict(type='AdamW')
+    )
+    cfg.param_scheduler = []
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=1)
+    cfg.custom_hooks = [dict(type='EpochSeedHook'), dict(type='ProbeChoiceHook')]
+    cfg.default_hooks.checkpoint.save_best = 'auto'
+    cfg.val_evaluator = dict(type='ProbeGridMetric')
+    cfg.test_evaluator = [
+        dict(type='AccMetric'), dict(type='ProbeGridMetric', prefix='probes')
+    ]  # fmt: skip
+    for split in ('train', 'val', 'test'):
+        loader = cfg[f'{split}_dataloader']
+        loader.num_workers, loader.persistent_workers = 0, False
+        loader.batch_size = 3
+        name = 'train' if split == 'train' else 'val'
+        loader.dataset.update(
+            ann_file=str(clips / f'{name}_videos.txt'),
+            data_prefix=dict(video=str(clips)),
+        )
+    return cfg
+
+
+@pytest.fixture
+def checkpoint(config, tmp_path):
+    """As a pre-training saves it, with a target that differs from its backbone."""
+    torch.manual_seed(5)
+    backbone = MODELS.build(config.model.backbone)
+    backbone.init_weights()
+    state = backbone.state_dict()
+    pretraining = {f'target.module.{k}': v for k, v in state.items()}
+    pretraining |= {f'backbone.{k}': v + 1 for k, v in state.items()}
+    path = str(tmp_path / 'pretraining.pth')
+    torch.save(dict(state_dict=pretraining), path)
+    return path
+
+
+def test_round_trip(config, checkpoint, tmp_path):
+    """Tokens of every view of every video, in order, with its label."""
+    folder = str(tmp_path / 'cache')
+    cache = extract_features(config, checkpoint, folder, 'test', dtype=torch.float32)
+    model = MODELS.build(config.model)
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    prefix = 'target.module.'
+    model.backbone.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    )
+    model.eval()
+    videos = DATASETS.build(config.test_dataloader.dataset)
+    cached = DATASETS.build(dict(type='CachedFeatures', ann_file=folder))
+    assert len(cached) == len(videos) == cache.num_samples == 8
+    for i in range(8):
+        sample, data = cached[i], videos[i]
+        clips = (data['inputs'].float() - model.data_preprocessor.mean) / (
+            model.data_preprocessor.std
+        )
+        with torch.no_grad():
+            expected = model.backbone(clips)
+        torch.testing.assert_close(sample['inputs'], expected, rtol=1e-4, atol=1e-4)
+        label = data['data_samples'].gt_label
+        assert torch.equal(sample['data_samples'].gt_label, label)
+
+
+class Stop(Exception):
+    pass
+
+
+def contents(folder):
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
+
+
+def test_interrupted_and_resumed(config, checkpoint, tmp_path, monkeypatch):
+    """With random crops the same files as in one go; those there are not made again."""
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    extract_features(config, checkpoint, str(whole), 'train')
+    save, written = torch.save, []
+
+    def stop(content, file):
+        if len(written) == 4:
+            file.write(b'half')
+            raise Stop
+        written.append(file)
+        save(content, file)
+
+    monkeypatch.setattr(torch, 'save', stop)
+    with pytest.raises(Stop):
+        extract_features(config, checkpoint, str(broken), 'train')
+    monkeypatch.undo()
+    assert len(contents(broken)) == 4 + 1
+    with pytest.raises(FeatureCacheError, match=r'12 of 16 samples .* are missing'):
+        DATASETS.build(dict(type='CachedFeatures', ann_file=str(broken)))
+    times = {p: p.stat().st_mtime_ns for p in broken.rglob('*.pth')}
+    extract_features(config, checkpoint, str(broken), 'train')
+    assert all(p.stat().st_mtime_ns == time for p, time in times.items())
+    for i in range(16):
+        first, second = (FeatureCache(str(f)).load(i) for f in (whole, broken))
+        torch.testing.assert_close(first, second, rtol=2e-3, atol=2e-3)
+    assert len(contents(broken)) == 16 + 1
+
+    other = extract_features(config, checkpoint, str(tmp_path / 'other'), 'train', 1)
+    assert not torch.equal(other.load(0)[0], FeatureCache(str(whole)).load(0)[0])
+
+
+def test_stale_features_are_refused(config, checkpoint, tmp_path):
+    folder = str(tmp_path / 'cache')
+    extract_features(config, checkpoint, folder)
+    before = contents(tmp_path / 'cache')
+    extract_features(config, checkpoint, folder)  # nothing to do
+
+    def refused(word, cfg=config, path=checkpoint, split='val', **arguments):
+        with pytest.raises(FeatureCacheError, match=f'features of other .*{word}.*:'):
+            extract_features(cfg, path, folder, split, **arguments)
+        assert contents(tmp_path / 'cache') == before
+
+    state = torch.load(checkpoint, weights_only=True)
+    state['state_dict']['target.module.norm_f.weight'][3] += 1e-3
+    torch.save(state, tmp_path / 'other.pth')
+    refused('weights', path=str(tmp_path / 'other.pth'))
+    refused('preprocessing', split='test')
+    refused('samples', split='train')
+    refused('dtype', dtype=torch.float32)
+    refused('seed', seed=1)
+    changed = config.copy()
+    changed.model.data_preprocessor.mean = [0, 0, 0]
+    refused('preprocessing', cfg=changed)
+
+
+def test_what_does_not_fit_is_told(config, checkpoint, tmp_path):
+    folder = tmp_path / 'cache'
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    torch.save(dict(x=torch.zeros(1)), tmp_path / 'none.pth')
+    with pytest.raises(UsageError, match='has no weights that begin with target'):
+        extract_features(config, str(tmp_path / 'none.pth'), str(folder))
+    del state['target.module.norm_f.weight']
+    torch.save(state, tmp_path / 'part.pth')
+    with pytest.raises(UsageError, match=r'1 weights .* the first is norm_f.weight'):
+        extract_features(config, str(tmp_path / 'part.pth'), str(folder))
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / 'mine.txt').write_text('mine')
+    with pytest.raises(FeatureCacheError, match='is no feature cache'):
+        extract_features(config, checkpoint, str(folder))
+    assert os.listdir(folder) == ['mine.txt']
+
+
+def test_tool_writes_and_refuses(tool, config, checkpoint, tmp_path):
+    config.dump(tmp_path / 'probe.py')
+    arguments = tmp_path / 'probe.py', checkpoint, tmp_path / 'val'
+    process = tool('extract_features.py', *arguments, '--dtype', 'bfloat16')
+    assert process.stdout.strip().endswith('val: features of 8 samples')
+    cache = FeatureCache(str(tmp_path / 'val'))
+    assert cache.load(7)[0].dtype == torch.bfloat16
+    process = tool('extract_features.py', *arguments, '--split', 'test', check=False)
+    assert process.returncode == 2
+    last = process.stderr.strip().splitlines()[-1]
+    assert 'features of other preprocessing' in last
+    assert 'Traceback' not in process.stderr
+
+
+def test_probes_on_a_cache(config, checkpoint, tmp_path):
+    """Train and test by stock loops: the probe that predicts is the checkpoint's."""
+    for split in ('train', 'val'):
+        extract_features(config, checkpoint, str(tmp_path / split), split)
+    config.model.backbone = dict(type='torch.nn.Identity')
+    config.model.data_preprocessor = dict(type='ActionDataPreprocessor')
+    for split, name in dict(train='train', val='val', test='val').items():
+        config[f'{split}_dataloader'].dataset = dict(
+            type='CachedFeatures', ann_file=str(tmp_path / name)
+        )
+    config.work_dir = str(tmp_path / 'run')
+    runner = Runner.from_cfg(config)
+    runner.train()
+    (best,) = (tmp_path / 'run').glob('best_acc_top1_*.pth')
+    state = torch.load(best, weights_only=False)['state_dict']
+    chosen = int(state['cls_head.best'])
+    assert 0 <= chosen < 4
+
+    log = next((tmp_path / 'run').glob('*/vis_data/scalars.json')).read_text()
+    rows = [json.loads(line) for line in log.splitlines()]
+    rows = [row for row in rows if 'acc/top1' in row]
+    epoch = max(rows, key=lambda row: row['acc/top1'])
+    assert epoch['acc/best_probe'] == chosen
+    each = [epoch[f'acc/top1_{name}'] for name in runner.model.cls_head.names]
+    assert each[chosen] == max(each) == epoch['acc/top1']
+
+    def test(checkpoint):
+        cfg = config.copy()
+        cfg.load_from = str(checkpoint)
+        dump = dict(type='DumpResults', out_file_path=str(tmp_path / 'result.pkl'))
+        cfg.test_evaluator = [*cfg.test_evaluator, dump]
+        return Runner.from_cfg(cfg).test()
+
+    metrics = test(best)
+    assert metrics['acc/top1'] == metrics['probes/top1'] == epoch['acc/top1']
+    results = load_results(tmp_path / 'result.pkl')
+    right = sum(int(r['pred_label']) == int(r['gt_label']) for r in results) / 8
+    assert right == epoch['acc/top1']
+
+    state['cls_head.best'].fill_(-1)
+    torch.save(dict(state_dict=state), tmp_path / 'unchosen.pth')
+    with pytest.raises(ProbeChoiceError, match='before the first validation'):
+        test(tmp_path / 'unchosen.pth')

@@ -1,0 +1,138 @@
+"""A grid of probes, against probes that are trained one by one."""
+
+import pytest
+import torch
+from mmaction.registry import METRICS, MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from torch.nn import functional as F
+
+GRID = [(1e-2, 0.5), (1e-2, 0.0), (1e-4, 0.5), (1e-4, 0.0)]
+LABELS = 3, 1, 0, 4
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
+
+
+def recognizer(head, **changes):
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='Recognizer3D',
+            backbone=dict(type='torch.nn.Identity'),
+            cls_head=dict(
+                num_classes=6, in_channels=12, num_heads=3, num_clips=2, **head
+            ),
+            **changes,
+        )
+    )
+    torch.manual_seed(1)
+    model.init_weights()
+    return model
+
+
+def grid(lrs=(1e-2, 1e-4), weight_decays=(0.5, 0.0), **changes):
+    head = dict(type='AttentiveProbeGrid', lrs=lrs, weight_decays=weight_decays)
+    return recognizer(dict(head, average_clips='prob'), **changes)
+
+
+def samples():
+    return [ActionDataSample().set_gt_label(label) for label in LABELS]
+
+
+def wrapper(model, **changes):
+    constructor = 'ProbeGridOptimWrapperConstructor'
+    config = dict(optimizer=dict(type='AdamW'), constructor=constructor)
+    return build_optim_wrapper(model, {**config, **changes})
+
+
+def test_equals_probes_that_are_trained_apart():
+    """Same seed and batches; a grid's probe gets what a head gets by itself."""
+    model = grid()
+    optimizer = wrapper(model)
+    groups = optimizer.optimizer.param_groups
+    assert [(g['lr'], g['weight_decay']) for g in groups] == GRID
+    alone = []
+    for lr, decay in GRID:
+        one = recognizer(dict(type='AttentiveHead'))
+        config = dict(type='AdamW', lr=lr, weight_decay=decay)
+        alone.append((one, build_optim_wrapper(one, dict(optimizer=config))))
+    for _ in range(3):
+        tokens = torch.randn(4, 2, 7, 12)
+        total = model(tokens, samples(), mode='loss')['loss_cls']
+        losses = [one(tokens, samples(), mode='loss')['loss_cls'] for one, _ in alone]
+        torch.testing.assert_close(total, sum(losses))
+        optimizer.update_params(total)
+        for (_, own), loss in zip(alone, losses):
+            own.update_params(loss)
+    for probe, (one, _) in zip(model.cls_head.probes, alone):
+        for a, b in zip(probe.parameters(), one.cls_head.parameters()):
+            torch.testing.assert_close(a, b)
+    first, *others = model.cls_head.probes
+    assert not any(torch.equal(first.q.weight, p.q.weight) for p in others)
+
+
+def test_a_probe_that_diverges_leaves_the_others_alone():
+    model = grid()
+    with torch.no_grad():
+        model.cls_head.probes[2].fc_cls.weight.fill_(float('inf'))
+    tokens = torch.randn(4, 2, 7, 12)
+    model(tokens, samples(), mode='loss')['loss_cls'].backward()
+    for i, probe in enumerate(model.cls_head.probes):
+        finite = all(p.grad.isfinite().all() for p in probe.parameters())
+        assert finite == (i != 2)
+
+
+def test_best_of_validation_predicts():
+    """Every probe's accuracy by hand; two crops; the choice is in the checkpoint."""
+    model = grid().eval()
+    with torch.no_grad():
+        for i, probe in enumerate(model.cls_head.probes):
+            probe.fc_cls.weight.mul_(0)
+            probe.fc_cls.bias.copy_(torch.arange(6) * 0.1)
+            probe.fc_cls.bias[(0, 2, 4, 5)[i]] = 9  # what it guesses
+    tokens = torch.randn(4, 4, 7, 12)  # 2 crops of 2 clips
+    metric = METRICS.build(dict(type='ProbeGridMetric'))
+
+    def predict(model):
+        with torch.no_grad():
+            return model(tokens, samples(), mode='predict')
+
+    metric.process(None, [sample.to_dict() for sample in predict(model)])
+    metrics = metric.evaluate(4)
+    expected = dict(zip(model.cls_head.names, (0.25, 0.0, 0.25, 0.0)))
+    assert {k: metrics[f'acc/top1_{k}'] for k in expected} == expected
+    assert metrics['acc/top1'] == 0.25
+    assert metrics['acc/best_probe'] == 0  # the first of the best
+    assert metrics['acc/top5'] == 0.75  # of 0 5 4 3 2, not 1
+
+    model.cls_head.best.fill_(2)
+    copy = grid().eval()
+    copy.load_state_dict(model.state_dict())
+    for result in predict(copy):
+        assert int(result.pred_label) == 4
+        scores = F.softmax(model.cls_head.probes[2].fc_cls.bias, dim=0)
+        torch.testing.assert_close(result.pred_score, scores)
+
+
+@pytest.mark.parametrize(
+    ('make', 'message'),
+    [
+        (lambda: grid(lrs=()), 'at least one value'),
+        (lambda: grid(lrs=(0.1, 0.1)), 'none twice'),
+        (lambda: wrapper(grid(), clip_grad=dict(max_norm=1)), 'takes no clip_grad'),
+        (lambda: wrapper(recognizer(dict(type='AttentiveHead'))), 'AttentiveProbeGrid'),
+        (
+            lambda: wrapper(grid(neck=dict(type='torch.nn.Linear', in_features=1,
+                                           out_features=1))),
+            'frozen altogether',
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

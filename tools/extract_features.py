@@ -1,0 +1,76 @@
+"""Write the features of a frozen backbone to disk, to train probes on them."""
+
+import argparse
+
+import torch
+from mmengine.config import DictAction
+
+import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.engine.launch import (
+    check_files,
+    load_config,
+    run_tool,
+)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Stopped, it goes on where it was when it is called again. Train from '
+        'it with configs/recognition/attentive_probe/*-features-*.py.',
+    )
+    parser.add_argument('config', help='config of a recognizer, such as a probe')
+    parser.add_argument(
+        'checkpoint', help='of a pre-training or a recognizer, file or URL'
+    )
+    parser.add_argument('out_dir', help='folder of the feature cache')
+    parser.add_argument(
+        '--split',
+        choices=['train', 'val', 'test'],
+        default='val',
+        help='whose list, pipeline and batch size; default: val',
+    )
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of random augmentation; another seed, other views; default: 0',
+    )
+    parser.add_argument(
+        '--dtype',
+        choices=['float16', 'bfloat16', 'float32'],
+        default='float16',
+        help='of what is written; default: float16',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override keys of the config',
+    )
+    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    check_files(cfg, (f'{args.split}_dataloader',))
+    # heavy, and not needed to refuse arguments
+    from mmaction_videomambapro.engine.feature_extraction import extract_features
+
+    cache = extract_features(
+        cfg,
+        args.checkpoint,
+        args.out_dir,
+        args.split,
+        args.seed,
+        getattr(torch, args.dtype),
+    )
+    print(f'\n{args.out_dir}: features of {cache.num_samples} samples')
+
+
+if __name__ == '__main__':
+    run_tool(main)
