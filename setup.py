@@ -57,7 +57,8 @@ setup(
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
-        name: requirements(name) for name in ('test', 'image', 'cuda', 'tensorboard')
+        name: requirements(name)
+        for name in ('test', 'image', 'cuda', 'tensorboard', 'submit')
     },
     cmdclass={'build_py': BuildWithMim},
 )

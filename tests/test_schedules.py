@@ -86,7 +86,7 @@ def test_moving_average_and_clipping_fit_the_epochs(name):
     ema = cfg.model.ema
     if name == 'vjepa':
         assert ema.total_updates == 1.25 * cfg.train_cfg.max_epochs * 300
-        assert cfg.optim_wrapper.clip_begin == 40 * 300
+        assert cfg.optim_wrapper.clip_begin == 41 * 300
     else:
         assert 1 - ema.momentum == 0.99925
         assert cfg.optim_wrapper.clip_grad is None

@@ -39,7 +39,7 @@ optim_wrapper = dict(
         ),
     ),
     clip_grad=dict(max_norm=10.0),
-    clip_begin=warmup_epochs * updates_per_epoch,
+    clip_begin=(warmup_epochs + 1) * updates_per_epoch,  # as released
 )
 param_scheduler = [
     dict(

@@ -1,0 +1,249 @@
+"""Training as a job of a cluster, by submitit: preempted, it goes on where it was."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from .launch import UsageError, load_config
+
+if TYPE_CHECKING:
+    from submitit import AutoExecutor, Job
+    from submitit.helpers import DelayedSubmission
+
+MAX_TIMEOUTS = 20  # a training of many days on a cluster that gives hours
+
+
+class TrainingJob:
+    """One process of ``tools/train.py`` in a job of submitit; can be pickled.
+
+    Args:
+        script (str): Path of ``tools/train.py``.
+        arguments (Sequence[str]): Its arguments.
+        work_dir (str): The work directory that they lead to.
+    """
+
+    def __init__(self, script: str, arguments: Sequence[str], work_dir: str) -> None:
+        self.script, self.arguments = script, tuple(arguments)
+        self.work_dir = work_dir
+        self.started = None
+
+    def __call__(self) -> None:
+        """Train, with the rank and the addresses that the job gives."""
+        from submitit.helpers import TorchDistributedEnvironment
+
+        self.started = time.time()
+        _leave_at_once()
+        os.register_at_fork(after_in_child=_ignore_signals)
+        environment = TorchDistributedEnvironment()
+        environment.export(set_cuda_visible_devices=False, overwrite=True)
+        sys.argv = [self.script, *self.arguments, '--launcher', 'pytorch']
+        runpy.run_path(self.script, run_name='__main__')
+
+    def checkpoint(self) -> DelayedSubmission:
+        """What submitit puts into the queue at a preemption or a timeout.
+
+        It resumes from the last checkpoint. Where this run has not written one yet,
+        it starts again, with whatever the first one was told to load.
+        """
+        from submitit.helpers import DelayedSubmission
+
+        arguments = self.arguments
+        last = Path(self.work_dir) / 'last_checkpoint'
+        if last.is_file() and last.stat().st_mtime >= self.started:
+            arguments = (*arguments, '--resume')  # the last --resume counts
+        return DelayedSubmission(TrainingJob(self.script, arguments, self.work_dir))
+
+
+def _preemption_signal():
+    from submitit import JobEnvironment
+
+    return getattr(signal, f'SIG{JobEnvironment.USR_SIG}')
+
+
+def _leave_at_once():
+    """End at a preemption even where Python drops exceptions, as in ``__del__``."""
+    number = _preemption_signal()
+    requeue = signal.getsignal(number)
+
+    def leave(signum, frame):
+        try:
+            requeue(signum, frame)
+        except SystemExit as e:
+            # data loaders would hold the port that the next run listens at
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+            os._exit(e.code & 0xFF)
+
+    signal.signal(number, leave)
+
+
+def _ignore_signals():
+    """Data loaders leave to their parent what submitit does at signals."""
+    signal.signal(_preemption_signal(), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def training_job(script: str | os.PathLike, arguments: Sequence[str]) -> TrainingJob:
+    """Check the arguments of a training, and its config, before it waits in a queue.
+
+    Files that only the cluster may have, such as videos, are left to the job.
+
+    Args:
+        script (str | PathLike): Path of ``tools/train.py``.
+        arguments (Sequence[str]): Its arguments, the config first.
+
+    Raises:
+        UsageError: If the config, or an argument, is wrong.
+    """
+    train = runpy.run_path(str(script))
+    own, sys.argv = sys.argv, [str(script), *arguments]
+    try:
+        args = train['parse_args']()
+    finally:
+        sys.argv = own
+    if args.launcher != 'none':
+        raise UsageError('leave out --launcher: submitit starts the processes')
+    cfg = load_config(args)
+    train['merge_args'](cfg, args)
+    return TrainingJob(str(script), arguments, os.path.abspath(cfg.work_dir))
+
+
+def check_work_dirs(jobs: Sequence[TrainingJob]) -> None:
+    """Refuse trainings that would overwrite each other's checkpoints."""
+    configs = {}
+    for job in jobs:
+        config = job.arguments[0]
+        other = configs.setdefault(job.work_dir, config)
+        if other is not config:
+            raise UsageError(
+                f'{other} and {config} would both write to {job.work_dir}: give each a '
+                'work_dir of its own'
+            )
+
+
+def read_batch(path: str | os.PathLike) -> list[str]:
+    """Configs of a file for ``--batch-launch``: a list in YAML, ``- CONFIG`` a line.
+
+    Raises:
+        UsageError: If the file can not be read, or has something else in it.
+    """
+    try:
+        configs = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raise UsageError(f'{path} can not be read: {" ".join(str(e).split())}') from e
+    if not (
+        isinstance(configs, list)
+        and configs
+        and all(isinstance(config, str) for config in configs)
+    ):
+        raise UsageError(f'{path} is no list of configs: write "- CONFIG" in each line')
+    return configs
+
+
+def make_executor(
+    cluster: str,
+    folder: str | os.PathLike,
+    name: str,
+    *,
+    time: int = 4300,
+    nodes: int = 1,
+    tasks_per_node: int = 1,
+    cpus_per_task: int = 5,
+    partition: str | None = None,
+    account: str | None = None,
+    qos: str | None = None,
+    exclude: str | None = None,
+) -> AutoExecutor:
+    """Submitit's executor, with one GPU for each task.
+
+    Args:
+        cluster (str): 'slurm', or 'local' for processes on this machine.
+        folder (str | PathLike): For logs and pickles, ``job_<id>`` in it for each job.
+        name (str): Of the jobs.
+        time (int): Minutes after which a job is put into the queue again, at most
+            ``MAX_TIMEOUTS`` times. Defaults to 4300.
+        nodes (int): Machines; 1 where the cluster is 'local'. Defaults to 1.
+        tasks_per_node (int): Processes, and GPUs, of a machine. Defaults to 1.
+        cpus_per_task (int): Defaults to 5.
+        partition (str, optional): SLURM's, and so the next ones. Defaults to None,
+            the cluster's default.
+        account (str, optional): Who pays. Defaults to None.
+        qos (str, optional): Quality of service. Defaults to None.
+        exclude (str, optional): Machines not to use. Defaults to None.
+
+    Raises:
+        UsageError: If submitit is not installed, or the cluster can not do that.
+    """
+    try:
+        from submitit import AutoExecutor
+    except ImportError as e:
+        raise UsageError(
+            'submitit is not installed: pip install "mmaction_videomambapro[submit]"'
+        ) from e
+    try:
+        executor = AutoExecutor(
+            folder=Path(folder).absolute() / 'job_%j',
+            cluster=cluster,
+            slurm_max_num_timeout=MAX_TIMEOUTS,
+            local_max_num_timeout=MAX_TIMEOUTS,
+        )
+        executor.update_parameters(
+            name=name,
+            timeout_min=time,
+            nodes=nodes,
+            tasks_per_node=tasks_per_node,
+            gpus_per_node=tasks_per_node,
+            cpus_per_task=cpus_per_task,
+            slurm_partition=partition,
+            slurm_account=account,
+            slurm_qos=qos,
+            slurm_exclude=exclude,
+        )
+    except (RuntimeError, ValueError, OSError) as e:
+        raise UsageError(f'--cluster {cluster}: {e}') from e
+    return executor
+
+
+def submit(executor: AutoExecutor, jobs: Sequence[TrainingJob]) -> list[Job]:
+    """Put jobs into the queue of the cluster, several as an array."""
+    if len(jobs) == 1:
+        return [executor.submit(jobs[0])]
+    with executor.batch():
+        submitted = [executor.submit(job) for job in jobs]
+    return submitted
+
+
+def run_local(executor: AutoExecutor, jobs: Sequence[TrainingJob]) -> None:
+    """Run jobs on this machine, one after the other, until the first that fails.
+
+    Raises:
+        UsageError: If a job fails.
+    """
+    for job in jobs:
+        submitted = executor.submit(job)
+        print(f'{job.arguments[0]}: {describe(submitted)}', flush=True)
+        submitted.wait()
+        tasks = range(submitted.num_tasks)
+        for task in map(submitted.task, tasks):
+            # without a result it ended early, as at a wrong argument
+            if not task.paths.result_pickle.is_file() or task.exception():
+                raise UsageError(
+                    f'the training of {job.arguments[0]} failed, see '
+                    f'{task.paths.stderr}'
+                )
+
+
+def describe(job: Job) -> str:
+    """The number of a job, and where it tells how it goes."""
+    return f'job {job.job_id}, log in {job.paths.stderr}'

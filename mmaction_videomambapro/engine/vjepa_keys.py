@@ -1,0 +1,253 @@
+"""The keys of V-JEPA's experiment files, and what they may hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from .launch import UsageError
+
+REQUIRED = object()
+
+
+class Key(NamedTuple):
+    """What a key of an experiment file may hold; null where the default is None."""
+
+    kind: str
+    default: Any = REQUIRED
+
+
+KINDS = {
+    'a text': lambda v: isinstance(v, str),
+    'true or false': lambda v: isinstance(v, bool),
+    'a whole number': lambda v: isinstance(v, int) and not isinstance(v, bool),
+    'a number': lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    'anything': lambda v: True,
+}
+KINDS['two numbers'] = lambda v: (
+    isinstance(v, list) and len(v) == 2 and all(map(KINDS['a number'], v))
+)
+KINDS['a list of numbers'] = lambda v: (
+    isinstance(v, list) and all(map(KINDS['a number'], v))
+)
+KINDS['a list of texts'] = lambda v: (
+    isinstance(v, list) and v and all(map(KINDS['a text'], v))
+)
+
+TEXT, FLAG, INT, NUMBER, PAIR = (
+    Key(kind)
+    for kind in ('a text', 'true or false', 'a whole number', 'a number', 'two numbers')
+)
+NO_MEANING = Key('anything', None)
+OFF = Key('true or false', False)
+ON = Key('true or false', True)
+
+PRETRAINING = {
+    'app': TEXT,
+    'nodes': INT,
+    'tasks_per_node': INT,
+    'data.dataset_type': Key('a text', 'VideoDataset'),
+    'data.datasets': Key('a list of texts'),
+    'data.datasets_weights': Key('a list of numbers', None),
+    'data.mask_type': Key('a text', 'multiblock3d'),
+    'data.decode_one_clip': NO_MEANING,
+    'data.batch_size': INT,
+    'data.num_clips': INT,
+    'data.num_frames': INT,
+    'data.tubelet_size': INT,
+    'data.sampling_rate': INT,
+    'data.crop_size': INT,
+    'data.patch_size': INT,
+    'data.pin_mem': NO_MEANING,
+    'data.num_workers': INT,
+    'data.filter_short_videos': OFF,
+    'data.clip_duration': Key('a number', None),
+    'data.log_resource_utilization': NO_MEANING,
+    'data_aug.auto_augment': OFF,
+    'data_aug.motion_shift': OFF,
+    'data_aug.random_resize_aspect_ratio': PAIR,
+    'data_aug.random_resize_scale': PAIR,
+    'data_aug.reprob': Key('a number', 0.0),
+    'logging.folder': TEXT,
+    'logging.write_tag': NO_MEANING,
+    'loss.loss_exp': NUMBER,
+    'loss.reg_coeff': NUMBER,
+    'meta.load_checkpoint': OFF,
+    'meta.read_checkpoint': Key('a text', None),
+    'meta.seed': INT,
+    'meta.eval_freq': NO_MEANING,
+    'meta.save_every_freq': Key('a whole number', -1),
+    'meta.skip_batches': NO_MEANING,
+    'meta.use_sdpa': NO_MEANING,
+    'meta.dtype': TEXT,
+    'model.model_name': TEXT,
+    'model.pred_depth': INT,
+    'model.pred_embed_dim': INT,
+    'model.pred_head_dim': NO_MEANING,
+    'model.uniform_power': OFF,
+    'model.use_mask_tokens': OFF,
+    'model.zero_init_mask_tokens': ON,
+    'optimization.ipe': INT,
+    'optimization.ipe_scale': Key('a number', 1.0),
+    'optimization.clip_grad': Key('a number', None),
+    'optimization.weight_decay': NUMBER,
+    'optimization.final_weight_decay': NUMBER,
+    'optimization.epochs': INT,
+    'optimization.accumulation_steps': Key('a whole number', 1),
+    'optimization.warmup': NUMBER,
+    'optimization.start_lr': NUMBER,
+    'optimization.lr': NUMBER,
+    'optimization.final_lr': NUMBER,
+    'optimization.ema': PAIR,
+    'optimization.betas': Key('two numbers', [0.9, 0.999]),
+    'optimization.eps': Key('a number', 1e-8),
+}
+MULTI_BLOCK = {
+    'aspect_ratio': PAIR,
+    'num_blocks': INT,
+    'spatial_scale': PAIR,
+    'temporal_scale': PAIR,
+    'max_temporal_keep': Key('a number', 1.0),
+    'max_keep': Key('a whole number', None),
+}
+TUBE = {'ratio': Key('a number', 0.9)}
+
+PROBE = {
+    'nodes': INT,
+    'tasks_per_node': INT,
+    'tag': Key('a text', None),
+    'eval_name': TEXT,
+    'resume_checkpoint': OFF,
+    'data.num_classes': INT,
+    'optimization.num_epochs': INT,
+    'optimization.batch_size': INT,
+    'optimization.accumulation_steps': Key('a whole number', 1),
+    'optimization.weight_decay': NUMBER,
+    'optimization.lr': NUMBER,
+    'optimization.start_lr': NUMBER,
+    'optimization.final_lr': NUMBER,
+    'optimization.warmup': NUMBER,
+    'optimization.use_bfloat16': FLAG,
+    'pretrain.model_name': TEXT,
+    'pretrain.checkpoint_key': Key('a text', 'target_encoder'),
+    'pretrain.clip_duration': Key('a number', None),
+    'pretrain.frames_per_clip': INT,
+    'pretrain.tubelet_size': INT,
+    'pretrain.uniform_power': OFF,
+    'pretrain.use_silu': NO_MEANING,
+    'pretrain.tight_silu': NO_MEANING,
+    'pretrain.use_sdpa': NO_MEANING,
+    'pretrain.patch_size': INT,
+    'pretrain.folder': TEXT,
+    'pretrain.checkpoint': TEXT,
+    'pretrain.write_tag': NO_MEANING,
+}
+VIDEO_PROBE = {
+    **PROBE,
+    'data.dataset_train': TEXT,
+    'data.dataset_val': TEXT,
+    'data.dataset_type': Key('a text', 'VideoDataset'),
+    'data.frames_per_clip': INT,
+    'data.num_segments': INT,
+    'data.num_views_per_segment': INT,
+    'data.frame_step': Key('a whole number', 4),
+    'optimization.attend_across_segments': OFF,
+    'optimization.resolution': INT,
+}
+IMAGE_PROBE = {
+    **PROBE,
+    'data.root_path': TEXT,
+    'data.image_folder': TEXT,
+    'data.resolution': INT,
+    'data.dataset_name': NO_MEANING,
+    'pretrain.clip_duration': NO_MEANING,
+}
+
+
+def read_experiment(path: str | os.PathLike) -> dict:
+    """The keys and values of an experiment file.
+
+    Raises:
+        UsageError: If it can not be read, or is no mapping.
+    """
+    try:
+        experiment = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raise UsageError(f'{path} can not be read: {" ".join(str(e).split())}') from e
+    if not isinstance(experiment, dict):
+        raise UsageError(f'{path} is no experiment of V-JEPA: it has no keys')
+    return experiment
+
+
+class Values(dict):
+    """The values of an experiment by dotted keys; defaults where it has none.
+
+    Args:
+        experiment (Mapping): Keys and values, in sections or not.
+        keys (Mapping[str, Key]): All that there can be, dotted.
+
+    Raises:
+        UsageError: If keys are unknown or missing, all of them; or if a value is none
+            of its kind.
+    """
+
+    def __init__(self, experiment: Mapping, keys: Mapping[str, Key]):
+        super().__init__(_flatten(experiment))
+        self.keys = keys
+        unknown = sorted(str(key) for key in self if key not in keys)
+        if unknown:
+            raise UsageError(f'unknown keys: {", ".join(unknown)}')
+        missing = sorted(
+            key for key in keys if keys[key].default is REQUIRED and key not in self
+        )
+        if missing:
+            raise UsageError(f'missing keys: {", ".join(missing)}')
+        for key, value in self.items():
+            kind, default = keys[key]
+            if not (KINDS[kind](value) or (value is None and default is None)):
+                hint = ' (YAML takes 1e-3 for a text: write 1.0e-3)'
+                hint = hint if 'number' in kind and 'e' in str(value).lower() else ''
+                raise UsageError(f'{key} is {value!r}, expected {kind}{hint}')
+
+    def __missing__(self, key):
+        return self.keys[key].default
+
+    def ignored(self) -> list[str]:
+        """Keys that are there and have no meaning here."""
+        return sorted(key for key in self if self.keys[key] is NO_MEANING)
+
+    def refuse(self, key: str, value: Any, reason: str) -> None:
+        """Stop at a value that has no counterpart."""
+        if self[key] == value:
+            value = str(value).lower() if isinstance(value, bool) else repr(value)
+            raise UsageError(f'{key}: {value} can not be had: {reason}')
+
+    def choose(self, key: str, choices: Iterable) -> Any:
+        """The value, one of some choices; what they stand for, if it is a mapping."""
+        value = self[key]
+        if value not in choices:
+            raise UsageError(
+                f'{key} is {value!r}, expected one of {", ".join(map(str, choices))}'
+            )
+        return choices[value] if isinstance(choices, Mapping) else value
+
+
+def _flatten(experiment):
+    """Sections, and lists of sections, become dotted keys."""
+    flat = {}
+    for key, value in experiment.items():
+        if isinstance(value, list) and value and all(map(_is_section, value)):
+            value = dict(enumerate(value))
+        if _is_section(value):
+            flat.update({f'{key}.{name}': v for name, v in _flatten(value).items()})
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+def _is_section(value):
+    return isinstance(value, Mapping)

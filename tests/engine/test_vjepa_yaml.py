@@ -1,0 +1,581 @@
+"""Every key of V-JEPA's experiment files ends in a value, or is told to be ignored."""
+
+import copy
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.engine.vjepa_keys import read_experiment
+from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, translate
+from tests.conftest import ROOT
+
+BASE = str(ROOT / 'configs/_base_/default_runtime.py')
+
+PRETRAINING = """
+app: vjepa
+nodes: 2
+tasks_per_node: 4
+data:
+  dataset_type: VideoDataset
+  datasets: [/lists/one.csv, /lists/two.csv]
+  datasets_weights: [0.7, 0.3]
+  mask_type: multiblock3d
+  decode_one_clip: true
+  batch_size: 6
+  num_clips: 2
+  num_frames: 12
+  tubelet_size: 3
+  sampling_rate: 5
+  crop_size: 112
+  patch_size: 14
+  pin_mem: true
+  num_workers: 7
+  filter_short_videos: false
+  clip_duration: 2.5
+  log_resource_utilization: true
+data_aug:
+  auto_augment: true
+  motion_shift: false
+  random_resize_aspect_ratio: [0.75, 1.35]
+  random_resize_scale: [0.3, 1]
+  reprob: 0.2
+logging:
+  folder: /runs/one
+  write_tag: jepa
+loss:
+  loss_exp: 2.0
+  reg_coeff: 0.1
+mask:
+  - aspect_ratio: [0.75, 1.5]
+    num_blocks: 8
+    spatial_scale: [0.15, 0.2]
+    temporal_scale: [0.9, 1.0]
+    max_temporal_keep: 0.8
+    max_keep: null
+  - aspect_ratio: [0.8, 1.25]
+    num_blocks: 2
+    spatial_scale: [0.7, 0.7]
+    temporal_scale: [1.0, 1.0]
+    max_temporal_keep: 1.0
+    max_keep: 90
+meta:
+  load_checkpoint: true
+  read_checkpoint: epoch_3.pth
+  seed: 234
+  eval_freq: 5
+  save_every_freq: 10
+  skip_batches: -1
+  use_sdpa: true
+  dtype: bfloat16
+model:
+  model_name: videomamba_tiny
+  pred_depth: 5
+  pred_embed_dim: 144
+  pred_head_dim: 72
+  uniform_power: true
+  use_mask_tokens: true
+  zero_init_mask_tokens: true
+optimization:
+  ipe: 200
+  ipe_scale: 1.25
+  clip_grad: 10.0
+  weight_decay: 0.04
+  final_weight_decay: 0.4
+  epochs: 50
+  accumulation_steps: 3
+  warmup: 4
+  start_lr: 2.0e-04
+  lr: 6.25e-04
+  final_lr: 1.0e-06
+  ema: [0.998, 1.0]
+  betas: [0.9, 0.98]
+  eps: 1.0e-06
+"""
+
+VIDEO_PROBE = """
+nodes: 8
+tasks_per_node: 8
+tag: ssv2-16x2x3
+eval_name: video_classification_frozen
+resume_checkpoint: true
+data:
+  dataset_train: /lists/train.csv
+  dataset_val: /lists/val.csv
+  dataset_type: VideoDataset
+  num_classes: 174
+  frames_per_clip: 16
+  num_segments: 2
+  num_views_per_segment: 3
+  frame_step: 5
+optimization:
+  attend_across_segments: true
+  num_epochs: 20
+  resolution: 224
+  batch_size: 4
+  accumulation_steps: 2
+  weight_decay: 0.01
+  lr: 0.001
+  start_lr: 0.0005
+  final_lr: 0.0
+  warmup: 2.
+  use_bfloat16: true
+pretrain:
+  model_name: videomamba_small
+  checkpoint_key: target_encoder
+  clip_duration: 3.0
+  frames_per_clip: 32
+  tubelet_size: 2
+  uniform_power: true
+  use_silu: false
+  tight_silu: false
+  use_sdpa: true
+  patch_size: 16
+  folder: /runs/one
+  checkpoint: epoch_300.pth
+  write_tag: jepa
+"""
+
+IMAGE_DATA = """
+root_path: /images
+image_folder: imagenet/061417/
+num_classes: 1000
+resolution: 192
+dataset_name: ImageNet
+"""
+
+
+def image_probe():
+    experiment = yaml.safe_load(VIDEO_PROBE)
+    experiment['eval_name'] = 'image_classification_frozen'
+    experiment['data'] = yaml.safe_load(IMAGE_DATA)
+    experiment['optimization'].pop('attend_across_segments')
+    experiment['optimization'].pop('resolution')
+    return experiment
+
+
+def convert(experiment):
+    """The config as MMEngine reads it back, and what was ignored."""
+    text, ignored = convert_experiment(experiment, 'experiment.yaml', BASE)
+    return Config.fromstring(text, '.py'), ignored
+
+
+def pretraining(**changes):
+    """With other values of dotted keys, ``__`` for the dot; None takes a key away."""
+    experiment = yaml.safe_load(PRETRAINING)
+    for key, value in changes.items():
+        section, name = key.split('__')
+        experiment[section][name] = value
+    return experiment
+
+
+def step(pipeline, name):
+    (found,) = [transform for transform in pipeline if transform.type == name]
+    return found
+
+
+def has(pipeline, name):
+    return any(transform.type == name for transform in pipeline)
+
+
+def leaves(node, key=''):
+    """All values below a node, with dotted keys."""
+    if isinstance(node, dict):
+        return {k: v for n in node for k, v in leaves(node[n], f'{key}.{n}').items()}
+    if isinstance(node, list) and node and isinstance(node[0], dict):
+        return leaves(dict(enumerate(node)), key)
+    return {key[1:]: node}
+
+
+def test_pretraining_model():
+    cfg, _ = convert(pretraining())
+    model = cfg.model
+    assert model.type == 'VideoJEPA'
+    assert (model.loss_exponent, model.var_coeff) == (2.0, 0.1)
+    backbone = model.backbone
+    assert backbone.type == 'VideoMamba'
+    assert backbone.arch == dict(embed_dims=192, depth=24)
+    assert (backbone.img_size, backbone.patch_size) == (112, 14)
+    assert (backbone.num_frames, backbone.tubelet_size) == (12, 3)
+    assert (backbone.pos_embed, backbone.out_type) == ('sincos3d', 'raw')
+    assert (backbone.with_cls_token, backbone.drop_path_rate) == (False, 0)
+    predictor = model.predictor
+    assert predictor.type == 'JEPAMambaPredictor'
+    assert (predictor.embed_dims, predictor.depth) == (144, 5)
+    assert predictor.mixer_cfg == dict(residual=False, masked=False)
+    assert list(model.masks) == [
+        dict(
+            type='MultiBlock3DMask', aspect_ratio=(0.75, 1.5), num_blocks=8,
+            spatial_scale=(0.15, 0.2), temporal_scale=(0.9, 1.0),
+            max_temporal_keep=0.8, max_keep=None, equalise='truncate',
+        ),
+        dict(
+            type='MultiBlock3DMask', aspect_ratio=(0.8, 1.25), num_blocks=2,
+            spatial_scale=(0.7, 0.7), temporal_scale=(1.0, 1.0),
+            max_temporal_keep=1.0, max_keep=90, equalise='truncate',
+        ),
+    ]  # fmt: skip
+    blending = model.data_preprocessor.blending
+    assert blending == dict(type='ClipRandomErasing', erase_prob=0.2)
+
+
+def test_pretraining_data():
+    cfg, _ = convert(pretraining())
+    loader = cfg.train_dataloader
+    assert (loader.batch_size, loader.num_workers, loader.drop_last) == (6, 7, True)
+    assert loader.persistent_workers
+    # 200 updates of 6 clips, 2 x 4 GPUs, 3 times accumulated
+    assert loader.sampler == dict(
+        type='SeededSampler', num_samples=200 * 6 * 8 * 3,
+        weights=[0.7, 0.3], groups='dataset',
+    )  # fmt: skip
+    assert cfg.auto_scale_lr.base_batch_size == 6 * 8 * 3
+    assert loader.dataset.type == 'ConcatDataset'
+    parts = loader.dataset.datasets
+    assert [d.ann_file for d in parts] == ['/lists/one.csv', '/lists/two.csv']
+    for dataset in parts:
+        assert (dataset.type, dataset.delimiter) == ('VideoClsDataset', ' ')
+        pipeline = dataset.pipeline
+        assert step(pipeline, 'SampleVJEPA') == dict(
+            type='SampleVJEPA', clip_len=12, frame_interval=5, num_clips=2,
+            clip_duration=2.5,
+        )  # fmt: skip
+        crop = step(pipeline, 'RandomResizedCrop')
+        assert crop.area_range == (0.3, 1.0)
+        assert all(isinstance(x, float) for x in crop.area_range)  # MMAction2 insists
+        assert crop.aspect_ratio_range == (0.75, 1.35)
+        assert step(pipeline, 'Resize').scale == (112, 112)
+        assert step(pipeline, 'Flip').flip_ratio == 0.5
+        assert has(pipeline, 'ClipRandAugment')
+
+
+def test_pretraining_run():
+    cfg, _ = convert(pretraining())
+    assert cfg.work_dir == '/runs/one'
+    assert (cfg.resume, cfg.load_from) == (True, '/runs/one/epoch_3.pth')
+    assert cfg.randomness.seed == 234
+    checkpoint = cfg.default_hooks.checkpoint
+    assert (checkpoint.interval, checkpoint.max_keep_ckpts) == (10, -1)
+    assert checkpoint.save_best is None
+    assert checkpoint.type == 'CheckpointHook', 'from the base'
+
+
+def test_pretraining_schedules():
+    """An update is 3 iterations; 50 epochs of 200 updates, curves 1.25 as long."""
+    cfg, _ = convert(pretraining())
+    assert cfg.train_cfg.max_epochs == 50
+    assert cfg.model.ema == dict(
+        type='LinearEMA', momentum=0.002, end_momentum=0.0,
+        total_updates=12500, interval=3,
+    )  # fmt: skip
+    wrapper = cfg.optim_wrapper
+    assert (wrapper.type, wrapper.dtype) == ('GuardedAmpOptimWrapper', 'bfloat16')
+    assert wrapper.accumulative_counts == 3
+    assert wrapper.clip_grad.max_norm == 10
+    assert wrapper.clip_begin == (4 + 1) * 200
+    assert wrapper.optimizer == dict(
+        type='AdamW', lr=6.25e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.04
+    )
+    warm, rate, decay = cfg.param_scheduler
+    for scheduler in cfg.param_scheduler:
+        assert scheduler.by_epoch
+        assert scheduler.convert_to_iter_based
+    assert (warm.type, warm.start_factor, warm.end) == ('LinearLR', 0.32, 4)
+    assert rate.type == 'CosineAnnealingLR'
+    assert (rate.begin, rate.end, rate.T_max) == (4, 50, 62.5 - 4)
+    assert rate.eta_min == 1e-6
+    assert decay.param_name == 'weight_decay'
+    assert (decay.end, decay.T_max) == (50, 62.5)
+    assert decay.eta_min_ratio == pytest.approx(10)
+
+
+def test_published_schedules_are_those_of_the_base():
+    """V-JEPA's 300 epochs of 300 updates."""
+    cfg, _ = convert(
+        pretraining(
+            optimization__epochs=300, optimization__ipe=300, optimization__warmup=40,
+            optimization__accumulation_steps=1,
+        )
+    )  # fmt: skip
+    assert cfg.model.ema.total_updates == 112_500
+    assert [s.T_max for s in cfg.param_scheduler[1:]] == [335, 375]
+
+
+def test_pretraining_ignores_what_has_no_meaning():
+    _, ignored = convert(pretraining())
+    assert ignored == [
+        'data.decode_one_clip',
+        'data.log_resource_utilization',
+        'data.pin_mem',
+        'logging.write_tag',
+        'meta.eval_freq',
+        'meta.skip_batches',
+        'meta.use_sdpa',
+        'model.pred_head_dim',
+    ]
+    text, _ = convert_experiment(pretraining(), 'a/b.yaml')
+    assert '# Ignored, has no meaning here: data.pin_mem\n' in text
+    assert '# From b.yaml. ' in text
+
+
+def test_what_may_be_left_out_is_v_jepas_default():
+    experiment = pretraining()
+    experiment['data']['datasets'] = ['/lists/one.csv']
+    for key in (
+        'data.datasets_weights', 'data.mask_type', 'data.clip_duration',
+        'optimization.accumulation_steps', 'optimization.betas', 'optimization.eps',
+        'optimization.clip_grad', 'meta.save_every_freq', 'meta.load_checkpoint',
+        'data_aug.auto_augment', 'data_aug.reprob',
+    ):  # fmt: skip
+        section, name = key.split('.')
+        del experiment[section][name]
+    experiment['meta']['read_checkpoint'] = None
+    cfg, _ = convert(experiment)
+    assert cfg.train_dataloader.dataset.type == 'VideoClsDataset'
+    assert 'weights' not in cfg.train_dataloader.sampler
+    assert 'blending' not in cfg.model.data_preprocessor
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert not has(pipeline, 'ClipRandAugment')
+    assert step(pipeline, 'SampleVJEPA').clip_duration is None
+    assert cfg.optim_wrapper.optimizer.betas == (0.9, 0.999)
+    assert cfg.optim_wrapper.optimizer.eps == 1e-8
+    assert 'clip_grad' not in cfg.optim_wrapper
+    assert (cfg.resume, cfg.load_from) == (False, None)
+    assert cfg.default_hooks.checkpoint.max_keep_ckpts == 1
+
+
+def test_other_choices():
+    experiment = pretraining(
+        model__model_name='vit_huge', meta__dtype='float32', data__mask_type='tube',
+        optimization__ema=[0.99925, 0.99925], optimization__warmup=0,
+        optimization__final_weight_decay=0.04,
+    )  # fmt: skip
+    experiment['mask'] = [dict(ratio=0.8), {}]
+    cfg, _ = convert(experiment)
+    backbone = cfg.model.backbone
+    assert backbone.type == 'TokenVisionTransformer'
+    assert (backbone.embed_dims, backbone.depth, backbone.num_heads) == (1280, 32, 16)
+    assert cfg.model.predictor.type == 'JEPATransformerPredictor'
+    assert cfg.model.predictor.num_heads == 16
+    assert [m.ratio for m in cfg.model.masks] == [0.8, 0.9]
+    assert cfg.model.ema == dict(type='LinearEMA', momentum=0.00075, interval=3)
+    assert cfg.optim_wrapper.type == 'GuardedOptimWrapper'
+    (rate,) = cfg.param_scheduler
+    assert (rate.begin, rate.T_max) == (0, 62.5)
+    cfg, _ = convert(pretraining(meta__dtype='float16'))
+    assert cfg.optim_wrapper.dtype == 'float16'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+
+
+def test_video_probe():
+    cfg, ignored = convert(yaml.safe_load(VIDEO_PROBE))
+    backbone, head = cfg.model.backbone, cfg.model.cls_head
+    assert backbone.arch == dict(embed_dims=384, depth=24)
+    assert backbone.frozen_stages == 24
+    assert (backbone.img_size, backbone.num_frames) == (224, 32)
+    assert (backbone.tubelet_size, backbone.patch_size) == (2, 16)
+    assert backbone.init_cfg == dict(
+        type='Pretrained', checkpoint='/runs/one/epoch_300.pth', prefix='target.module.'
+    )
+    assert head == dict(
+        type='AttentiveHead', num_classes=174, in_channels=384, num_heads=6,
+        num_clips=2, average_clips='prob',
+    )  # fmt: skip
+    train, val = cfg.train_dataloader, cfg.val_dataloader
+    assert cfg.test_dataloader == val
+    assert (train.batch_size, val.batch_size) == (4, 4)
+    assert train.dataset.ann_file == '/lists/train.csv'
+    assert val.dataset.ann_file == '/lists/val.csv'
+    assert val.dataset.test_mode
+    for loader, random in ((train, True), (val, False)):
+        sample = step(loader.dataset.pipeline, 'SampleVJEPA')
+        assert (sample.clip_len, sample.frame_interval) == (16, 5)
+        assert (sample.num_clips, sample.clip_duration) == (2, 3.0)
+        assert sample.allow_overlap
+        assert sample.get('random', True) is random
+    assert step(train.dataset.pipeline, 'Resize').scale == (224, 224)
+    assert not has(train.dataset.pipeline, 'Flip')
+    assert step(val.dataset.pipeline, 'ThreeCrop').crop_size == 224
+    assert step(val.dataset.pipeline, 'Resize').scale == (-1, 224)
+    assert cfg.work_dir == '/runs/one/video_classification_frozen/ssv2-16x2x3'
+    assert cfg.resume is True
+    assert cfg.auto_scale_lr.base_batch_size == 4 * 64 * 2
+    wrapper = cfg.optim_wrapper
+    assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', 'bfloat16')
+    assert wrapper.accumulative_counts == 2
+    assert wrapper.clip_grad.max_norm == 1
+    assert (wrapper.optimizer.lr, wrapper.optimizer.weight_decay) == (0.001, 0.01)
+    assert cfg.train_cfg.max_epochs == 20
+    warm, rate, decay = cfg.param_scheduler
+    assert (warm.start_factor, warm.end) == (0.5, 2)
+    assert (rate.begin, rate.T_max, rate.eta_min) == (2, 18, 0)
+    assert decay.eta_min_ratio == pytest.approx(1e-4)
+    assert decay.T_max == 20
+    assert ignored == [
+        'pretrain.tight_silu', 'pretrain.use_sdpa', 'pretrain.use_silu',
+        'pretrain.write_tag',
+    ]  # fmt: skip
+
+
+def test_other_video_probes():
+    experiment = yaml.safe_load(VIDEO_PROBE)
+    experiment['optimization'].update(attend_across_segments=False, use_bfloat16=False)
+    experiment['data']['num_views_per_segment'] = 1
+    experiment['pretrain'].update(model_name='vit_large', checkpoint_key='encoder')
+    cfg, _ = convert(experiment)
+    assert cfg.model.cls_head.num_clips == 1
+    assert (cfg.model.cls_head.in_channels, cfg.model.cls_head.num_heads) == (1024, 16)
+    assert cfg.model.backbone.frozen is True
+    assert cfg.model.backbone.init_cfg.prefix == 'backbone.'
+    clips = [
+        step(loader.dataset.pipeline, 'SampleVJEPA').num_clips
+        for loader in (cfg.train_dataloader, cfg.val_dataloader)
+    ]
+    assert clips == [1, 2]
+    assert step(cfg.val_dataloader.dataset.pipeline, 'Resize').scale == (-1, 256)
+    assert step(cfg.val_dataloader.dataset.pipeline, 'CenterCrop').crop_size == 224
+    assert cfg.optim_wrapper.type == 'OptimWrapper'
+
+
+def test_image_probe():
+    cfg, ignored = convert(image_probe())
+    for loader, split in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'val')):
+        dataset = loader.dataset
+        assert dataset.type == 'ImageListDataset'
+        assert dataset.ann_file == f'/images/imagenet/061417/{split}'
+        assert step(dataset.pipeline, 'SampleFrames').clip_len == 32
+    assert step(cfg.train_dataloader.dataset.pipeline, 'Resize').scale == (192, 192)
+    assert step(cfg.val_dataloader.dataset.pipeline, 'CenterCrop').crop_size == 192
+    assert cfg.model.backbone.img_size == 192
+    assert cfg.model.cls_head.num_classes == 1000
+    assert cfg.model.cls_head.num_clips == 1
+    assert {'data.dataset_name', 'pretrain.clip_duration'} <= set(ignored)
+
+
+@pytest.mark.parametrize('kind', ['pretraining', 'video', 'image'])
+def test_no_key_is_without_effect(kind):
+    """Each changes the config, is ignored, or is refused with another value."""
+    experiment = {
+        'pretraining': pretraining,
+        'video': lambda: yaml.safe_load(VIDEO_PROBE),
+        'image': image_probe,
+    }[kind]()
+    config, ignored = translate(experiment)
+    for key, value in leaves(experiment).items():
+        if key in ignored or key in ('app', 'eval_name', 'data.mask_type'):
+            continue
+        changed = copy.deepcopy(experiment)
+        node = changed
+        *sections, name = key.split('.')
+        for section in sections:
+            node = node[int(section) if isinstance(node, list) else section]
+        node[name] = other(value)
+        assert reaction(changed, key) != config, key
+
+
+def reaction(experiment, key):
+    """The config, or the message of a refusal that names the key."""
+    try:
+        return translate(experiment)[0]
+    except UsageError as error:
+        message = str(error)
+    assert key in message
+    return message
+
+
+def other(value):
+    if isinstance(value, bool):
+        return not value
+    if value is None:
+        return 17
+    if isinstance(value, str):
+        return f'{value}x'
+    if isinstance(value, list):
+        return [other(value[0]), *value[1:]]
+    return (value / 2 or 0.1) if isinstance(value, float) else value + 1
+
+
+def test_unknown_keys_are_all_told():
+    experiment = pretraining(data__fps=4, model__use_rope=True)
+    experiment['wandb'] = dict(project='x')
+    experiment['mask'][1]['full_complement'] = True
+    with pytest.raises(UsageError) as error:
+        convert_experiment(experiment, 'dir/some.yaml')
+    assert str(error.value) == (
+        'dir/some.yaml: unknown keys: data.fps, mask.1.full_complement, '
+        'model.use_rope, wandb.project'
+    )
+    probe = yaml.safe_load(VIDEO_PROBE)
+    probe['data']['root_path'] = '/images'
+    with pytest.raises(UsageError, match=r'unknown keys: data\.root_path$'):
+        convert_experiment(probe)
+
+
+def test_missing_keys_are_all_told():
+    experiment = pretraining()
+    del experiment['optimization']['ipe'], experiment['logging']
+    with pytest.raises(UsageError, match=r'missing keys: logging.folder, optim.*\.ipe'):
+        convert_experiment(experiment)
+    del experiment['mask']
+    with pytest.raises(UsageError, match='mask is missing'):
+        convert_experiment(experiment)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('model__model_name', 'resnet', "'resnet', expected one of vit_tiny"),
+        ('optimization__lr', '1e-3', r"'1e-3', expected a number \(YAML.*1\.0e-3"),
+        ('optimization__ipe', None, 'None, expected a whole number'),
+        ('optimization__ema', [0.998], 'expected two numbers'),
+        ('optimization__warmup', 50, 'below 50 epochs'),
+        ('optimization__start_lr', 0.0, 'above 0'),
+        ('optimization__weight_decay', 0.0, 'can not become'),
+        ('data__num_clips', True, 'True, expected a whole number'),
+        ('data__datasets', ['/a.npy', '/b.csv'], r'/a\.npy is no text'),
+        ('data__datasets_weights', [1.0], '1 numbers for 2 datasets'),
+        ('data__filter_short_videos', True, 'true can not be had.*--min-frames'),
+        ('data_aug__motion_shift', True, 'true can not be had'),
+        ('model__uniform_power', False, 'false can not be had'),
+        ('model__use_mask_tokens', False, 'false can not be had'),
+        ('meta__dtype', 'int8', 'expected one of float32'),
+    ],
+)
+def test_wrong_values_are_one_sentence(key, value, message):
+    with pytest.raises(UsageError, match=message) as error:
+        convert_experiment(pretraining(**{key: value}), 'some.yaml')
+    assert str(error.value).startswith(f'some.yaml: {key.replace("__", ".")}')
+
+
+def test_tool_writes_a_config_that_inherits(tool, tmp_path):
+    source, config = tmp_path / 'source.yaml', tmp_path / 'new' / 'config.py'
+    source.write_text(PRETRAINING)
+    base = 'configs/_base_/default_runtime.py'
+    process = tool('convert_vjepa_yaml.py', source, config, '--base', base)
+    assert 'ignored data.decode_one_clip, ' in process.stdout
+    cfg = Config.fromfile(config)
+    assert cfg.default_scope == 'mmaction'
+    assert cfg.model.loss_exponent == 2
+
+    before = config.read_bytes()
+    source.write_text(f'{PRETRAINING}wandb: 1\n')
+    process = tool('convert_vjepa_yaml.py', source, config, check=False)
+    assert process.returncode == 2
+    assert process.stderr.strip().endswith(f'error: {source}: unknown keys: wandb')
+    assert config.read_bytes() == before
+
+
+def test_inherits_from_the_package_by_default():
+    text, _ = convert_experiment(pretraining())
+    assert Config.fromstring(text, '.py').default_scope == 'mmaction'
+
+
+@pytest.mark.parametrize('text', ['a: [', '- 1', '', 'just text'])
+def test_what_is_no_experiment(tmp_path, text):
+    source = tmp_path / 'some.yaml'
+    source.write_text(text)
+    with pytest.raises(UsageError, match=r'some\.yaml'):
+        read_experiment(source)
+    with pytest.raises(UsageError, match='nowhere'):
+        read_experiment(tmp_path / 'nowhere.yaml')

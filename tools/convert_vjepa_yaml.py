@@ -1,0 +1,39 @@
+"""Turn a YAML experiment file of V-JEPA into a config: pre-training or probe."""
+
+import argparse
+import os
+
+from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.engine.vjepa_keys import read_experiment
+from mmaction_videomambapro.engine.vjepa_yaml import BASE, convert_experiment
+from mmaction_videomambapro.files import replacing
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', help='the experiment file; it stays as it is')
+    parser.add_argument('destination', help='config to write')
+    parser.add_argument(
+        '--base',
+        default=BASE,
+        help=f'config to inherit hooks and the like from; default: {BASE}',
+    )
+    args = parser.parse_args()
+    base = args.base
+    if '::' not in base:
+        if not os.path.isfile(base):
+            raise UsageError(f'--base: config file {base} does not exist')
+        folder = os.path.dirname(os.path.abspath(args.destination))
+        base = os.path.relpath(base, folder)
+    experiment = read_experiment(args.source)
+    text, ignored = convert_experiment(experiment, args.source, base)
+    try:
+        with replacing(args.destination) as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(error) from error
+    print(f'{args.destination}: ignored {", ".join(ignored) or "nothing"}')
+
+
+if __name__ == '__main__':
+    run_tool(main)

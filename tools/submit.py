@@ -1,0 +1,90 @@
+"""Train on a SLURM cluster by submitit; preempted jobs resume.
+
+tools/submit.py CONFIG --folder logs --partition gpu --tasks-per-node 8 -- --amp
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmaction_videomambapro.engine.launch import run_tool
+from mmaction_videomambapro.engine.submit import (
+    check_work_dirs,
+    describe,
+    make_executor,
+    read_batch,
+    run_local,
+    submit,
+    training_job,
+)
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{value} is less than 1')
+    return value
+
+
+def parse_args():
+    argv = sys.argv[1:]
+    cut = argv.index('--') if '--' in argv else len(argv)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.usage = '%(prog)s [options] CONFIG -- [arguments of train.py]'
+    parser.add_argument('config', nargs='?', help='training config')
+    parser.add_argument(
+        '--batch-launch',
+        metavar='FILE',
+        help='train several configs, an array of jobs: a YAML list of their paths',
+    )
+    parser.add_argument('--folder', required=True, help='for logs and pickles of jobs')
+    parser.add_argument(
+        '--cluster',
+        choices=['slurm', 'local'],
+        default='slurm',
+        help='local: on this machine, one after the other, and wait for them',
+    )
+    parser.add_argument('--partition', help="SLURM's; sinfo lists yours")
+    parser.add_argument('--account', help='who pays')
+    parser.add_argument('--qos', help='quality of service')
+    parser.add_argument('--exclude', metavar='NODES', help='machines not to use')
+    parser.add_argument(
+        '--time',
+        type=positive,
+        default=4300,
+        metavar='MINUTES',
+        help='after which the job is put into the queue again; default: 4300',
+    )
+    parser.add_argument('--nodes', type=positive, default=1, help='machines')
+    parser.add_argument(
+        '--tasks-per-node', type=positive, default=1, help='processes and GPUs of each'
+    )
+    parser.add_argument(
+        '--cpus-per-task', type=positive, default=5, help='for data loaders'
+    )
+    args = parser.parse_args(argv[:cut])
+    if (args.config is None) == (args.batch_launch is None):
+        parser.error('expected either CONFIG or --batch-launch FILE')
+    return args, argv[cut + 1 :]
+
+
+def main():
+    args, train_args = parse_args()
+    args = vars(args)
+    batch, config = args.pop('batch_launch'), args.pop('config')
+    configs = read_batch(batch) if batch else [config]
+    script = Path(__file__).resolve().with_name('train.py')
+    jobs = [training_job(script, [config, *train_args]) for config in configs]
+    check_work_dirs(jobs)
+    executor = make_executor(name=Path(batch or config).stem, **args)
+    if args['cluster'] == 'local':
+        run_local(executor, jobs)
+        return
+    for job, submitted in zip(jobs, submit(executor, jobs)):
+        print(f'{job.arguments[0]}: {describe(submitted)}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
