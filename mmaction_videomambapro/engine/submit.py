@@ -30,11 +30,14 @@ class TrainingJob:
         script (str): Path of ``tools/train.py``.
         arguments (Sequence[str]): Its arguments.
         work_dir (str): The work directory that they lead to.
+        run (int): How often it was in the queue before. Defaults to 0.
     """
 
-    def __init__(self, script: str, arguments: Sequence[str], work_dir: str) -> None:
+    def __init__(
+        self, script: str, arguments: Sequence[str], work_dir: str, run: int = 0
+    ) -> None:
         self.script, self.arguments = script, tuple(arguments)
-        self.work_dir = work_dir
+        self.work_dir, self.run = work_dir, run
         self.started = None
 
     def __call__(self) -> None:
@@ -46,6 +49,8 @@ class TrainingJob:
         os.register_at_fork(after_in_child=_ignore_signals)
         environment = TorchDistributedEnvironment()
         environment.export(set_cuda_visible_devices=False, overwrite=True)
+        # something of the last run may still hold its port
+        os.environ['MASTER_PORT'] = str(environment.master_port + self.run)
         sys.argv = [self.script, *self.arguments, '--launcher', 'pytorch']
         runpy.run_path(self.script, run_name='__main__')
 
@@ -61,7 +66,9 @@ class TrainingJob:
         last = Path(self.work_dir) / 'last_checkpoint'
         if last.is_file() and last.stat().st_mtime >= self.started:
             arguments = (*arguments, '--resume')  # the last --resume counts
-        return DelayedSubmission(TrainingJob(self.script, arguments, self.work_dir))
+        return DelayedSubmission(
+            TrainingJob(self.script, arguments, self.work_dir, self.run + 1)
+        )
 
 
 def _preemption_signal():
