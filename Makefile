@@ -37,7 +37,7 @@ demo: install
 	@$(BIN)/python tools/analysis/draw_curves.py $(DEMO)
 	@$(BIN)/python tools/analysis/draw_predictions.py $(DEMO_CONFIG) \
 		$(DEMO)/result.pkl --classes data/demo_clips/classes.txt
-	@$(BIN)/python tools/model_zoo.py add $(DEMO_CONFIG) \
+	@$(BIN)/python -W ignore tools/model_zoo.py add $(DEMO_CONFIG) \
 		"$$(cat $(DEMO)/last_checkpoint)" --result $(DEMO)/result.pkl \
 		--log $(DEMO) --zoo $(DEMO)/zoo
 

@@ -11,6 +11,7 @@ import pytest
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import torch
+from mmengine.logging import MMLogger
 
 if not torch.cuda.is_available():  # its kernels run in Triton's interpreter
     os.environ['TRITON_INTERPRET'] = '1'
@@ -26,6 +27,15 @@ DEMO_CONFIG = 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_loggers_left_behind():
+    """MMEngine goes on with the logger of a test's runner, whose file is closed."""
+    before = list(MMLogger._instance_dict)
+    yield
+    for name in [x for x in MMLogger._instance_dict if x not in before]:
+        del MMLogger._instance_dict[name]
 
 
 @pytest.fixture(scope='session')
