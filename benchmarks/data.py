@@ -29,6 +29,7 @@ from mmengine.registry import init_default_scope
 
 from mmaction_videomambapro.datasets.transforms.rand_augment import OPERATIONS, Draw
 from mmaction_videomambapro.datasets.videos import BACKENDS
+from mmaction_videomambapro.engine.memory import keep_freed_memory
 
 SIZES = {'320 x 240': (320, 240), '1280 x 720': (1280, 720)}
 SAMPLERS = {
@@ -151,6 +152,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--clips-per-second', type=float, default=100)
     args = parser.parse_args()
+    keep_freed_memory()  # as in the tools, and so in their workers
     cv2.setNumThreads(1)
     init_default_scope('mmaction')
     print(machine())
