@@ -129,7 +129,7 @@ def _unsafe_checkpoints(checkpoint):
 
     import torch
 
-    from .zoo.safe_load import CheckpointError, safe_load, safe_unpickling
+    from .safe_load import CheckpointError, safe_load, safe_unpickling
 
     def load_url(url, model_dir=None, map_location=None, progress=True, **kwargs):
         try:

@@ -13,7 +13,7 @@ from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from ..files import replacing
-from ..zoo.safe_load import safe_load
+from ..safe_load import safe_load
 
 INDEX = 'cache.json'
 

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from ..datasets.feature_cache import FeatureCacheError
 from ..datasets.lists import ListError
-from ..zoo.safe_load import CheckpointError
+from ..safe_load import CheckpointError
 from .hooks.probe_choice_hook import ProbeChoiceError
 from .memory import keep_freed_memory
 from .optimizers import TrainingStopped

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from ..files import replacing
 from ..models import VideoMamba
+from ..safe_load import CheckpointError
 from .checkpoint_rules import MISSING, RESHAPED, UNUSED, Case, first, official_name
-from .safe_load import CheckpointError
 
 WRAPPERS = ('state_dict', 'model', 'module')
 NOT_STRICT = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..files import replacing
-from .safe_load import CheckpointError, safe_load
+from ..safe_load import CheckpointError, safe_load
 
 
 def publish(

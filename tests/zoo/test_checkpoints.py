@@ -14,8 +14,8 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 from torch.nn import functional as F
 
+from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.checkpoints import MismatchError, adapt, convert, fit
-from mmaction_videomambapro.zoo.safe_load import CheckpointError
 from tests.models.backbones.test_videomamba import GOLDEN
 
 

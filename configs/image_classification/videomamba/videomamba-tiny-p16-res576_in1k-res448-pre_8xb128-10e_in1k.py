@@ -4,24 +4,9 @@
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
-_base_ = [
-    '../../_base_/models/videomamba.py',
-    '../../_base_/datasets/imagenet_1f.py',
-    '../../_base_/schedules/videomamba.py',
-    '../../_base_/default_runtime.py',
-]
+_base_ = 'videomamba-tiny-p16-res448_in1k-res224-pre_8xb256-30e_in1k.py'
 
-model = dict(
-    backbone=dict(
-        arch='tiny',
-        num_frames=1,
-        img_size=576,
-        drop_path_rate=0,
-    ),
-    cls_head=dict(num_classes=1000, in_channels=192),
-)
-for __blending in _base_.model.data_preprocessor.blending.blending.augments:
-    __blending.num_classes = 1000
+model = dict(backbone=dict(img_size=576))
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_t16_in1k_res224to448.pth'
@@ -31,19 +16,12 @@ _base_.train_pipeline[4].scale = (576, 576)
 _base_.test_pipeline[2].scale = (-1, 658)
 _base_.test_pipeline[3].crop_size = 576
 val_pipeline = _base_.test_pipeline
-_base_.train_pipeline[2].policy = 'rand-m7-n2-mstd0.25-inc1'
 train_dataloader = dict(batch_size=128, dataset=dict(pipeline=_base_.train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
+test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 
 train_cfg = dict(max_epochs=10)
-optim_wrapper = dict(
-    optimizer=dict(lr=5e-06, weight_decay=1e-08),
-    paramwise_cfg=dict(layer_decay=1.0),
-)
 _base_.param_scheduler[0].start_factor = 0.1
 _base_.param_scheduler[1].eta_min_ratio = 0.5
 _base_.param_scheduler[0].end = 2
 _base_.param_scheduler[1].begin = 2
-# the rate is for 512 views
-auto_scale_lr = dict(base_batch_size=512)

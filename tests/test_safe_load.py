@@ -10,7 +10,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmaction_videomambapro.zoo.safe_load import (
+from mmaction_videomambapro.safe_load import (
     CheckpointError,
     UnsafeCheckpointError,
     safe_load,
