@@ -176,7 +176,8 @@ def make_executor(
 
     Args:
         cluster (str): 'slurm', or 'local' for processes on this machine.
-        folder (str | PathLike): For logs and pickles, ``job_<id>`` in it for each job.
+        folder (str | PathLike): For logs and pickles, whose names begin with the job's
+            number.
         name (str): Of the jobs.
         time (int): Minutes after which a job is put into the queue again, at most
             ``MAX_TIMEOUTS`` times. Defaults to 4300.
@@ -200,7 +201,8 @@ def make_executor(
         ) from e
     try:
         executor = AutoExecutor(
-            folder=Path(folder).absolute() / 'job_%j',
+            # none for each job: 'local' opens its logs before it is there
+            folder=Path(folder).absolute(),
             cluster=cluster,
             slurm_max_num_timeout=MAX_TIMEOUTS,
             local_max_num_timeout=MAX_TIMEOUTS,

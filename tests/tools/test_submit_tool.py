@@ -34,5 +34,5 @@ def test_local_training_that_fails_says_where(tool, tmp_path):
     assert 'log in' in process.stdout
     *_, last = process.stderr.strip().splitlines()
     assert f'the training of {DEMO_CONFIG} failed, see {tmp_path}' in last
-    log = next(tmp_path.glob('job_*/*_log.err')).read_text()
+    log = next(tmp_path.glob('*_log.err')).read_text()
     assert 'annotation file /nowhere/list.txt' in log
