@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 def configs(folder):
     return sorted(
-        str(p.relative_to(ROOT)) for p in (ROOT / 'configs' / folder).glob('*.py')
+        str(p.relative_to(ROOT)) for p in (ROOT / 'configs' / folder).rglob('*.py')
     )
 
 

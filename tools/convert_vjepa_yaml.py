@@ -4,8 +4,8 @@ import argparse
 import os
 
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
-from mmaction_videomambapro.engine.vjepa_keys import read_experiment
 from mmaction_videomambapro.engine.vjepa_yaml import BASE, convert_experiment
+from mmaction_videomambapro.engine.vjepa_yaml.keys import read_experiment
 from mmaction_videomambapro.files import replacing
 
 

@@ -17,7 +17,7 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='Stopped, it goes on where it was when it is called again. Train from '
-        'it with configs/recognition/attentive_probe/*-features-*.py.',
+        'it with configs/recognition/attentive_probe/features/*.py.',
     )
     parser.add_argument('config', help='config of a recognizer, such as a probe')
     parser.add_argument(

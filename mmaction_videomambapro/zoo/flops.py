@@ -53,7 +53,7 @@ def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
     """Count the model of a config.
 
     The layers of a VideoMamba are alike, so that networks of one and two tell what any
-    number costs.
+    number costs. Of a grid of probes one is counted: the others are not kept.
 
     Args:
         cfg (Config): With a ``model``, a recognizer.
@@ -62,6 +62,9 @@ def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
     Returns:
         Complexity: For these inputs.
     """
+    cfg = deepcopy(cfg)
+    if 'weight_decays' in cfg.model.get('cls_head', {}):
+        cfg.model.cls_head.update(lrs=[1e-3], weight_decays=[0.0])
     arch = cfg.model.backbone.get('arch')
     if isinstance(arch, str) and arch in VideoMamba.arch_zoo:
         arch = VideoMamba.arch_zoo[arch]
@@ -69,8 +72,9 @@ def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
         return count(build_on_meta(cfg), shape)
     found = []
     for depth in (1, 2):
-        cfg = deepcopy(cfg)
         cfg.model.backbone.arch = {**arch, 'depth': depth}
+        if 'frozen_stages' in cfg.model.backbone:
+            cfg.model.backbone.frozen_stages = -1
         found.append(astuple(count(build_on_meta(cfg), shape)))
     more = arch['depth'] - 1
     return Complexity(*(one + more * (two - one) for one, two in zip(*found)))
@@ -92,7 +96,8 @@ def build_on_meta(cfg: Config) -> nn.Module:
         MODELS.build(preprocessor)
     with torch.device('meta'), _LinspaceHasValues():
         model = MODELS.build(model)
-    return model.to('meta').eval()
+    # the counter can not track views of parameters that get gradients
+    return model.to('meta').eval().requires_grad_(False)
 
 
 class _LinspaceHasValues(TorchFunctionMode):

@@ -51,7 +51,8 @@ class Views:
         crops (int): Crops of each.
         frames (int): That a model sees at once.
         shape (tuple[int]): Inputs of one crop: (1, 3, T, H, W), or
-            (segments, 3, H, W).
+            (segments, 3, H, W); where a head attends to several clips together,
+            (clips, 3, T, H, W).
     """
 
     clips: int
@@ -126,7 +127,8 @@ def views_of(cfg: Config) -> Views:
     clips *= 2 if sampler.get('twice_sample') else 1
     size = crop['crop_size']  # (width, height), if two
     width, height = (size, size) if isinstance(size, int) else size
-    shape = (1, 3, frames, height, width)
+    together = cfg.model.get('cls_head', {}).get('num_clips', 1)
+    shape = (together, 3, frames, height, width)
     if layout == 'NCHW':
         frames *= clips
         shape = (frames, 3, height, width)
@@ -138,7 +140,11 @@ def initial_checkpoint(cfg: Config) -> str | None:
     init_cfg = cfg.model.backbone.get('init_cfg')
     entries = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg or {}]
     found = [cfg.get('load_from'), *(x.get('checkpoint') for x in entries)]
-    return next((Path(path).stem for path in found if path), None)
+    path = next((Path(path) for path in found if path), None)
+    if path is None:
+        return None
+    # MMEngine's names tell nothing, those of work directories do
+    return path.parent.name if path.stem.startswith('epoch_') else path.stem
 
 
 def type_name(config: dict) -> str:
@@ -156,12 +162,13 @@ def _architecture(backbone):
 
 
 def _pretraining(checkpoint):
-    """The data that its name tells of, else the name itself."""
+    """The data that its name tells of, and how if not with labels; else the name."""
     if checkpoint is None:
         return None
     known = [DATASETS[x] for x in re.split('[_-]', checkpoint) if x in DATASETS]
-    masked = ', masked' if 'mask_pt' in checkpoint else ''
-    return known[0] + masked if known else checkpoint
+    how = dict(mask_pt=', masked', vjepa=', V-JEPA')
+    how = next((text for name, text in how.items() if name in checkpoint), '')
+    return known[0] + how if known else checkpoint
 
 
 def _sampling(cfg):

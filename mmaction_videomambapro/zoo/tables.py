@@ -20,10 +20,10 @@ COLUMNS = (
 NOTES = """\
 Top-1 and top-5 accuracies were measured with this code, and the predictions that they
 come from are on record. Reference accuracies are what others printed, and *official*
-checkpoints are theirs. FLOPs are multiply-adds of one view; those of a scan are half of
-9 operations for each token, channel and state. Projection FLOPs are only those of the
-patch embedding and of the projections into and out of each mixer: what the paper of
-VideoMamba counts.
+checkpoints are theirs. FLOPs are multiply-adds of one view, or of the clips that a
+probe attends to together; those of a scan are half of 9 operations for each token,
+channel and state. Projection FLOPs are only those of the patch embedding and of the
+projections into and out of each mixer: what the paper of VideoMamba counts.
 """
 
 
@@ -71,6 +71,8 @@ def overview(entries: Iterable[dict]) -> str:
         measured = sum(bool(entry.get('Results')) for entry in group)
         referring = sum('Reference' in entry for entry in group)
         cells = ', '.join(datasets), len(group), measured, referring
+        if not backbone.startswith(collection):
+            backbone = f'{backbone} ({collection})'
         rows.append((collection, size, backbone, f'{size / 1e6:.3g}M', *cells))
     columns = (
         'backbone', 'params', 'data sets', 'configs', 'measured here',

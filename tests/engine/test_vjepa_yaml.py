@@ -7,8 +7,8 @@ import yaml
 from mmengine.config import Config
 
 from mmaction_videomambapro.engine.launch import UsageError
-from mmaction_videomambapro.engine.vjepa_keys import read_experiment
 from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, translate
+from mmaction_videomambapro.engine.vjepa_yaml.keys import read_experiment
 from tests.conftest import ROOT
 
 BASE = str(ROOT / 'configs/_base_/default_runtime.py')
@@ -436,6 +436,17 @@ def test_other_video_probes():
     assert step(cfg.val_dataloader.dataset.pipeline, 'Resize').scale == (-1, 256)
     assert step(cfg.val_dataloader.dataset.pipeline, 'CenterCrop').crop_size == 224
     assert cfg.optim_wrapper.type == 'OptimWrapper'
+
+
+def test_substitutes_are_named():
+    """AutoAugment is the only thing that something else stands for."""
+    for experiment, named in (
+        (image_probe(), 1),
+        (video_probe(), 0),
+        (pretraining(), 0),
+    ):
+        text, _ = convert_experiment(experiment, 'experiment.yaml', BASE)
+        assert text.count('takes the place of AutoAugment') == named
 
 
 def test_image_probe():

@@ -157,3 +157,17 @@ def test_two_layers_tell_of_all(kind, depth):
     cfg.model.backbone.type = kind
     shape = 1, 3, 2, 32, 32
     assert complexity(cfg, shape) == count(build_on_meta(cfg), shape)
+
+
+def test_one_probe_of_a_grid_is_counted():
+    """With all layers, frozen or not."""
+    cfg = config(
+        dict(embed_dims=48, depth=3), out_type='raw', frozen_stages=3, num_frames=2
+    )
+    head = dict(type='AttentiveHead', num_classes=7, in_channels=48, num_heads=2)
+    cfg.model.cls_head = head
+    one = complexity(cfg, (1, 3, 2, 32, 32))
+    assert one == count(build_on_meta(cfg), (1, 3, 2, 32, 32))
+    grid = dict(type='AttentiveProbeGrid', lrs=[1e-3, 1e-4], weight_decays=[0.1, 0.2])
+    cfg.model.cls_head = {**head, **grid}
+    assert complexity(cfg, (1, 3, 2, 32, 32)) == one

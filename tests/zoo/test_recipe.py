@@ -12,6 +12,10 @@ from tests.conftest import DEMO_CONFIG, ROOT
 SMALL = ROOT / (
     'configs/recognition/videomamba/videomamba-small-p16_16x4x1_kinetics400-rgb.py'
 )
+PROBE = ROOT / (
+    'configs/recognition/attentive_probe/'
+    'videomambapro-tiny-p16_vjepa-sthv2-pre_8xb32-16x4x2-20e_sthv2-rgb.py'
+)
 
 
 def segments(cfg):
@@ -75,6 +79,7 @@ def test_facts():
         ('a/b/videomamba_m16_k400_mask_pt_f8_res224.pth', 'Kinetics-400, masked'),
         ('videomamba_m16_ssv2_f16_res224.pth', 'SthV2'),
         ('work_dirs/in1k/mine.pth', 'mine'),
+        ('work_dirs/vjepa_vit-small-p16_sthv2/epoch_300.pth', 'SthV2, V-JEPA'),
     ],
 )
 def test_pretraining_is_read_from_the_checkpoints_name(checkpoint, expected):
@@ -85,6 +90,15 @@ def test_pretraining_is_read_from_the_checkpoints_name(checkpoint, expected):
     cfg.load_from = None
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
     assert initial_checkpoint(cfg) in checkpoint
+
+
+def test_probe_sees_clips_together():
+    cfg = Config.fromfile(PROBE)
+    found = facts(PROBE, cfg)
+    assert found['Testing protocol'] == '2 clips x 3 crops'
+    assert found['Pretrained'] == 'SthV2, V-JEPA'
+    cfg.model.cls_head.num_clips = 1
+    assert facts(PROBE, cfg)['FLOPs'] == pytest.approx(found['FLOPs'] / 2, rel=1e-3)
 
 
 def test_names_of_data_sets():

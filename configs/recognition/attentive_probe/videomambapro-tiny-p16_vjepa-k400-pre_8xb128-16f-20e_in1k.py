@@ -2,9 +2,11 @@
 # for images of ImageNet-1K, each a clip of 16 equal frames.
 # Published with V-JEPA: ViT-L 74.8, ViT-H 75.9 top-1; one probe with a rate of 1e-3,
 # a weight decay from 1e-3 to 1e-6, AutoAugment.
-# Here: V-JEPA 2's grid, no result known: nobody has trained it.
+# Here: V-JEPA 2's grid for images, no result known: nobody has trained it. V-JEPA 2
+# starts each rate at 2e-4, here it is a quarter; its 21st probe has no warm-up.
 # Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
-# Others: train_cfg.max_epochs=N {train,val,test}_dataloader.dataset.ann_file=LIST
+# Shorter: param_scheduler.0.end=N param_scheduler.1.begin=N train_cfg.max_epochs=N
+# Others: {train,val,test}_dataloader.dataset.ann_file=LIST
 _base_ = [
     '../../_base_/models/attentive_probe.py',
     '../../_base_/datasets/imagenet_16f.py',
@@ -15,6 +17,28 @@ _base_ = [
 pretraining = 'vjepa_videomambapro-tiny-p16_8xb24-16x4x1-300e_kinetics400'
 model = dict(
     backbone=dict(init_cfg=dict(checkpoint=f'work_dirs/{pretraining}/epoch_300.pth')),
-    cls_head=dict(num_classes=1000, num_clips=1),
+    cls_head=dict(
+        num_classes=1000,
+        num_clips=1,
+        lrs=[5e-4, 1e-3, 1.5e-3, 2e-3],
+        weight_decays=[5e-4, 1e-3, 2e-3, 4e-3, 8e-3],
+    ),
 )
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=0.25,
+        end=5,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        begin=5,
+        T_max=15,
+        eta_min=0.0,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
 auto_scale_lr = dict(base_batch_size=1024)

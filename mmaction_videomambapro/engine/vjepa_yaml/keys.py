@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from .launch import UsageError
+from ..launch import UsageError
 
 REQUIRED = object()
 

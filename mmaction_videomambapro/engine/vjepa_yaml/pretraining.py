@@ -1,0 +1,247 @@
+"""Pre-trainings of V-JEPA as configs of MMEngine."""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Mapping
+
+from ..launch import UsageError
+from .keys import MULTI_BLOCK, PRETRAINING, TUBE, Values
+from .parts import (
+    POLICY,
+    VITS,
+    bfloat16,
+    make_backbone,
+    pack,
+    preprocessor,
+    refuse_common,
+    schedules,
+    workers,
+)
+
+
+def pretraining(experiment):
+    """The values of an experiment, and its config."""
+    masks = experiment.get('mask')
+    if not (isinstance(masks, list) and masks):
+        raise UsageError('mask is missing, or no list of masks')
+    data = experiment.get('data')
+    mask_type = data.get('mask_type') if isinstance(data, Mapping) else None
+    # V-JEPA takes every other type for tubes
+    mask_keys = MULTI_BLOCK if mask_type in (None, 'multiblock3d') else TUBE
+    keys = {f'mask.{i}.{k}': v for i in range(len(masks)) for k, v in mask_keys.items()}
+    values = Values(experiment, {**PRETRAINING, **keys})
+    values.choose('app', ['vjepa'])
+    refuse_common(values, 'model')
+    values.refuse('model.use_mask_tokens', False, 'predictors have mask tokens')
+    values.refuse('model.zero_init_mask_tokens', False, 'mask tokens start at zero')
+    values.refuse('data_aug.motion_shift', True, 'crops stay where they are in a clip')
+    values.refuse(
+        'data.filter_short_videos',
+        True,
+        'leave short videos out of the list, tools/data/convert_list.py --min-frames',
+    )
+    world = values['nodes'] * values['tasks_per_node']
+    accumulate = values['optimization.accumulation_steps']
+    clips = values['data.batch_size'] * world * accumulate
+    return values, dict(
+        model=_jepa(values),
+        train_dataloader=_pretraining_data(values, clips),
+        train_cfg=dict(
+            type='EpochBasedTrainLoop', max_epochs=values['optimization.epochs']
+        ),
+        optim_wrapper=_pretraining_optimizer(values),
+        param_scheduler=schedules(
+            values,
+            values['optimization.epochs'],
+            values['optimization.ipe_scale'],
+            values['optimization.final_weight_decay'],
+        ),
+        default_hooks=dict(checkpoint=_checkpoints(values['meta.save_every_freq'])),
+        auto_scale_lr=dict(enable=False, base_batch_size=clips),
+        randomness=dict(seed=values['meta.seed']),
+        work_dir=values['logging.folder'],
+        **_resume(values),
+    )
+
+
+def _resume(values):
+    """From the file, or from the latest checkpoint if there is one."""
+    if not values['meta.load_checkpoint']:
+        return dict(resume=False)
+    name = values['meta.read_checkpoint']
+    folder = values['logging.folder']
+    return dict(resume=True, load_from=name and osp.join(folder, name))
+
+
+def _checkpoints(every):
+    """Each epoch's takes the place of the last, or all of every some epochs stay."""
+    if every > 0:
+        return dict(interval=every, max_keep_ckpts=-1, save_best=None)
+    return dict(interval=1, max_keep_ckpts=1, save_best=None)
+
+
+def _jepa(values):
+    name = values['model.model_name']
+    backbone = make_backbone(
+        values,
+        name,
+        'model.model_name',
+        img_size=values['data.crop_size'],
+        patch_size=values['data.patch_size'],
+        tubelet_size=values['data.tubelet_size'],
+        num_frames=values['data.num_frames'],
+    )
+    predictor = dict(
+        embed_dims=values['model.pred_embed_dim'], depth=values['model.pred_depth']
+    )
+    if name in VITS:
+        predictor.update(type='JEPATransformerPredictor', num_heads=VITS[name][2])
+    else:  # VideoMamba's layers
+        mixer = dict(residual=False, masked=False)
+        predictor.update(type='JEPAMambaPredictor', mixer_cfg=mixer)
+    return dict(
+        type='VideoJEPA',
+        backbone=backbone,
+        predictor=predictor,
+        masks=_masks(values),
+        ema=_moving_average(values),
+        loss_exponent=float(values['loss.loss_exp']),
+        var_coeff=float(values['loss.reg_coeff']),
+        data_preprocessor=preprocessor(values['data_aug.reprob']),
+    )
+
+
+def _masks(values):
+    masks = {}
+    for key in values.keys:
+        section, _, rest = key.partition('.')
+        if section == 'mask':
+            number, name = rest.split('.')
+            value = values[key]
+            value = tuple(value) if isinstance(value, list) else value
+            masks.setdefault(number, {})[name] = value
+    return [
+        dict(type='RandomTubeMask', **mask)
+        if 'ratio' in mask
+        else dict(type='MultiBlock3DMask', **mask, equalise='truncate')
+        for mask in masks.values()
+    ]
+
+
+def _moving_average(values):
+    """MMEngine's momentum is 1 minus V-JEPA's."""
+    first, last = (round(1 - m, 12) for m in values['optimization.ema'])
+    config = dict(
+        type='LinearEMA',
+        momentum=first,
+        interval=values['optimization.accumulation_steps'],
+    )
+    if first != last:
+        updates = values['optimization.epochs'] * values['optimization.ipe']
+        total = round(updates * values['optimization.ipe_scale'])
+        config.update(end_momentum=last, total_updates=total)
+    return config
+
+
+def _pretraining_data(values, clips):
+    datasets = [
+        dict(type='VideoClsDataset', ann_file=path, delimiter=' ')
+        for path in values['data.datasets']
+    ]
+    for dataset in datasets:
+        if dataset['ann_file'].endswith('.npy'):
+            raise UsageError(
+                f'data.datasets: {dataset["ann_file"]} is no text: write its paths '
+                'into a list of "path label" lines'
+            )
+        dataset['pipeline'] = _pretraining_pipeline(values)
+    sampler = dict(type='SeededSampler', num_samples=clips * values['optimization.ipe'])
+    weights = values['data.datasets_weights']
+    if weights is not None:
+        if len(weights) != len(datasets):
+            raise UsageError(
+                f'data.datasets_weights has {len(weights)} numbers for '
+                f'{len(datasets)} datasets'
+            )
+        if len(datasets) > 1:
+            sampler.update(weights=weights, groups='dataset')
+    dataset = datasets[0]
+    if len(datasets) > 1:
+        dataset = dict(type='ConcatDataset', datasets=datasets)
+    return dict(
+        batch_size=values['data.batch_size'],
+        **workers(values['data.num_workers']),
+        drop_last=True,
+        sampler=sampler,
+        dataset=dataset,
+    )
+
+
+def _pretraining_pipeline(values):
+    size = values['data.crop_size']
+    sample = dict(
+        type='SampleVJEPA',
+        clip_len=values['data.num_frames'],
+        frame_interval=values['data.sampling_rate'],
+        num_clips=values['data.num_clips'],
+        clip_duration=values['data.clip_duration'],
+    )
+    augment = [dict(type='ClipRandAugment', policy=POLICY, interpolation='bicubic')]
+    return [
+        dict(type='VideoInit'),
+        sample,
+        dict(type='VideoDecode'),
+        *(augment if values['data_aug.auto_augment'] else ()),
+        dict(
+            type='RandomResizedCrop',
+            area_range=_floats(values['data_aug.random_resize_scale']),
+            aspect_ratio_range=_floats(values['data_aug.random_resize_aspect_ratio']),
+        ),
+        dict(type='Resize', scale=(size, size), keep_ratio=False),
+        dict(type='Flip', flip_ratio=0.5),
+        *pack(),
+    ]
+
+
+def _floats(pair):
+    return tuple(map(float, pair))
+
+
+def _pretraining_optimizer(values):
+    precision = values.choose(
+        'meta.dtype',
+        {
+            'float32': dict(type='GuardedOptimWrapper'),
+            'bfloat16': dict(type='GuardedAmpOptimWrapper', **bfloat16()),
+            'float16': dict(
+                type='GuardedAmpOptimWrapper', dtype='float16', loss_scale='dynamic'
+            ),
+        },
+    )
+    config = dict(
+        **precision,
+        accumulative_counts=values['optimization.accumulation_steps'],
+        optimizer=dict(
+            type='AdamW',
+            lr=values['optimization.lr'],
+            betas=tuple(values['optimization.betas']),
+            eps=values['optimization.eps'],
+            weight_decay=values['optimization.weight_decay'],
+        ),
+        paramwise_cfg=dict(
+            bias_decay_mult=0.0,
+            flat_decay_mult=0.0,
+            custom_keys=dict(
+                A_log=dict(decay_mult=0.0),
+                A_b_log=dict(decay_mult=0.0),
+                mask_tokens=dict(decay_mult=0.0),
+            ),
+        ),
+    )
+    if values['optimization.clip_grad'] is not None:
+        # V-JEPA clips from the second epoch behind the warm-up on
+        warm = (values['optimization.warmup'] + 1) * values['optimization.ipe']
+        config['clip_grad'] = dict(max_norm=float(values['optimization.clip_grad']))
+        config['clip_begin'] = round(warm)
+    return config
