@@ -1,20 +1,24 @@
-# make install   .venv with the package and its test tools
-# make demo      train and test a small VideoMambaPro on clips made on the spot
-# make test      the whole test suite
-# make lint      style
-# make help      this text
+# make install      .venv with the package and its test tools
+# make demo         train and test a small VideoMambaPro on clips made on the spot
+# make demo-vjepa   pre-train one on clips without their labels, and probe it frozen
+# make test         the whole test suite
+# make lint         style
+# make help         this text
 
 PYTHON ?= python3
 VENV ?= .venv
 SEED ?= 0
 BIN := $(VENV)/bin
 DEMO := work_dirs/demo
+VJEPA := work_dirs/demo-vjepa
 DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py
+VJEPA_CONFIG := configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py
+PROBE_CONFIG := configs/demo/vjepa-probe_videomambapro-nano_8x2x1-30e_demo-clips-plain-rgb.py
 
-.PHONY: help install demo test lint format
+.PHONY: help install demo demo-vjepa test lint format
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^$$/q; s/^# //p' Makefile
 
 install: $(VENV)/installed
 
@@ -40,6 +44,18 @@ demo: install
 	@$(BIN)/python -W ignore tools/model_zoo.py add $(DEMO_CONFIG) \
 		"$$(cat $(DEMO)/last_checkpoint)" --result $(DEMO)/result.pkl \
 		--log $(DEMO) --zoo $(DEMO)/zoo
+
+# The same probe on the features of the pre-training, and on random ones.
+demo-vjepa: install
+	$(BIN)/python tools/data/make_demo_clips.py data/demo_clips_plain --plain
+	$(BIN)/python tools/train.py $(VJEPA_CONFIG) --work-dir $(VJEPA) --seed $(SEED)
+	$(BIN)/python tools/train.py $(PROBE_CONFIG) --work-dir $(VJEPA)/pre-trained \
+		--seed $(SEED) --cfg-options \
+		model.backbone.init_cfg.checkpoint="$$(cat $(VJEPA)/last_checkpoint)"
+	$(BIN)/python tools/train.py $(PROBE_CONFIG) --work-dir $(VJEPA)/random \
+		--seed $(SEED) --cfg-options model.backbone.init_cfg=None
+	@$(BIN)/python tools/analysis/compare_runs.py $(VJEPA)/pre-trained \
+		$(VJEPA)/random --out $(VJEPA)/comparison.png
 
 test: install
 	$(BIN)/python -m pytest

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from tests.conftest import ROOT
 from tests.tools.test_train_and_test import free_port, weights
 
-CONFIG = 'configs/demo/vjepa_videomambapro-nano_32x2x1-60e_demo-clips-plain.py'
+CONFIG = 'configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py'
 PROBE = 'configs/demo/vjepa-probe_videomambapro-nano_8x2x1-30e_demo-clips-plain-rgb.py'
 SMALL = {
     'model.backbone.arch': dict(embed_dims=24, depth=2),

@@ -16,7 +16,7 @@ model = dict(
         frozen_stages=4,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/demo-vjepa/epoch_60.pth',
+            checkpoint='work_dirs/demo-vjepa/epoch_80.pth',
             prefix='target.module.',
         ),
     ),

@@ -6,6 +6,7 @@ MMAction2's analyze_logs reads a format that MMEngine no longer writes.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -51,6 +52,38 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
     if right.lines:
         right.legend(loc='lower right')
     figure.savefig(out, dpi=120)
+
+
+def draw_comparison(
+    work_dirs: Sequence[str | PathLike], out: str | PathLike
+) -> dict[str, float]:
+    """Draw the validation accuracies of several runs as one picture.
+
+    Args:
+        work_dirs (Sequence[str | PathLike]): As for :func:`draw_curves`.
+        out (str | PathLike): The picture; the ending tells its format.
+
+    Returns:
+        dict[str, float]: Top-1 accuracy of each, by work directory, at the end.
+
+    Raises:
+        FileNotFoundError: If a directory holds no scalars, or no accuracies.
+    """
+    runs = {}
+    for work_dir in work_dirs:
+        _, val = read_scalars(work_dir)
+        curve = {s: val[s]['acc/top1'] for s in sorted(val) if 'acc/top1' in val[s]}
+        if not curve:
+            raise FileNotFoundError(f'{work_dir}: acc/top1 was never validated')
+        runs[str(work_dir)] = curve
+    figure = Figure(figsize=(6, 4), layout='constrained')
+    axes = figure.subplots()
+    for name, curve in runs.items():
+        axes.plot(list(curve), list(curve.values()), 'o-', label=name)
+    axes.set(xlabel='epoch', ylabel='validation top-1', ylim=(0, 1.02))
+    axes.legend(loc='lower right')
+    figure.savefig(out, dpi=120)
+    return {name: curve[max(curve)] for name, curve in runs.items()}
 
 
 def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, dict]]:

@@ -8,7 +8,7 @@
 _base_ = '../_base_/default_runtime.py'
 
 data_root = 'data/demo_clips_plain'
-max_epochs = 60
+max_epochs = 80
 batch_size = 32
 updates_per_epoch = 640 // batch_size
 
@@ -81,8 +81,7 @@ val_pipeline = [
 
 train_dataloader = dict(
     batch_size=batch_size,
-    num_workers=1,
-    persistent_workers=False,
+    num_workers=0,  # a worker would only slow down the two cores
     drop_last=True,
     sampler=dict(type='SeededSampler'),
     dataset=dict(
@@ -94,8 +93,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=32,
-    num_workers=1,
-    persistent_workers=False,
+    num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='VideoClsDataset',

@@ -1,0 +1,24 @@
+"""Compare the validation accuracies of training runs, in a picture and in numbers."""
+
+import argparse
+
+from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.visualization.curves import draw_comparison
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('work_dirs', nargs='+', help='work directories of the runs')
+    parser.add_argument('--out', default='comparison.png', help='picture to draw')
+    args = parser.parse_args()
+    try:
+        accuracies = draw_comparison(args.work_dirs, args.out)
+    except FileNotFoundError as error:
+        raise UsageError(error) from error
+    print(f'comparison: {args.out}')
+    for name, accuracy in accuracies.items():
+        print(f'top-1 {accuracy:.3f} {name}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
