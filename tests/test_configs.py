@@ -240,6 +240,9 @@ def shrink(cfg, clips, tmp_path):
         backbone.arch = dict(embed_dims=16, depth=2)
         backbone.frozen_stages = min(backbone.get('frozen_stages', -1), 2)
     cfg.model.cls_head.in_channels = 16
+    if 'teacher' in cfg.model:
+        small = dict(arch=dict(embed_dims=8, depth=1), img_size=32, init_cfg=None)
+        cfg.model.teacher.update(small)
     # what the header of a recipe says can be overridden
     options = {'optim_wrapper.optimizer.lr': 0.01, 'load_from': None}
     for split in ('train', 'val', 'test'):

@@ -1,9 +1,10 @@
-"""Backbones, heads and self-supervision; importing this registers them in MODELS."""
+"""Networks and what trains them; importing this registers them in MODELS."""
 
 from .backbones import VideoMamba, VideoMambaPro
 from .data_preprocessors import ClipRandomErasing
 from .heads import AttentiveHead, AttentiveProbeGrid
 from .layers import MaskedResidualBiMamba
+from .recognizers import DistilledRecognizer3D
 from .selfsup import (
     JEPAMambaPredictor,
     JEPATransformerPredictor,
@@ -18,6 +19,7 @@ __all__ = [
     'AttentiveHead',
     'AttentiveProbeGrid',
     'ClipRandomErasing',
+    'DistilledRecognizer3D',
     'JEPAMambaPredictor',
     'JEPATransformerPredictor',
     'LinearEMA',

@@ -175,6 +175,11 @@ def pretraining_only(key: str, case: Case):
     return 'for masked pre-training only' if _pretraining(case.file) else None
 
 
+def teaching_only(key: str, case: Case):
+    """The projection of tokens onto those of a teacher."""
+    return 'for distillation only'
+
+
 def _has_mixer(tensors: Mapping[str, Tensor], kind: str) -> bool:
     return any(key.endswith(f'.mixer.{kind}') for key in tensors)
 
@@ -204,6 +209,7 @@ UNUSED = (
     (BACKWARD, shared_backward),
     (r'(clip_decoder|decoder|encoder_to_decoder)\..*|mask_token', pretraining_only),
     (r'norm\.(weight|bias)', pretraining_only),
+    (r'distill_head\..*', teaching_only),
 )
 
 

@@ -53,7 +53,8 @@ def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
     """Count the model of a config.
 
     The layers of a VideoMamba are alike, so that networks of one and two tell what any
-    number costs. Of a grid of probes one is counted: the others are not kept.
+    number costs. Of a grid of probes one is counted: the others are not kept. Neither
+    is a teacher.
 
     Args:
         cfg (Config): With a ``model``, a recognizer.
@@ -65,6 +66,8 @@ def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
     cfg = deepcopy(cfg)
     if 'weight_decays' in cfg.model.get('cls_head', {}):
         cfg.model.cls_head.update(lrs=[1e-3], weight_decays=[0.0])
+    if cfg.model.pop('teacher', None):
+        cfg.model.type = 'Recognizer3D'
     arch = cfg.model.backbone.get('arch')
     if isinstance(arch, str) and arch in VideoMamba.arch_zoo:
         arch = VideoMamba.arch_zoo[arch]

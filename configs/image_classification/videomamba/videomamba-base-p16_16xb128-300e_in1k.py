@@ -1,5 +1,5 @@
-# VideoMamba-B on ImageNet-1K, 224 x 224, as published, but
-# without distillation from the small model.
+# VideoMamba-B on ImageNet-1K, 224 x 224, as published, with
+# the small model as a teacher: model.teacher.init_cfg.checkpoint.
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
@@ -12,12 +12,24 @@ _base_ = [
 ]
 
 model = dict(
+    type='DistilledRecognizer3D',
     backbone=dict(
         arch='base',
         num_frames=1,
         drop_path_rate=0.5,
     ),
     cls_head=dict(num_classes=1000, in_channels=768),
+    teacher=dict(
+        type='VideoMamba',
+        arch='small',
+        num_frames=1,
+        out_type='raw',
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
+            'videomamba_s16_in1k_res224.pth',
+        ),
+    ),
 )
 for __blending in _base_.model.data_preprocessor.blending.blending.augments:
     __blending.num_classes = 1000

@@ -1,5 +1,4 @@
-# VideoMamba-M on ImageNet-1K, 448 x 448, as published, but
-# without distillation from the small model.
+# VideoMamba-M on ImageNet-1K, 448 x 448, as published.
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
@@ -27,7 +26,7 @@ load_from = (
     'videomamba_m16_in1k_res224.pth'
 )
 
-_base_.train_pipeline[4].scale = (448, 448)
+_base_.train_pipeline[3].scale = (448, 448)
 _base_.test_pipeline[2].scale = (-1, 512)
 _base_.test_pipeline[3].crop_size = 448
 val_pipeline = _base_.test_pipeline

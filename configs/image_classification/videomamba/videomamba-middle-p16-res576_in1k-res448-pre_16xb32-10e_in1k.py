@@ -1,5 +1,4 @@
-# VideoMamba-M on ImageNet-1K, 576 x 576, as published, but
-# without distillation from the small model.
+# VideoMamba-M on ImageNet-1K, 576 x 576, as published.
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
@@ -12,7 +11,7 @@ load_from = (
     'videomamba_m16_in1k_res224to448.pth'
 )
 
-_base_.train_pipeline[2].transforms[2].scale = (576, 576)
+_base_.train_pipeline[2].transforms[1].scale = (576, 576)
 _base_.test_pipeline[2].scale = (-1, 658)
 _base_.test_pipeline[3].crop_size = 576
 val_pipeline = _base_.test_pipeline

@@ -210,14 +210,32 @@ class VideoMamba(BaseModule):
         Raises:
             ValueError: If the clips are no clips, or ``keep_indices`` do not fit them.
         """
+        if keep_indices is not None and self.out_type != 'raw':
+            raise ValueError(
+                f"keep_indices need out_type='raw', but it is {self.out_type!r}"
+            )
+        return self.reduce(*self.encode(x, keep_indices))
+
+    def encode(
+        self, x: Tensor, keep_indices: Tensor | None = None
+    ) -> tuple[Tensor, tuple[int, int, int]]:
+        """All tokens, whatever ``out_type`` is: the first half of :meth:`forward`.
+
+        Args:
+            x (Tensor): As for :meth:`forward`.
+            keep_indices (Tensor, optional): Likewise. Defaults to None.
+
+        Returns:
+            tuple[Tensor, tuple[int]]: Tokens after the final norm, (N, L, C), the
+            class token first, and the grid of patches, (T', H', W').
+
+        Raises:
+            ValueError: As for :meth:`forward`.
+        """
         if x.ndim != 5:
             raise ValueError(
                 'VideoMamba takes clips (N, C, T, H, W), but got a tensor of shape '
                 f'{tuple(x.shape)}; is the pipeline\'s FormatShape "NCTHW"?'
-            )
-        if keep_indices is not None and self.out_type != 'raw':
-            raise ValueError(
-                f"keep_indices need out_type='raw', but it is {self.out_type!r}"
             )
         grid = self._grid(tuple(x.shape[2:]))
         x = self.patch_embed(x).flatten(2).mT  # (N, T' * H' * W', C)
@@ -226,8 +244,18 @@ class VideoMamba(BaseModule):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         for block in self.layers:
             x = block(x)
-        x = self.norm_f(x.to(self.norm_f.weight.dtype))
+        return self.norm_f(x.to(self.norm_f.weight.dtype)), grid
 
+    def reduce(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """What ``out_type`` says of the tokens: the second half of :meth:`forward`.
+
+        Args:
+            x (Tensor): Tokens, (N, L, C), from :meth:`encode`.
+            grid (tuple[int]): Likewise.
+
+        Returns:
+            Tensor: As for :meth:`forward`.
+        """
         if self.out_type == 'raw':
             return x
         if self.out_type == 'cls_token':

@@ -1,0 +1,90 @@
+"""Classification with a smaller trained network as a guide: self-distillation."""
+
+from __future__ import annotations
+
+import torch
+from mmaction.models.recognizers import Recognizer3D
+from mmaction.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@MODELS.register_module()
+class DistilledRecognizer3D(Recognizer3D):
+    """MMAction2's Recognizer3D whose tokens learn from those of a teacher.
+
+    VideoMamba's self-distillation, which keeps its larger sizes from overfitting on
+    ImageNet-1K (arXiv 2403.06977, ``engine_distill.py``): a trained smaller network
+    sees the same inputs, and each token of the backbone, after its final norm and a
+    projection, is to point where the teacher's token does. In tests it is a
+    Recognizer3D.
+
+    The teacher does not go into checkpoints: each training loads it from its
+    ``init_cfg``.
+
+    Args:
+        backbone (dict): A ``VideoMamba`` or ``VideoMambaPro``.
+        cls_head (dict): As for Recognizer3D.
+        teacher (dict): Another, with as many tokens, ``out_type='raw'`` and an
+            ``init_cfg`` to load.
+        loss_weight (float): Of mean(2 - 2 cosine), beside the head's loss.
+            Defaults to 1.
+        **kwargs: As for Recognizer3D.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        cls_head: dict,
+        teacher: dict,
+        loss_weight: float = 1.0,
+        **kwargs,
+    ) -> None:
+        super().__init__(backbone=backbone, cls_head=cls_head, **kwargs)
+        self.teacher = MODELS.build(teacher).requires_grad_(False).eval()
+        self.distill_head = nn.Sequential(
+            nn.RMSNorm(self.backbone.embed_dims, eps=1e-5),
+            nn.Linear(self.backbone.embed_dims, self.teacher.embed_dims),
+        )
+        self.loss_weight = loss_weight
+        self.register_state_dict_post_hook(_leave_out_teacher)
+        self.register_load_state_dict_post_hook(_do_not_miss_teacher)
+
+    def init_weights(self) -> None:
+        """Initialise, and load the teacher."""
+        nn.init.trunc_normal_(self.distill_head[1].weight, std=0.02)
+        nn.init.zeros_(self.distill_head[1].bias)
+        super().init_weights()
+
+    def train(self, mode: bool = True) -> DistilledRecognizer3D:
+        """Switch mode; the teacher stays in evaluation mode."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
+        """Losses of the head and, as ``loss_distill``, of the tokens.
+
+        Args:
+            inputs (Tensor): Normalised clips, (B, clips, C, T, H, W).
+            data_samples (list[ActionDataSample]): Their labels.
+            **kwargs: Not used.
+        """
+        clips = inputs.flatten(0, 1)
+        tokens, grid = self.backbone.encode(clips)
+        losses = self.cls_head.loss(self.backbone.reduce(tokens, grid), data_samples)
+        with torch.no_grad():
+            target = self.teacher(clips)  # (N, L, C of the teacher)
+        cosine = F.cosine_similarity(self.distill_head(tokens), target, dim=-1)
+        losses['loss_distill'] = self.loss_weight * (2 - 2 * cosine).mean()
+        return losses
+
+
+def _leave_out_teacher(module, state_dict, prefix, local_metadata):
+    for key in [key for key in state_dict if key.startswith(f'{prefix}teacher.')]:
+        del state_dict[key]
+
+
+def _do_not_miss_teacher(module, incompatible_keys):
+    missing = incompatible_keys.missing_keys
+    missing[:] = [key for key in missing if 'teacher' not in key.split('.')]

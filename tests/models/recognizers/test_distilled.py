@@ -1,0 +1,116 @@
+"""A teacher guides the tokens, and leaves no trace behind the training."""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict
+
+from mmaction_videomambapro.zoo.checkpoints import adapt
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmaction')
+
+
+def network(dims, depth, **kwargs):
+    return dict(
+        type='VideoMamba', arch=dict(embed_dims=dims, depth=depth), img_size=32,
+        num_frames=2, **kwargs,
+    )  # fmt: skip
+
+
+def build(checkpoint=None, **kwargs):
+    torch.manual_seed(0)
+    init_cfg = checkpoint and dict(type='Pretrained', checkpoint=str(checkpoint))
+    model = MODELS.build(dict(
+        type='DistilledRecognizer3D',
+        backbone=network(24, 2, drop_path_rate=0.0),
+        cls_head=dict(type='TimeSformerHead', num_classes=5, in_channels=24),
+        teacher=network(16, 1, out_type='raw', init_cfg=init_cfg),
+        **kwargs,
+    ))  # fmt: skip
+    model.init_weights()
+    return model
+
+
+@pytest.fixture
+def batch():
+    samples = [ActionDataSample().set_gt_label(label) for label in (1, 3)]
+    return torch.randn(2, 1, 3, 2, 32, 32), samples
+
+
+def test_loss_is_that_of_the_definition(batch):
+    model = build(loss_weight=0.5).train()
+    inputs, samples = batch
+    loss = model(inputs, samples, mode='loss')['loss_distill']
+    with torch.no_grad():
+        model.backbone.out_type = 'raw'
+        pupil = model.distill_head(model.backbone(inputs[:, 0])).double()
+        target = model.teacher(inputs[:, 0]).double()
+    assert pupil.shape == target.shape == (2, 1 + 2 * 4, 16)
+    pupil, target = (x / x.norm(dim=-1, keepdim=True) for x in (pupil, target))
+    expected = (pupil - target).pow(2).sum(-1).mean() / 2
+    assert loss.item() == pytest.approx(expected.item())
+
+
+def test_tokens_turn_to_the_teachers(batch):
+    """Which itself does not change, nor leave the mode of evaluation."""
+    model = build().train()
+    assert not model.teacher.training
+    before = [p.clone() for p in model.teacher.parameters()]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(20):
+        loss = model(*batch, mode='loss')['loss_distill']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    assert all(map(torch.equal, before, model.teacher.parameters()))
+    assert model.backbone.patch_embed.proj.weight.grad.abs().sum() > 0
+
+
+def test_without_a_teacher_in_tests(batch):
+    model = build().eval()
+    plain = MODELS.build(dict(
+        type='Recognizer3D', backbone=network(24, 2),
+        cls_head=dict(type='TimeSformerHead', num_classes=5, in_channels=24),
+    )).eval()  # fmt: skip
+    state_dict, report = adapt(dict(state_dict=model.state_dict()), plain)
+    plain.load_state_dict(state_dict)
+    assert set(report.unused) == {k for k in model.state_dict() if 'distill' in k}
+    inputs, samples = batch
+    with torch.no_grad():
+        expected = plain(inputs, samples, mode='tensor', stage='head')
+        assert torch.equal(model(inputs, stage='head'), expected)
+
+
+@pytest.mark.parametrize('functions', ['torch', 'mmengine'])
+def test_checkpoints_are_without_the_teacher(functions, tmp_path):
+    """Which comes from its own file in each training."""
+    teacher = MODELS.build(network(16, 1))
+    teacher.init_weights()
+    torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
+    model = build(tmp_path / 'teacher.pth')
+    state = OrderedDict(model.state_dict() if functions == 'torch'
+                        else get_state_dict(model))  # fmt: skip
+    assert not [key for key in state if key.startswith('teacher')]
+    state['cls_head.fc_cls.bias'] = torch.ones(5)
+
+    other = build(tmp_path / 'teacher.pth')
+    if functions == 'torch':
+        other.load_state_dict(state)
+    else:
+        load_state_dict(other, state, strict=True)
+    assert other.cls_head.fc_cls.bias.sum() == 5
+    for key, value in teacher.state_dict().items():
+        assert torch.equal(other.teacher.state_dict()[key], value)
+    del state['distill_head.1.bias']
+    with pytest.raises(RuntimeError, match=r'distill_head\.1\.bias'):
+        other.load_state_dict(state)
