@@ -27,7 +27,11 @@ from common import header, machine, milliseconds, row
 from mmaction.registry import TRANSFORMS
 from mmengine.registry import init_default_scope
 
-from mmaction_videomambapro.datasets.transforms.rand_augment import OPERATIONS, Draw
+from mmaction_videomambapro.datasets.transforms.augment_operations import (
+    OPERATIONS,
+    Draw,
+)
+from mmaction_videomambapro.datasets.transforms.rand_augment import NAMES
 from mmaction_videomambapro.datasets.videos import BACKENDS
 from mmaction_videomambapro.engine.memory import keep_freed_memory
 
@@ -140,7 +144,7 @@ def time_operations():
         drawn.append(1e3 * (time.perf_counter() - start) / (10 * REPEATS))
         times = [
             milliseconds(partial(operation, frames, Draw(7, 1, way)), 0.1)
-            for operation in OPERATIONS.values()
+            for operation in map(OPERATIONS.get, NAMES)
             for way in transform.interpolations
         ]
         applied.append(4 * float(np.mean(times)))

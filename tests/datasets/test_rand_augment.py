@@ -1,11 +1,14 @@
-"""RandAugment's operations against Pillow, which timm applies them with."""
+"""Operations against Pillow, which timm applies them with, and RandAugment."""
 
 import numpy as np
 import pytest
 from mmaction.registry import TRANSFORMS
 from PIL import Image, ImageEnhance, ImageOps
 
-from mmaction_videomambapro.datasets.transforms.rand_augment import OPERATIONS, Draw
+from mmaction_videomambapro.datasets.transforms.augment_operations import (
+    OPERATIONS,
+    Draw,
+)
 
 
 def factor(level, sign):
@@ -15,6 +18,11 @@ def factor(level, sign):
 def solarize_add(image, level):
     add = min(128, int(level / 10 * 110))
     return image.point([min(255, i + add) if i < 128 else i for i in range(256)] * 3)
+
+
+def posterize(image, bits):
+    # ImageOps refuses 0 bits
+    return image.point([i & ~(2 ** (8 - bits) - 1) for i in range(256)] * 3)
 
 
 def affine(matrix):
@@ -36,8 +44,16 @@ REFERENCE = {
     'Rotate': lambda x, level, sign: x.rotate(
         level * 3 * sign, Image.Resampling.BILINEAR, fillcolor=(128, 128, 128)
     ),
-    'PosterizeIncreasing': lambda x, level, sign: x.point(
-        [i & ~(2 ** (8 - (4 - int(level / 10 * 4))) - 1) for i in range(256)] * 3
+    'Posterize': lambda x, level, sign: posterize(x, int(level / 10 * 4)),
+    'PosterizeIncreasing': lambda x, level, sign: posterize(x, 4 - int(level / 10 * 4)),
+    'PosterizeOriginal': lambda x, level, sign: posterize(x, 4 + int(level / 10 * 4)),
+    'Solarize': lambda x, level, sign: ImageOps.solarize(x, int(level / 10 * 256)),
+    'Color': lambda x, level, sign: ImageEnhance.Color(x).enhance(0.1 + 0.18 * level),
+    'Contrast': lambda x, level, sign: ImageEnhance.Contrast(x).enhance(
+        0.1 + 0.18 * level
+    ),
+    'Sharpness': lambda x, level, sign: ImageEnhance.Sharpness(x).enhance(
+        0.1 + 0.18 * level
     ),
     'SolarizeIncreasing': lambda x, level, sign: ImageOps.solarize(
         x, 256 - min(256, int(level / 10 * 256))

@@ -3,6 +3,7 @@ _base_ = 'imagenet_1f.py'
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[0] = dict(type='SampleFrames', clip_len=16)  # repeats the image
+train_pipeline[5] = dict(type='ClipAutoAugment', interpolation='bicubic')
 test_pipeline = _base_.test_pipeline
 test_pipeline[0] = dict(type='SampleFrames', clip_len=16)
 val_pipeline = test_pipeline

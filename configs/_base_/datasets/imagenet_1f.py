@@ -5,10 +5,14 @@ dataset_type = 'ImageListDataset'
 train_pipeline = [
     dict(type='SampleFrames', clip_len=1),
     dict(type='RawFrameDecode'),
-    dict(type='ClipRandAugment', policy='rand-m9-n2-mstd0.5-inc1'),
     dict(type='RandomResizedCrop'),
     dict(type='Resize', scale=(224, 224), keep_ratio=False, interpolation='bicubic'),
     dict(type='Flip', flip_ratio=0.5),
+    dict(
+        type='ClipRandAugment',
+        policy='rand-m9-n2-mstd0.5-inc1',
+        interpolation='bicubic',
+    ),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]

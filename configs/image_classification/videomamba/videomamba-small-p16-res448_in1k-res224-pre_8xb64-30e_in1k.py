@@ -26,7 +26,7 @@ load_from = (
     'videomamba_s16_in1k_res224.pth'
 )
 
-_base_.train_pipeline[4].scale = (448, 448)
+_base_.train_pipeline[3].scale = (448, 448)
 _base_.test_pipeline[2].scale = (-1, 512)
 _base_.test_pipeline[3].crop_size = 448
 val_pipeline = _base_.test_pipeline

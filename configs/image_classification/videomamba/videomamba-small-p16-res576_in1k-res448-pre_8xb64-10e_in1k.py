@@ -11,7 +11,7 @@ load_from = (
     'videomamba_s16_in1k_res224to448.pth'
 )
 
-_base_.train_pipeline[2].transforms[2].scale = (576, 576)
+_base_.train_pipeline[2].transforms[1].scale = (576, 576)
 _base_.test_pipeline[2].scale = (-1, 658)
 _base_.test_pipeline[3].crop_size = 576
 val_pipeline = _base_.test_pipeline

@@ -1,6 +1,5 @@
-# VideoMamba-Ti on ImageNet-1K, 448 x 448, as published, but
-# RandAugment (7, 0.25) as in its paper, where its script has
-# AutoAugment.
+# VideoMamba-Ti on ImageNet-1K, 448 x 448, as published, with
+# the AutoAugment of its script; its paper says RandAugment (7, 0.25).
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
@@ -27,11 +26,13 @@ load_from = (
     'videomamba_t16_in1k_res224.pth'
 )
 
-_base_.train_pipeline[4].scale = (448, 448)
+_base_.train_pipeline[3].scale = (448, 448)
 _base_.test_pipeline[2].scale = (-1, 512)
 _base_.test_pipeline[3].crop_size = 448
 val_pipeline = _base_.test_pipeline
-_base_.train_pipeline[2].policy = 'rand-m7-n2-mstd0.25-inc1'
+_base_.train_pipeline[5] = dict(
+    type='ClipAutoAugment', policy='v0', interpolation='bicubic'
+)
 train_dataloader = dict(batch_size=256, dataset=dict(pipeline=_base_.train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader

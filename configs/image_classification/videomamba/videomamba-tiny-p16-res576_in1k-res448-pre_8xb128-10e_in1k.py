@@ -1,6 +1,5 @@
-# VideoMamba-Ti on ImageNet-1K, 576 x 576, as published, but
-# RandAugment (7, 0.25) as in its paper, where its script has
-# AutoAugment.
+# VideoMamba-Ti on ImageNet-1K, 576 x 576, as published, with
+# the AutoAugment of its script; its paper says RandAugment (7, 0.25).
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
@@ -12,7 +11,7 @@ load_from = (
     'videomamba_t16_in1k_res224to448.pth'
 )
 
-_base_.train_pipeline[4].scale = (576, 576)
+_base_.train_pipeline[3].scale = (576, 576)
 _base_.test_pipeline[2].scale = (-1, 658)
 _base_.test_pipeline[3].crop_size = 576
 val_pipeline = _base_.test_pipeline

@@ -1,6 +1,5 @@
-# VideoMamba-Ti on ImageNet-1K, 224 x 224, as published, but
-# RandAugment (7, 0.25) as in its paper, where its script has
-# AutoAugment.
+# VideoMamba-Ti on ImageNet-1K, 224 x 224, as published, with
+# the AutoAugment of its script; its paper says RandAugment (7, 0.25).
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
@@ -22,7 +21,9 @@ model = dict(
 for __blending in _base_.model.data_preprocessor.blending.blending.augments:
     __blending.num_classes = 1000
 
-_base_.train_pipeline[2].policy = 'rand-m7-n2-mstd0.25-inc1'
+_base_.train_pipeline[5] = dict(
+    type='ClipAutoAugment', policy='v0', interpolation='bicubic'
+)
 train_dataloader = dict(batch_size=512, dataset=dict(pipeline=_base_.train_pipeline))
 
 train_cfg = dict(max_epochs=300)

@@ -1,7 +1,7 @@
 # Attentive probes on VideoMambaPro-Ti, frozen after V-JEPA on Kinetics-400,
 # for images of ImageNet-1K, each a clip of 16 equal frames.
-# Published with V-JEPA: ViT-L 74.8, ViT-H 75.9 top-1; one probe with a rate of 1e-3,
-# a weight decay from 1e-3 to 1e-6, AutoAugment.
+# Published with V-JEPA: ViT-L 74.8, ViT-H 75.9 top-1; one probe with a rate of 1e-3
+# and a weight decay from 1e-3 to 1e-6.
 # Here: V-JEPA 2's grid for images, no result known: nobody has trained it. V-JEPA 2
 # starts each rate at 2e-4, here it is a quarter; its 21st probe has no warm-up.
 # Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT

@@ -1,3 +1,4 @@
+from .auto_augment import ClipAutoAugment
 from .loading import VideoDecode, VideoInit
 from .rand_augment import ClipRandAugment
 from .sampling import SampleDense, SampleSparse, SampleSSv2, SampleVJEPA
@@ -5,6 +6,7 @@ from .shuffle import ShuffleFrames
 from .views import RepeatViews
 
 __all__ = [
+    'ClipAutoAugment',
     'ClipRandAugment',
     'RepeatViews',
     'SampleDense',

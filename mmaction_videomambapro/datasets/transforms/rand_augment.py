@@ -1,42 +1,28 @@
-"""RandAugment for clips, as timm defines it, on uint8 frames.
-
-MMAction2's own goes through imgaug, which does not run with today's numpy. Operations
-are lookup tables, or OpenCV's on whole frames; all agree with Pillow's to one level,
-but for the interpolation of the geometric ones.
-"""
+"""RandAugment for clips, as timm defines it, on uint8 frames."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-Frames = list[np.ndarray]  # (H, W, 3), uint8, RGB
+from .augment_operations import LEVELS, OPERATIONS, Draw, interpolations
 
-INTERPOLATIONS = dict(bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC)
-FILL = 128, 128, 128
-LEVELS = 10
-_LUMA = np.array([19595, 38470, 7471]) / 65536  # as Pillow weighs red, green, blue
-
-
-class Draw(NamedTuple):
-    """How strong, 0 to 10; in which direction, -1 or 1; and OpenCV's interpolation."""
-
-    level: float
-    sign: int
-    interpolation: int = cv2.INTER_LINEAR
+NAMES = (
+    'AutoContrast', 'Equalize', 'Invert', 'Rotate', 'PosterizeIncreasing',
+    'SolarizeIncreasing', 'SolarizeAdd', 'ColorIncreasing', 'ContrastIncreasing',
+    'BrightnessIncreasing', 'SharpnessIncreasing', 'ShearX', 'ShearY', 'TranslateXRel',
+    'TranslateYRel',
+)  # fmt: skip
 
 
 @TRANSFORMS.register_module()
 class ClipRandAugment(BaseTransform):
     """A few operations, drawn anew for each clip, the same for all of its frames.
 
-    ``rand-m7-n4-mstd0.5-inc1`` draws 4 of the 15 operations below, with replacement,
+    ``rand-m7-n4-mstd0.5-inc1`` draws 4 of 15 operations, with replacement,
     applies each with probability 0.5, at a magnitude of 7 +- 0.5 (normal, cut to 0 to
     10). From arXiv 1909.13719, with the operations, ranges and "increasing" severity
     of timm's ``auto_augment.py``.
@@ -57,16 +43,7 @@ class ClipRandAugment(BaseTransform):
     def __init__(
         self, policy: str = 'rand-m7-n4-mstd0.5-inc1', interpolation: str = 'random'
     ) -> None:
-        if interpolation not in ('random', *INTERPOLATIONS):
-            raise ValueError(
-                f'interpolation is {interpolation!r}, expected random, bilinear or '
-                'bicubic'
-            )
-        self.interpolations = [
-            value
-            for name, value in INTERPOLATIONS.items()
-            if interpolation in (name, 'random')
-        ]
+        self.interpolations = interpolations(interpolation)
         kind, *parts = policy.split('-')
         found = [re.fullmatch(r'(mstd|m|n|inc)([0-9.]+)', part) for part in parts]
         values = {match[1]: float(match[2]) for match in found if match}
@@ -80,8 +57,7 @@ class ClipRandAugment(BaseTransform):
         self.count = int(values.get('n', 2))
 
     def transform(self, results: dict) -> dict:
-        names = list(OPERATIONS)
-        for name in np.random.choice(names, self.count):
+        for name in np.random.choice(NAMES, self.count):
             if np.random.rand() < 0.5:
                 level = np.random.normal(self.magnitude, self.deviation)
                 level = float(np.clip(level, 0, LEVELS))
@@ -92,185 +68,3 @@ class ClipRandAugment(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(policy={self.policy!r})'
-
-
-def auto_contrast(frames: Frames, how: Draw) -> Frames:
-    """Stretch each channel of each frame to all 256 values."""
-    results = []
-    for frame in frames:
-        rows = frame.reshape(len(frame), -1)  # the long axis first: vectors
-        low = rows.min(0).reshape(-1, 3).min(0).astype(float)
-        high = rows.max(0).reshape(-1, 3).max(0).astype(float)
-        flat = high <= low
-        scale = np.where(flat, 1, 255 / np.where(flat, 1, high - low))
-        results.append(_linear(frame, np.diag(scale), np.where(flat, 0, -low * scale)))
-    return results
-
-
-def equalize(frames: Frames, how: Draw) -> Frames:
-    """Spread the values of each channel of each frame evenly."""
-
-    def table(frame, channel):
-        histogram = cv2.calcHist([frame], [channel], None, [256], [0, 256])
-        histogram = histogram.ravel().astype(int)
-        present = histogram[histogram > 0]
-        step = (present.sum() - present[-1]) // 255
-        if len(present) <= 1 or step == 0:
-            return np.arange(256)
-        before = np.concatenate([[0], histogram.cumsum()[:-1]])
-        return np.clip((before + step // 2) // step, 0, 255)
-
-    results = []
-    for frame in frames:
-        tables = np.stack([table(frame, c) for c in range(3)], -1)  # (256, 3)
-        results.append(cv2.LUT(frame, tables[:, None].astype(np.uint8)))
-    return results
-
-
-def invert(frames: Frames, how: Draw) -> Frames:
-    return [cv2.bitwise_not(frame) for frame in frames]
-
-
-def posterize(frames: Frames, how: Draw) -> Frames:
-    """Keep fewer bits, 4 to 0."""
-    bits = 4 - int(how.level / LEVELS * 4)
-    return [frame & np.uint8(256 - 2 ** (8 - bits)) for frame in frames]
-
-
-def solarize(frames: Frames, how: Draw) -> Frames:
-    """Invert what is bright."""
-    threshold = 256 - min(256, int(how.level / LEVELS * 256))
-    values = np.arange(256)
-    return _look_up(frames, np.where(values < threshold, values, 255 - values))
-
-
-def solarize_add(frames: Frames, how: Draw) -> Frames:
-    """Brighten what is dark."""
-    values, add = np.arange(256), min(128, int(how.level / LEVELS * 110))
-    brighter = np.minimum(values + add, 255)
-    return _look_up(frames, np.where(values < 128, brighter, values))
-
-
-def color(frames: Frames, how: Draw) -> Frames:
-    """Towards grey, or away from it."""
-    factor = _factor(how)
-    matrix = factor * np.eye(3) + (1 - factor) * _LUMA
-    return [_linear(frame, matrix, np.zeros(3)) for frame in frames]
-
-
-def contrast(frames: Frames, how: Draw) -> Frames:
-    """Towards the mean grey of each frame, or away from it."""
-    factor, values = _factor(how), np.arange(256)
-    results = []
-    for frame in frames:
-        grey = int(np.dot(cv2.mean(frame)[:3], _LUMA) + 0.5)
-        results += _look_up([frame], grey + (values - grey) * factor)
-    return results
-
-
-def brightness(frames: Frames, how: Draw) -> Frames:
-    return _look_up(frames, np.arange(256) * _factor(how))
-
-
-def sharpness(frames: Frames, how: Draw) -> Frames:
-    """Towards a smoothed frame, or away from it; the border stays."""
-    factor = _factor(how)
-    kernel = np.ones((3, 3), np.float32)
-    kernel[1, 1] = 5
-    kernel = (1 - factor) / 13 * kernel
-    kernel[1, 1] += factor
-    results = []
-    for frame in frames:
-        sharper = frame.copy()
-        sharper[1:-1, 1:-1] = cv2.filter2D(frame, -1, kernel)[1:-1, 1:-1]
-        results.append(sharper)
-    return results
-
-
-def rotate(frames: Frames, how: Draw) -> Frames:
-    """By up to 30 degrees about the centre."""
-    angle = np.deg2rad(how.level / LEVELS * 30 * how.sign)
-    cos, sin = np.cos(angle), np.sin(angle)
-    height, width = frames[0].shape[:2]
-    x, y = width / 2, height / 2
-    # where a result's pixel comes from, as all matrices here
-    return _warp(
-        frames,
-        how,
-        [
-            [cos, -sin, x - x * cos + y * sin],
-            [sin, cos, y - x * sin - y * cos],
-        ],
-    )
-
-
-def shear_x(frames: Frames, how: Draw) -> Frames:
-    return _warp(frames, how, [[1, how.level / LEVELS * 0.3 * how.sign, 0], [0, 1, 0]])
-
-
-def shear_y(frames: Frames, how: Draw) -> Frames:
-    return _warp(frames, how, [[1, 0, 0], [how.level / LEVELS * 0.3 * how.sign, 1, 0]])
-
-
-def translate_x(frames: Frames, how: Draw) -> Frames:
-    """By up to 45 % of the width."""
-    by = how.level / LEVELS * 0.45 * how.sign * frames[0].shape[1]
-    return _warp(frames, how, [[1, 0, by], [0, 1, 0]])
-
-
-def translate_y(frames: Frames, how: Draw) -> Frames:
-    by = how.level / LEVELS * 0.45 * how.sign * frames[0].shape[0]
-    return _warp(frames, how, [[1, 0, 0], [0, 1, by]])
-
-
-OPERATIONS: dict[str, Callable[[Frames, Draw], Frames]] = {
-    'AutoContrast': auto_contrast,
-    'Equalize': equalize,
-    'Invert': invert,
-    'Rotate': rotate,
-    'PosterizeIncreasing': posterize,
-    'SolarizeIncreasing': solarize,
-    'SolarizeAdd': solarize_add,
-    'ColorIncreasing': color,
-    'ContrastIncreasing': contrast,
-    'BrightnessIncreasing': brightness,
-    'SharpnessIncreasing': sharpness,
-    'ShearX': shear_x,
-    'ShearY': shear_y,
-    'TranslateXRel': translate_x,
-    'TranslateYRel': translate_y,
-}
-
-
-def _factor(how):
-    """How much is left of a frame, 1 for all of it."""
-    return max(0.1, 1 + how.level / LEVELS * 0.9 * how.sign)
-
-
-def _look_up(frames, table):
-    table = np.clip(table, 0, 255).astype(np.uint8)
-    return [cv2.LUT(frame, table) for frame in frames]
-
-
-def _linear(frame, matrix, shift):
-    """Channels times a (3, 3) matrix plus a shift; OpenCV rounds, Pillow cuts off."""
-    matrix = np.column_stack([matrix, shift - 0.49])
-    return cv2.transform(frame, matrix.astype(np.float32))
-
-
-def _warp(frames, how, matrix):
-    """Affine, from where a result's pixel comes; its centre is at a half."""
-    matrix = np.array(matrix, dtype=np.float64)
-    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
-    height, width = frames[0].shape[:2]
-    return [
-        cv2.warpAffine(
-            frame,
-            matrix,
-            (width, height),
-            flags=how.interpolation | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=FILL,
-        )
-        for frame in frames
-    ]

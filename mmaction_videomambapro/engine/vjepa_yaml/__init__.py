@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from ..launch import UsageError
 from .pretraining import pretraining
-from .probes import IMAGE_POLICY, PROBES, probe
+from .probes import PROBES, probe
 
 BASE = 'mmaction_videomambapro::_base_/default_runtime.py'
 
@@ -24,8 +24,7 @@ def convert_experiment(
     known as a fault there is not repeated: with accumulation, schedules count updates,
     and no layer is dropped in pre-training. Masks are made equally long by
     ``'truncate'``, as in V-JEPA. State-space models become VideoMambas with tokens of
-    the predictor in raster order. Probes of images take RandAugment in place of
-    AutoAugment, which the config says.
+    the predictor in raster order.
 
     Args:
         experiment (Mapping): Of :func:`read_experiment`.
@@ -45,14 +44,11 @@ def convert_experiment(
         config, ignored = translate(experiment)
     except UsageError as e:
         raise UsageError(f'{name}: {e}') from e
-    notes = [f'Ignored, has no meaning here: {key}' for key in ignored]
-    if experiment.get('eval_name') == PROBES[1]:
-        notes.append(f'RandAugment, {IMAGE_POLICY}, takes the place of AutoAugment.')
     lines = [
         f'# From {" ".join(osp.basename(name).split())}. On its cluster: '
         f'tools/submit.py --nodes {experiment["nodes"]} '
         f'--tasks-per-node {experiment["tasks_per_node"]}',
-        *(f'# {note}' for note in notes),
+        *(f'# Ignored, has no meaning here: {key}' for key in ignored),
         f'_base_ = {base!r}',
         '',
         Config(config).pretty_text.strip(),

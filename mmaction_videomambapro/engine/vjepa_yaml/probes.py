@@ -18,7 +18,6 @@ from .parts import (
     workers,
 )
 
-IMAGE_POLICY = 'rand-m9-n2-mstd0.5-inc1'  # V-JEPA has AutoAugment's here
 PROBES = 'video_classification_frozen', 'image_classification_frozen'
 
 
@@ -183,10 +182,15 @@ def _image_probe_data(values):
     ]
     train = [
         *load,
-        dict(type='ClipRandAugment', policy=IMAGE_POLICY),
         dict(type='RandomResizedCrop'),
-        dict(type='Resize', scale=(size, size), keep_ratio=False),
+        dict(
+            type='Resize',
+            scale=(size, size),
+            keep_ratio=False,
+            interpolation='bicubic',
+        ),
         dict(type='Flip', flip_ratio=0.5),
+        dict(type='ClipAutoAugment', interpolation='bicubic'),
         *pack(),
     ]
     return tuple(

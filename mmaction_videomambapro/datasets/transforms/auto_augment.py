@@ -1,0 +1,107 @@
+"""AutoAugment for clips and images, as timm defines it, on uint8 frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+from .augment_operations import OPERATIONS, Draw, interpolations
+
+# a line is a sub-policy: each operation with its probability and its level
+POLICIES = {
+    'original': """
+        PosterizeOriginal 0.4 8  Rotate 0.6 9
+        Solarize 0.6 5           AutoContrast 0.6 5
+        Equalize 0.8 8           Equalize 0.6 3
+        PosterizeOriginal 0.6 7  PosterizeOriginal 0.6 6
+        Equalize 0.4 7           Solarize 0.2 4
+        Equalize 0.4 4           Rotate 0.8 8
+        Solarize 0.6 3           Equalize 0.6 7
+        PosterizeOriginal 0.8 5  Equalize 1.0 2
+        Rotate 0.2 3             Solarize 0.6 8
+        Equalize 0.6 8           PosterizeOriginal 0.4 6
+        Rotate 0.8 8             Color 0.4 0
+        Rotate 0.4 9             Equalize 0.6 2
+        Equalize 0.0 7           Equalize 0.8 8
+        Invert 0.6 4             Equalize 1.0 8
+        Color 0.6 4              Contrast 1.0 8
+        Rotate 0.8 8             Color 1.0 2
+        Color 0.8 8              Solarize 0.8 7
+        Sharpness 0.4 7          Invert 0.6 8
+        ShearX 0.6 5             Equalize 1.0 9
+        Color 0.4 0              Equalize 0.6 3
+        Equalize 0.4 7           Solarize 0.2 4
+        Solarize 0.6 5           AutoContrast 0.6 5
+        Invert 0.6 4             Equalize 1.0 8
+        Color 0.6 4              Contrast 1.0 8
+        Equalize 0.8 8           Equalize 0.6 3
+    """,
+    'v0': """
+        Equalize 0.8 1           ShearY 0.8 4
+        Color 0.4 9              Equalize 0.6 3
+        Color 0.4 1              Rotate 0.6 8
+        Solarize 0.8 3           Equalize 0.4 7
+        Solarize 0.4 2           Solarize 0.6 2
+        Color 0.2 0              Equalize 0.8 8
+        Equalize 0.4 8           SolarizeAdd 0.8 3
+        ShearX 0.2 9             Rotate 0.6 8
+        Color 0.6 1              Equalize 1.0 2
+        Invert 0.4 9             Rotate 0.6 0
+        Equalize 1.0 9           ShearY 0.6 3
+        Color 0.4 7              Equalize 0.6 0
+        Posterize 0.4 6          AutoContrast 0.4 7
+        Solarize 0.6 8           Color 0.6 9
+        Solarize 0.2 4           Rotate 0.8 9
+        Rotate 1.0 7             TranslateYRel 0.8 9
+        ShearX 0.0 0             Solarize 0.8 4
+        ShearY 0.8 0             Color 0.6 4
+        Color 1.0 0              Rotate 0.6 2
+        Equalize 0.8 4           Equalize 0.0 8
+        Equalize 1.0 4           AutoContrast 0.6 2
+        ShearY 0.4 7             SolarizeAdd 0.6 7
+        Posterize 0.8 2          Solarize 0.6 10
+        Solarize 0.6 8           Equalize 0.6 1
+        Color 0.8 6              Rotate 0.4 5
+    """,
+}
+
+
+@TRANSFORMS.register_module()
+class ClipAutoAugment(BaseTransform):
+    """One of 25 pairs of operations, drawn for each clip, the same for all its frames.
+
+    Each of the two is applied with a probability of its own. Policies are those of
+    timm's ``auto_augment.py``: ``'original'`` from arXiv 1805.09501, and ``'v0'``,
+    that of EfficientNet's released code.
+
+    Required key is "imgs", which changes: frames (H, W, 3) of type uint8 in RGB.
+
+    Args:
+        policy (str): ``'original'`` or ``'v0'``. Defaults to ``'original'``.
+        interpolation (str): Of the geometric operations, as for
+            :class:`ClipRandAugment`. Defaults to ``'random'``.
+
+    Raises:
+        ValueError: If the policy or the interpolation is unknown.
+    """
+
+    def __init__(self, policy: str = 'original', interpolation: str = 'random') -> None:
+        if policy not in POLICIES:
+            raise ValueError(f'policy is {policy!r}, expected one of {list(POLICIES)}')
+        self.policy = policy
+        self.interpolations = interpolations(interpolation)
+        lines = [line.split() for line in POLICIES[policy].strip().splitlines()]
+        self.pairs = [(line[:3], line[3:]) for line in lines]
+
+    def transform(self, results: dict) -> dict:
+        for name, probability, level in self.pairs[np.random.randint(len(self.pairs))]:
+            if np.random.rand() < float(probability):
+                sign = int(np.random.choice([-1, 1]))
+                flags = int(np.random.choice(self.interpolations))
+                how = Draw(float(level), sign, flags)
+                results['imgs'] = OPERATIONS[name](results['imgs'], how)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(policy={self.policy!r})'
