@@ -10,12 +10,13 @@ import torch
 import triton
 from common import header, row
 from mmaction.registry import MODELS
+from peers import cumulative_chunks, published_pair
 from torch import nn
 from torch.nn import functional as F
 
 from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops import BACKENDS, ScanInputs
-from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
+from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
 SCAN_SHAPES = (8, 1152, 1569), (8, 384, 3137), (1, 1152, 12545)
 STATES = 16
@@ -162,8 +163,6 @@ def _scans(forward, backward, z):
         yield 'mamba-ssm, two plain scans and flips', two_plain_scans, True
         yield 'this project, mamba_ssm', partial(with_backend, 'mamba_ssm'), True
     yield 'this project, chunked', partial(with_backend, 'chunked'), True
-
-    from scan import cumulative_chunks, published_pair
 
     compiled = torch.compile(cumulative_chunks, dynamic=False)
 

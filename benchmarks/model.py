@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mmaction_videomambapro.engine.memory import keep_freed_memory
 from mmaction_videomambapro.models import VideoMambaPro
-from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
+from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
 # MMAction2's VideoMAE: the width of 'tiny' lies below what it knows
 VIT = {

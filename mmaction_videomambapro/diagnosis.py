@@ -91,7 +91,7 @@ def _devices() -> list[tuple[str, str]]:
 def _scan_backends() -> list[tuple[str, str]]:
     import torch
 
-    from .ops.selective_scan import BACKENDS, FORCE_VARIABLE, choose_backend
+    from .ops.backends import BACKENDS, FORCE_VARIABLE, choose_backend
 
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     u = torch.ones(1, 1, 1, device=device)

@@ -1,7 +1,9 @@
 """The arithmetic: the selective scan and the causal convolution. Knows no model."""
 
+from .backends import BACKENDS
 from .causal_conv1d import causal_conv1d
-from .selective_scan import BACKENDS, ScanInputs, bidirectional_scan, selective_scan
+from .scan_operator import ScanInputs
+from .selective_scan import bidirectional_scan, selective_scan
 
 __all__ = [
     'BACKENDS',

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
-from .selective_scan import choose_backend
+from .backends import choose_backend
 
 
 def causal_conv1d(
@@ -50,16 +49,4 @@ def causal_conv1d(
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f'bias must be ({len(weight)},), but is {tuple(bias.shape)}')
-    kernel = choose_backend(x).conv1d or causal_conv1d_plain
-    return kernel(x, weight, bias, activation, reverse)
-
-
-def causal_conv1d_plain(x, weight, bias, activation, reverse) -> Tensor:
-    """The same in plain PyTorch."""
-    taps = weight.shape[1]
-    if reverse:
-        weight, padding = weight.flip(1), (0, taps - 1)
-    else:
-        padding = (taps - 1, 0)
-    y = F.conv1d(F.pad(x, padding), weight[:, None], bias, groups=weight.shape[0])
-    return y if activation is None else F.silu(y)
+    return choose_backend(x).conv1d(x, weight, bias, activation, reverse)

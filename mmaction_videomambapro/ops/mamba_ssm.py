@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .naive import causal_conv1d_plain
+
 MAX_STATES = 256  # as the kernel checks
 
 
@@ -105,8 +107,6 @@ def _own_contribution(u, delta, B, C, delta_bias, delta_softplus):
 def causal_conv1d_mamba_ssm(x, weight, bias, activation, reverse) -> Tensor:
     """Arguments, shapes and result are those of ``ops.causal_conv1d``."""
     if not (2 <= weight.shape[1] <= 4 and _has_conv1d()):
-        from .causal_conv1d import causal_conv1d_plain
-
         return causal_conv1d_plain(x, weight, bias, activation, reverse)
     from causal_conv1d import causal_conv1d_fn
 

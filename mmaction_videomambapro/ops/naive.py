@@ -68,3 +68,14 @@ def _one_per_channel(x: Tensor, channels: int) -> Tensor:
     if x.ndim == 3:
         x = x[:, None]
     return x.transpose(2, 3).repeat_interleave(channels // x.shape[1], dim=1)
+
+
+def causal_conv1d_plain(x, weight, bias, activation, reverse) -> Tensor:
+    """Arguments, shapes and result are those of ``ops.causal_conv1d``."""
+    taps = weight.shape[1]
+    if reverse:
+        weight, padding = weight.flip(1), (0, taps - 1)
+    else:
+        padding = (taps - 1, 0)
+    y = F.conv1d(F.pad(x, padding), weight[:, None], bias, groups=weight.shape[0])
+    return y if activation is None else F.silu(y)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmaction_videomambapro.ops import causal_conv1d
-from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
+from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
 
 def by_hand(x, weight, bias, reverse):

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from mmaction_videomambapro.ops import mamba_ssm
-from mmaction_videomambapro.ops.causal_conv1d import causal_conv1d_plain
-from mmaction_videomambapro.ops.naive import selective_scan_naive
+from mmaction_videomambapro.ops.naive import causal_conv1d_plain, selective_scan_naive
 
 from .cpu.test_scan import run
 from .test_selective_scan import ALL_FLAGS, make_inputs

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaction_videomambapro.ops import BACKENDS, chunked, selective_scan
+from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 from mmaction_videomambapro.ops.naive import selective_scan_naive
-from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
 
 NAMES = ('u', 'delta', 'A', 'B', 'C', 'D', 'z', 'delta_bias')
 ON_CPU = ['llvm', 'chunked', 'naive']

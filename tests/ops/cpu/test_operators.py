@@ -5,8 +5,8 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmaction_videomambapro.models import VideoMambaPro
+from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 from mmaction_videomambapro.ops.cpu import conv1d_operator, scan_operator
-from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
 
 from ..test_selective_scan import make_inputs
 

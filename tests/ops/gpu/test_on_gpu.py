@@ -5,7 +5,7 @@ import torch
 
 from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops import BACKENDS, ScanInputs, bidirectional_scan
-from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
+from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
 from ..cpu.test_scan import PRECISION
 

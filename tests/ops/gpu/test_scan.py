@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from mmaction_videomambapro.ops import ScanInputs, bidirectional_scan, gpu
+from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 from mmaction_videomambapro.ops.naive import selective_scan_naive
-from mmaction_videomambapro.ops.selective_scan import FORCE_VARIABLE
 
 from ..cpu.test_scan import EXTREMES, PRECISION, restride, run
 from ..test_selective_scan import ALL_FLAGS, NAMES, make_inputs
