@@ -312,7 +312,7 @@ def test_pretraining_config_is_complete_and_builds(path, clips):
     assert model.target.interval == cfg.optim_wrapper.get('accumulative_counts', 1)
     dataset = dict(cfg.train_dataloader.dataset)
     dataset.update(
-        ann_file=str(clips / 'val_videos.txt'), data_prefix=dict(video=str(clips))
+        ann_file=str(clips / 'val_rawframes.txt'), data_prefix=dict(img=str(clips))
     )
     clip = DATASETS.build(dataset)[0]['inputs']
     keep = torch.zeros(1, 1, dtype=torch.long)

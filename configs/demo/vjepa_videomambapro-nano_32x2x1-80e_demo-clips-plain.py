@@ -5,6 +5,7 @@
 #
 # The ground is plain, as a textured one stands still in each clip: easy to predict, it
 # is all that a short training learns.
+# Frames are read as images, in half of the time of decoding such small videos.
 _base_ = '../_base_/default_runtime.py'
 
 data_root = 'data/demo_clips_plain'
@@ -59,20 +60,18 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type='VideoInit'),
     dict(type='SampleFrames', clip_len=8, frame_interval=2, num_clips=1),
-    dict(type='VideoDecode'),
+    dict(type='RawFrameDecode'),
     dict(type='Resize', scale=(-1, 48)),
     dict(type='RandomCrop', size=48),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
 val_pipeline = [
-    dict(type='VideoInit'),
     dict(
         type='SampleFrames', clip_len=8, frame_interval=2, num_clips=1, test_mode=True
     ),
-    dict(type='VideoDecode'),
+    dict(type='RawFrameDecode'),
     dict(type='Resize', scale=(-1, 48)),
     dict(type='CenterCrop', crop_size=48),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -85,9 +84,9 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='SeededSampler'),
     dataset=dict(
-        type='VideoClsDataset',
-        ann_file=f'{data_root}/train_videos.txt',
-        data_prefix=dict(video=data_root),
+        type='RawFrameClsDataset',
+        ann_file=f'{data_root}/train_rawframes.txt',
+        data_prefix=dict(img=data_root),
         pipeline=train_pipeline,
     ),
 )
@@ -96,9 +95,9 @@ val_dataloader = dict(
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VideoClsDataset',
-        ann_file=f'{data_root}/val_videos.txt',
-        data_prefix=dict(video=data_root),
+        type='RawFrameClsDataset',
+        ann_file=f'{data_root}/val_rawframes.txt',
+        data_prefix=dict(img=data_root),
         pipeline=val_pipeline,
         test_mode=True,
     ),
