@@ -28,7 +28,8 @@ METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
 RECIPES = [path for path in CLASSIFYING if '/demo/' not in path]
 CLASSES = {
     **dict(kinetics400=400, sthv2=174, breakfast=10, coin=180),
-    'lvu-director': 10,
+    **{'lvu-relation': 4, 'lvu-speak': 5, 'lvu-scene': 6, 'lvu-director': 10},
+    **{'lvu-genre': 4, 'lvu-writer': 10, 'lvu-year': 9},
     **dict(ucf101=101, hmdb51=51, in1k=1000),
 }
 # peak learning rate, warm-up / epochs, weight decay, drop path, clips: VideoMamba's
@@ -83,6 +84,12 @@ coin        middle 64 224 5.00e-5 5/30 0.05 0.8  10
 coin        mask   32 224 1.00e-4 5/30 0.05 0.4  10
 coin        mask   64 224 5.00e-5 5/30 0.05 0.4  10
 lvu-director tiny   32 224 2.00e-4 5/70 0.1  0.15 4
+lvu-relation tiny   32 224 2.00e-4 5/70 0.1  0.15 4
+lvu-speak tiny   32 224 2.00e-4 5/70 0.1  0.15 4
+lvu-scene tiny   32 224 2.00e-4 5/70 0.1  0.15 4
+lvu-genre tiny   32 224 2.00e-4 5/70 0.1  0.15 4
+lvu-writer tiny   32 224 2.00e-4 5/70 0.1  0.15 4
+lvu-year tiny   32 224 2.00e-4 5/70 0.1  0.15 4
 in1k        tiny   1 224  4.00e-3 5/300  0.1  0    1
 in1k        small  1 224  4.00e-3 5/300  0.05 0.15 1
 in1k        middle 1 224  2.00e-3 20/300 0.05 0.5  1
@@ -266,6 +273,8 @@ def shrink(cfg, clips, tmp_path):
             ann_file, prefix = str(tmp_path / 'images.txt'), 'img'
             lines = [f'{image} {i}\n' for i, image in enumerate(images)]  # absolute
             (tmp_path / 'images.txt').write_text(''.join(lines))
+        elif loader.dataset.type == 'RawFrameClsDataset':
+            ann_file, prefix = str(clips / 'val_rawframes.txt'), 'img'
         else:
             ann_file, prefix = str(clips / 'val_videos.txt'), 'video'
         dataset = f'{split}_dataloader.dataset'

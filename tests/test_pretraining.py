@@ -38,16 +38,14 @@ def scope():
 @pytest.fixture
 def config(clips, tmp_path):
     """The pre-training, made small, with what else is to be changed."""
+    places = {}
+    for split in ('train', 'val'):
+        dataset = f'{split}_dataloader.dataset'
+        places[f'{dataset}.ann_file'] = str(clips / f'{split}_rawframes.txt')
+        places[f'{dataset}.data_prefix.img'] = str(clips)
 
     def make(changes={}, path=CONFIG, validate=False):  # noqa: B006
         cfg = Config.fromfile(ROOT / path)
-        kind, key = ('rawframes', 'img') if path == CONFIG else ('videos', 'video')
-        places = {}
-        for split in ('train', 'val'):
-            dataset = f'{split}_dataloader.dataset'
-            places[f'{dataset}.ann_file'] = str(clips / f'{split}_{kind}.txt')
-            places[f'{dataset}.data_prefix.{key}'] = str(clips)
-            places[f'{split}_dataloader.num_workers'] = 0
         small = PRETRAINING if path == CONFIG else {}
         cfg.merge_from_dict({**places, **SMALL, **small, **changes})
         if not validate:

@@ -31,17 +31,41 @@ model = dict(
     data_preprocessor=dict(mean=[63.0, 63.0, 63.0], std=[35.0, 35.0, 35.0]),
 )
 
-train_dataloader = dict(
-    dataset=dict(
-        ann_file=f'{data_root}/train_videos.txt',
-        data_prefix=dict(video=data_root),
-        indices=80,
+# the frames that the pre-training saw: compressed as videos they look different
+train_pipeline, val_pipeline, test_pipeline = (
+    [sample, dict(type='RawFrameDecode'), *rest]
+    for _, sample, _, *rest in (
+        _base_.train_pipeline,
+        _base_.val_pipeline,
+        _base_.test_pipeline,
     )
 )
-val_dataloader = test_dataloader = dict(
+train_dataloader = dict(
+    num_workers=0,
     dataset=dict(
-        ann_file=f'{data_root}/val_videos.txt', data_prefix=dict(video=data_root)
-    )
+        type='RawFrameClsDataset',
+        ann_file=f'{data_root}/train_rawframes.txt',
+        data_prefix=dict(_delete_=True, img=data_root),
+        pipeline=train_pipeline,
+        indices=80,
+    ),
+)
+val_dataloader = dict(
+    num_workers=0,
+    dataset=dict(
+        type='RawFrameClsDataset',
+        ann_file=f'{data_root}/val_rawframes.txt',
+        data_prefix=dict(_delete_=True, img=data_root),
+        pipeline=val_pipeline,
+    ),
+)
+test_dataloader = dict(
+    dataset=dict(
+        type='RawFrameClsDataset',
+        ann_file=f'{data_root}/val_rawframes.txt',
+        data_prefix=dict(_delete_=True, img=data_root),
+        pipeline=test_pipeline,
+    ),
 )
 train_cfg = dict(max_epochs=30, val_interval=10)
 param_scheduler = [

@@ -1,6 +1,4 @@
-# VideoMamba-Ti on LVU (directors), 32 frames of 224 x 224, as published; but
-# for other tasks set the lists and num_classes: relation 4, speak 5, scene 6,
-# director 10, genre 4, writer 10, year 9.
+# VideoMamba-Ti on LVU (directors), 32 frames of 224 x 224, as published.
 # Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
 #   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
 #   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
