@@ -276,7 +276,11 @@ def shrink(cfg, clips, tmp_path):
         elif loader.dataset.type == 'RawFrameClsDataset':
             ann_file, prefix = str(clips / 'val_rawframes.txt'), 'img'
         else:
-            ann_file, prefix = str(clips / 'val_videos.txt'), 'video'
+            ann_file, prefix = str(tmp_path / 'videos.txt'), 'video'
+            rows = map(str.split, (clips / 'val_videos.txt').read_text().splitlines())
+            classes = cfg.model.cls_head.num_classes
+            lines = [f'{path} {int(label) % classes}\n' for path, label in rows]
+            (tmp_path / 'videos.txt').write_text(''.join(lines))
         dataset = f'{split}_dataloader.dataset'
         options[f'{dataset}.ann_file'] = ann_file
         options[f'{dataset}.data_prefix.{prefix}'] = str(clips)
