@@ -67,10 +67,11 @@ def overview(entries: Iterable[dict]) -> str:
     rows = []
     for (collection, backbone), group in groups.items():
         size = min(entry['Metadata']['Parameters'] for entry in group)
-        datasets = sorted({entry['Metadata']['Training Data'] for entry in group})
+        # the tasks of LVU are one
+        datasets = {entry['Metadata']['Training Data'].split()[0] for entry in group}
         measured = sum(bool(entry.get('Results')) for entry in group)
         referring = sum('Reference' in entry for entry in group)
-        cells = ', '.join(datasets), len(group), measured, referring
+        cells = ', '.join(sorted(datasets)), len(group), measured, referring
         if not backbone.startswith(collection):
             backbone = f'{backbone} ({collection})'
         rows.append((collection, size, backbone, f'{size / 1e6:.3g}M', *cells))
