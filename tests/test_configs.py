@@ -235,6 +235,17 @@ def test_published_settings(row):
         weaker = 'rand-m5-n2-mstd0.25-inc1' if size == 'tiny' else None
         (augment,) = find(cfg.train_pipeline, 'ClipRandAugment')
         assert augment.policy == (weaker or 'rand-m7-n4-mstd0.5-inc1')
+    else:  # as timm: behind the crop, with the colour of the mean
+        *_, crop, resize, flip, augment, _, _ = steps(cfg.train_pipeline)
+        assert crop.type == 'RandomResizedCrop'
+        assert (resize.type, resize.scale) == ('Resize', (int(res), int(res)))
+        assert flip.type == 'Flip'
+        policy = 'v0' if size == 'tiny' else 'rand-m9-n2-mstd0.5-inc1'
+        assert augment.policy == policy
+        assert augment.type == f'Clip{"Auto" if policy == "v0" else "Rand"}Augment'
+        assert augment.fill == (124, 116, 104)
+        distilled = size in ('middle', 'base') and res == '224'
+        assert (cfg.model.type == 'DistilledRecognizer3D') == distilled
 
 
 def shrink(cfg, clips, tmp_path):

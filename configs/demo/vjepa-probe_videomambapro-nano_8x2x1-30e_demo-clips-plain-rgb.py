@@ -60,6 +60,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
+    num_workers=0,
     dataset=dict(
         type='RawFrameClsDataset',
         ann_file=f'{data_root}/val_rawframes.txt',

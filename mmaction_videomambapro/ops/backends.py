@@ -48,7 +48,7 @@ def _kernels(summary, package):
         summary,
         package.why_not,
         getattr(scan, 'run_both', None),
-        getattr(conv1d, 'run', None),
+        getattr(conv1d, 'run', causal_conv1d_plain),
     )
 
 

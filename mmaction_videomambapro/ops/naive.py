@@ -1,4 +1,7 @@
-"""The selective scan by its definition: the oracle for every other backend."""
+"""Scan and convolution by their definitions: the oracles for every backend.
+
+The convolution is PyTorch's, and serves where a backend has none of its own.
+"""
 
 from __future__ import annotations
 

@@ -67,14 +67,15 @@ def draw_comparison(
         dict[str, float]: Top-1 accuracy of each, by work directory, at the end.
 
     Raises:
-        FileNotFoundError: If a directory holds no scalars, or no accuracies.
+        FileNotFoundError: If a directory holds no scalars.
+        ValueError: If they have no accuracies.
     """
     runs = {}
     for work_dir in work_dirs:
         _, val = read_scalars(work_dir)
         curve = {s: val[s]['acc/top1'] for s in sorted(val) if 'acc/top1' in val[s]}
         if not curve:
-            raise FileNotFoundError(f'{work_dir}: acc/top1 was never validated')
+            raise ValueError(f'{work_dir}: acc/top1 was never validated')
         runs[str(work_dir)] = curve
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()

@@ -67,6 +67,7 @@ def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
     if 'weight_decays' in cfg.model.get('cls_head', {}):
         cfg.model.cls_head.update(lrs=[1e-3], weight_decays=[0.0])
     if cfg.model.pop('teacher', None):
+        cfg.model.pop('loss_weight', None)
         cfg.model.type = 'Recognizer3D'
     arch = cfg.model.backbone.get('arch')
     if isinstance(arch, str) and arch in VideoMamba.arch_zoo:

@@ -144,7 +144,8 @@ def initial_checkpoint(cfg: Config) -> str | None:
     if path is None:
         return None
     # MMEngine's names tell nothing, those of work directories do
-    return path.parent.name if path.stem.startswith('epoch_') else path.stem
+    own = path.stem.startswith(('epoch_', 'iter_', 'best_'))
+    return path.parent.name if own else path.stem
 
 
 def type_name(config: dict) -> str:

@@ -67,8 +67,8 @@ def overview(entries: Iterable[dict]) -> str:
     rows = []
     for (collection, backbone), group in groups.items():
         size = min(entry['Metadata']['Parameters'] for entry in group)
-        # the tasks of LVU are one
-        datasets = {entry['Metadata']['Training Data'].split()[0] for entry in group}
+        datasets = {entry['Metadata']['Training Data'] for entry in group}
+        datasets = {'LVU' if name.startswith('LVU ') else name for name in datasets}
         measured = sum(bool(entry.get('Results')) for entry in group)
         referring = sum('Reference' in entry for entry in group)
         cells = ', '.join(sorted(datasets)), len(group), measured, referring

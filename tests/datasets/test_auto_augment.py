@@ -1,6 +1,7 @@
 """AutoAugment's policies, by how often and how strongly each operation is applied."""
 
 from collections import defaultdict
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -23,28 +24,38 @@ PUBLISHED = {
         'SolarizeAdd': (1.4, 4.714), 'TranslateYRel': (0.8, 9.0),
     },
 }  # fmt: skip
-CLIPS = 20_000
 
 
 @pytest.mark.parametrize('policy', PUBLISHED)
-def test_policies(policy, monkeypatch):
+def test_policies(policy):
+    pairs = TRANSFORMS.build(dict(type='ClipAutoAugment', policy=policy)).pairs
+    assert len(pairs) == 25
+    often, level = defaultdict(float), defaultdict(float)
+    for name, probability, strength in chain.from_iterable(pairs):
+        often[name] += probability
+        level[name] += probability * strength
+    found = {name: (often[name], level[name] / often[name]) for name in often}
+    assert set(found) == set(PUBLISHED[policy])
+    for name, expected in PUBLISHED[policy].items():
+        assert found[name] == pytest.approx(expected, abs=0.001)
+
+
+def test_draws(monkeypatch):
+    """Pairs alike, each operation with its probability, both directions."""
     seen = defaultdict(list)
     for name in OPERATIONS:
         monkeypatch.setitem(
             OPERATIONS, name, lambda frames, how, name=name: seen[name].append(how)
         )
-    transform = TRANSFORMS.build(dict(type='ClipAutoAugment', policy=policy))
+    transform = TRANSFORMS.build(dict(type='ClipAutoAugment', fill=(1, 2, 3)))
     np.random.seed(0)
-    for _ in range(CLIPS):
+    for _ in range(5000):
         transform(dict(imgs=[]))
-    assert set(seen) == set(PUBLISHED[policy])
-    for name, (often, level) in PUBLISHED[policy].items():
-        assert len(seen[name]) * 25 / CLIPS == pytest.approx(often, abs=0.3)
-        assert np.mean([how.level for how in seen[name]]) == pytest.approx(
-            level, abs=0.3
-        )
-    directions = [how.sign for how in seen['Rotate']]
-    assert abs(np.mean(directions)) < 0.1
+    for name, (often, _) in PUBLISHED['original'].items():
+        assert len(seen[name]) / 5000 == pytest.approx(often / 25, abs=0.02)
+    assert abs(np.mean([how.sign for how in seen['Rotate']])) < 0.1
+    assert len({how.interpolation for how in seen['Rotate']}) == 2
+    assert {how.fill for how in seen['Rotate']} == {(1, 2, 3)}
 
 
 def test_same_for_all_frames_and_the_same_seed():

@@ -158,3 +158,17 @@ def test_interpolation_decides():
 def test_unknown_policy_is_named(policy):
     with pytest.raises(ValueError, match=f'policy is {policy!r}'):
         augment([], policy=policy)
+
+
+def test_fill_comes_in_from_outside():
+    frame = np.zeros((20, 20, 3), np.uint8)
+    (moved,) = OPERATIONS['TranslateXRel']([frame], Draw(10, 1, fill=(10, 20, 30)))
+    assert (moved[:, -5:] == (10, 20, 30)).all()
+    assert (moved[:, :5] == 0).all()
+    np.random.seed(0)
+    colours = set()
+    for _ in range(40):
+        (result,) = augment([frame], fill=(10, 20, 30))['imgs']
+        colours.update(map(tuple, result.reshape(-1, 3)))
+    assert (10, 20, 30) in colours
+    assert (128, 128, 128) not in colours

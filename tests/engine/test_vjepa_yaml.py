@@ -446,10 +446,8 @@ def test_image_probe():
         assert dataset.ann_file == f'/images/imagenet/061417/{split}'
         assert step(dataset.pipeline, 'SampleFrames').clip_len == 32
     assert step(cfg.train_dataloader.dataset.pipeline, 'Resize').scale == (192, 192)
-    # timm's "original"
-    assert 'policy' not in step(
-        cfg.train_dataloader.dataset.pipeline, 'ClipAutoAugment'
-    )
+    augment = step(cfg.train_dataloader.dataset.pipeline, 'ClipAutoAugment')
+    assert augment.policy == 'original'
     assert step(cfg.val_dataloader.dataset.pipeline, 'CenterCrop').crop_size == 192
     assert cfg.model.backbone.img_size == 192
     assert cfg.model.cls_head.num_classes == 1000

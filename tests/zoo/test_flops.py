@@ -171,3 +171,11 @@ def test_one_probe_of_a_grid_is_counted():
     grid = dict(type='AttentiveProbeGrid', lrs=[1e-3, 1e-4], weight_decays=[0.1, 0.2])
     cfg.model.cls_head = {**head, **grid}
     assert complexity(cfg, (1, 3, 2, 32, 32)) == one
+
+
+def test_a_teacher_is_not_counted():
+    cfg = config(dict(embed_dims=48, depth=3))
+    one = complexity(cfg, (1, 3, 2, 32, 32))
+    teacher = dict(type='VideoMamba', arch='small', out_type='raw')
+    cfg.model.update(type='DistilledRecognizer3D', teacher=teacher, loss_weight=2.0)
+    assert complexity(cfg, (1, 3, 2, 32, 32)) == one

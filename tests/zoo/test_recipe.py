@@ -80,6 +80,7 @@ def test_facts():
         ('videomamba_m16_ssv2_f16_res224.pth', 'SthV2'),
         ('work_dirs/in1k/mine.pth', 'mine'),
         ('work_dirs/vjepa_vit-small-p16_sthv2/epoch_300.pth', 'SthV2, V-JEPA'),
+        ('work_dirs/mamba-tiny_in1k/best_acc_top1_epoch_9.pth', 'ImageNet-1K'),
     ],
 )
 def test_pretraining_is_read_from_the_checkpoints_name(checkpoint, expected):

@@ -13,7 +13,7 @@ def main():
     args = parser.parse_args()
     try:
         accuracies = draw_comparison(args.work_dirs, args.out)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         raise UsageError(error) from error
     print(f'comparison: {args.out}')
     for name, accuracy in accuracies.items():

@@ -3,9 +3,15 @@ _base_ = 'imagenet_1f.py'
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[0] = dict(type='SampleFrames', clip_len=16)  # repeats the image
-train_pipeline[5] = dict(type='ClipAutoAugment', interpolation='bicubic')
+train_pipeline[5] = dict(
+    type='ClipAutoAugment',
+    policy='original',
+    interpolation='bicubic',
+    fill=(124, 116, 104),
+)
 test_pipeline = _base_.test_pipeline
 test_pipeline[0] = dict(type='SampleFrames', clip_len=16)
+test_pipeline[2] = dict(type='Resize', scale=(-1, 256))  # bilinear, as V-JEPA
 val_pipeline = test_pipeline
 
 train_dataloader = dict(batch_size=128, dataset=dict(pipeline=train_pipeline))

@@ -12,6 +12,7 @@ train_pipeline = [
         type='ClipRandAugment',
         policy='rand-m9-n2-mstd0.5-inc1',
         interpolation='bicubic',
+        fill=(124, 116, 104),
     ),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),

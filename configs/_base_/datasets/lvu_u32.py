@@ -1,8 +1,8 @@
-# LVU: directors, 10 of them; 32 frames from the whole video.
+# LVU, directors of films: 10; 32 frames from the whole video. Its tasks share the videos.
 # VideoMamba's lists (video_path,label); tested on 4 clips x 3 crops.
 _base_ = 'kinetics400_u8.py'
 
-data_root = 'data/lvu/director/videos'
+data_root = 'data/lvu/videos'
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].clip_len = 32
 val_pipeline = _base_.val_pipeline

@@ -15,7 +15,6 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type='CosineAnnealingLR',
-        T_max=20,
         eta_min=0.0,
         by_epoch=True,
         convert_to_iter_based=True,

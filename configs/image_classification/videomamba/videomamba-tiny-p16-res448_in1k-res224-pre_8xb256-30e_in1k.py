@@ -31,7 +31,10 @@ _base_.test_pipeline[2].scale = (-1, 512)
 _base_.test_pipeline[3].crop_size = 448
 val_pipeline = _base_.test_pipeline
 _base_.train_pipeline[5] = dict(
-    type='ClipAutoAugment', policy='v0', interpolation='bicubic'
+    type='ClipAutoAugment',
+    policy='v0',
+    interpolation='bicubic',
+    fill=(124, 116, 104),
 )
 train_dataloader = dict(batch_size=256, dataset=dict(pipeline=_base_.train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))

@@ -22,7 +22,10 @@ for __blending in _base_.model.data_preprocessor.blending.blending.augments:
     __blending.num_classes = 1000
 
 _base_.train_pipeline[5] = dict(
-    type='ClipAutoAugment', policy='v0', interpolation='bicubic'
+    type='ClipAutoAugment',
+    policy='v0',
+    interpolation='bicubic',
+    fill=(124, 116, 104),
 )
 train_dataloader = dict(batch_size=512, dataset=dict(pipeline=_base_.train_pipeline))
 

@@ -5,7 +5,8 @@
 # Here: V-JEPA 2's grid for images, no result known: nobody has trained it. V-JEPA 2
 # starts each rate at 2e-4, here it is a quarter; its 21st probe has no warm-up.
 # Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
-# Shorter: param_scheduler.0.end=N param_scheduler.1.begin=N train_cfg.max_epochs=N
+# Shorter: train_cfg.max_epochs=EPOCHS param_scheduler.0.end=WARMUP
+#   param_scheduler.1.begin=WARMUP
 # Others: {train,val,test}_dataloader.dataset.ann_file=LIST
 _base_ = [
     '../../_base_/models/attentive_probe.py',
@@ -35,7 +36,6 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=5,
-        T_max=15,
         eta_min=0.0,
         by_epoch=True,
         convert_to_iter_based=True,

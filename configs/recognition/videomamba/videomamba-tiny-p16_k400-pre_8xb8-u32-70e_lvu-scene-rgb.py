@@ -8,13 +8,6 @@ model = dict(cls_head=dict(num_classes=6))
 for __blending in _base_.model.data_preprocessor.blending.blending.augments:
     __blending.num_classes = 6
 
-__place = dict(video='data/lvu/scene/videos')
-train_dataloader = dict(
-    dataset=dict(ann_file='data/lvu/scene/train.csv', data_prefix=__place)
-)
-val_dataloader = dict(
-    dataset=dict(ann_file='data/lvu/scene/val.csv', data_prefix=__place)
-)
-test_dataloader = dict(
-    dataset=dict(ann_file='data/lvu/scene/test.csv', data_prefix=__place)
-)
+train_dataloader = dict(dataset=dict(ann_file='data/lvu/scene/train.csv'))
+val_dataloader = dict(dataset=dict(ann_file='data/lvu/scene/val.csv'))
+test_dataloader = dict(dataset=dict(ann_file='data/lvu/scene/test.csv'))

@@ -8,13 +8,6 @@ model = dict(cls_head=dict(num_classes=9))
 for __blending in _base_.model.data_preprocessor.blending.blending.augments:
     __blending.num_classes = 9
 
-__place = dict(video='data/lvu/year/videos')
-train_dataloader = dict(
-    dataset=dict(ann_file='data/lvu/year/train.csv', data_prefix=__place)
-)
-val_dataloader = dict(
-    dataset=dict(ann_file='data/lvu/year/val.csv', data_prefix=__place)
-)
-test_dataloader = dict(
-    dataset=dict(ann_file='data/lvu/year/test.csv', data_prefix=__place)
-)
+train_dataloader = dict(dataset=dict(ann_file='data/lvu/year/train.csv'))
+val_dataloader = dict(dataset=dict(ann_file='data/lvu/year/val.csv'))
+test_dataloader = dict(dataset=dict(ann_file='data/lvu/year/test.csv'))

@@ -25,11 +25,20 @@ _LUMA = np.array([19595, 38470, 7471]) / 65536  # as Pillow weighs red, green, b
 
 
 class Draw(NamedTuple):
-    """How strong, 0 to 10; in which direction, -1 or 1; and OpenCV's interpolation."""
+    """How an operation is applied.
+
+    Attributes:
+        level (float): How strong, 0 to 10.
+        sign (int): In which direction, -1 or 1.
+        interpolation (int): OpenCV's flag. Defaults to bilinear.
+        fill (tuple[int]): What comes in from outside of a frame, RGB.
+            Defaults to grey.
+    """
 
     level: float
     sign: int
     interpolation: int = cv2.INTER_LINEAR
+    fill: tuple[int, int, int] = FILL
 
 
 def auto_contrast(frames: Frames, how: Draw) -> Frames:
@@ -157,7 +166,7 @@ def translate_y(frames: Frames, how: Draw) -> Frames:
     return _warp(frames, how, [[1, 0, 0], [0, 1, by]])
 
 
-# "Increasing" ones do more at a higher level, others less, or the other way round
+# timm's names: those that say so grow stronger with the level
 OPERATIONS: dict[str, Callable[[Frames, Draw], Frames]] = {
     'AutoContrast': auto_contrast,
     'Equalize': equalize,
@@ -233,7 +242,7 @@ def _warp(frames, how, matrix):
             (width, height),
             flags=how.interpolation | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
-            borderValue=FILL,
+            borderValue=how.fill,
         )
         for frame in frames
     ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from .augment_operations import OPERATIONS, Draw, interpolations
+from .augment_operations import FILL, OPERATIONS, Draw, interpolations
 
 # a line is a sub-policy: each operation with its probability and its level
 POLICIES = {
@@ -81,27 +83,37 @@ class ClipAutoAugment(BaseTransform):
         policy (str): ``'original'`` or ``'v0'``. Defaults to ``'original'``.
         interpolation (str): Of the geometric operations, as for
             :class:`ClipRandAugment`. Defaults to ``'random'``.
+        fill (Sequence[int]): Likewise. Defaults to (128, 128, 128).
 
     Raises:
         ValueError: If the policy or the interpolation is unknown.
     """
 
-    def __init__(self, policy: str = 'original', interpolation: str = 'random') -> None:
+    def __init__(
+        self,
+        policy: str = 'original',
+        interpolation: str = 'random',
+        fill: Sequence[int] = FILL,
+    ) -> None:
         if policy not in POLICIES:
             raise ValueError(f'policy is {policy!r}, expected one of {list(POLICIES)}')
         self.policy = policy
-        self.interpolations = interpolations(interpolation)
+        self.interpolations, self.fill = interpolations(interpolation), tuple(fill)
         lines = [line.split() for line in POLICIES[policy].strip().splitlines()]
-        self.pairs = [(line[:3], line[3:]) for line in lines]
+        self.pairs = [(_operation(*x[:3]), _operation(*x[3:])) for x in lines]
 
     def transform(self, results: dict) -> dict:
         for name, probability, level in self.pairs[np.random.randint(len(self.pairs))]:
-            if np.random.rand() < float(probability):
+            if np.random.rand() < probability:
                 sign = int(np.random.choice([-1, 1]))
                 flags = int(np.random.choice(self.interpolations))
-                how = Draw(float(level), sign, flags)
+                how = Draw(level, sign, flags, self.fill)
                 results['imgs'] = OPERATIONS[name](results['imgs'], how)
         return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(policy={self.policy!r})'
+
+
+def _operation(name, probability, level):
+    return name, float(probability), float(level)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
-from .augment_operations import LEVELS, OPERATIONS, Draw, interpolations
+from .augment_operations import FILL, LEVELS, OPERATIONS, Draw, interpolations
 
 NAMES = (
     'AutoContrast', 'Equalize', 'Invert', 'Rotate', 'PosterizeIncreasing',
@@ -35,15 +36,21 @@ class ClipRandAugment(BaseTransform):
         interpolation (str): Of the geometric operations: ``'random'``, one of the
             others each time, as in timm; ``'bilinear'``, two to three times as fast;
             or ``'bicubic'``. Defaults to ``'random'``.
+        fill (Sequence[int]): Colour, RGB, of what comes in from outside of a frame.
+            timm takes the mean of the data for images. Defaults to (128, 128, 128),
+            that of published video training.
 
     Raises:
         ValueError: If the policy or the interpolation is unknown.
     """
 
     def __init__(
-        self, policy: str = 'rand-m7-n4-mstd0.5-inc1', interpolation: str = 'random'
+        self,
+        policy: str = 'rand-m7-n4-mstd0.5-inc1',
+        interpolation: str = 'random',
+        fill: Sequence[int] = FILL,
     ) -> None:
-        self.interpolations = interpolations(interpolation)
+        self.interpolations, self.fill = interpolations(interpolation), tuple(fill)
         kind, *parts = policy.split('-')
         found = [re.fullmatch(r'(mstd|m|n|inc)([0-9.]+)', part) for part in parts]
         values = {match[1]: float(match[2]) for match in found if match}
@@ -62,7 +69,8 @@ class ClipRandAugment(BaseTransform):
                 level = np.random.normal(self.magnitude, self.deviation)
                 level = float(np.clip(level, 0, LEVELS))
                 sign = int(np.random.choice([-1, 1]))
-                how = Draw(level, sign, int(np.random.choice(self.interpolations)))
+                flags = int(np.random.choice(self.interpolations))
+                how = Draw(level, sign, flags, self.fill)
                 results['imgs'] = OPERATIONS[name](results['imgs'], how)
         return results
 

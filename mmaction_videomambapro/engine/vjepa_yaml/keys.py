@@ -197,7 +197,7 @@ class Values(dict):
 
     def __init__(self, experiment: Mapping, keys: Mapping[str, Key]):
         super().__init__(_flatten(experiment))
-        self.keys = keys
+        self.known = keys
         unknown = sorted(str(key) for key in self if key not in keys)
         if unknown:
             raise UsageError(f'unknown keys: {", ".join(unknown)}')
@@ -214,11 +214,11 @@ class Values(dict):
                 raise UsageError(f'{key} is {value!r}, expected {kind}{hint}')
 
     def __missing__(self, key):
-        return self.keys[key].default
+        return self.known[key].default
 
     def ignored(self) -> list[str]:
         """Keys that are there and have no meaning here."""
-        return sorted(key for key in self if self.keys[key] is NO_MEANING)
+        return sorted(key for key in self if self.known[key] is NO_MEANING)
 
     def refuse(self, key: str, value: Any, reason: str) -> None:
         """Stop at a value that has no counterpart."""

@@ -29,7 +29,7 @@ def refuse_common(values, section):
         False,
         'positions have an equal share of channels for each axis',
     )
-    if 'data.dataset_type' in values.keys:
+    if 'data.dataset_type' in values.known:
         values.choose('data.dataset_type', ['VideoDataset', 'videodataset'])
 
 

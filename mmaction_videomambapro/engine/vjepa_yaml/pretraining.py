@@ -114,7 +114,7 @@ def _jepa(values):
 
 def _masks(values):
     masks = {}
-    for key in values.keys:
+    for key in values.known:
         section, _, rest = key.partition('.')
         if section == 'mask':
             number, name = rest.split('.')

@@ -190,7 +190,12 @@ def _image_probe_data(values):
             interpolation='bicubic',
         ),
         dict(type='Flip', flip_ratio=0.5),
-        dict(type='ClipAutoAugment', interpolation='bicubic'),
+        dict(
+            type='ClipAutoAugment',
+            policy='original',
+            interpolation='bicubic',
+            fill=(124, 116, 104),
+        ),
         *pack(),
     ]
     return tuple(

@@ -223,7 +223,8 @@ class VideoMamba(BaseModule):
 
         Args:
             x (Tensor): As for :meth:`forward`.
-            keep_indices (Tensor, optional): Likewise. Defaults to None.
+            keep_indices (Tensor, optional): Likewise, but with any ``out_type``.
+                Defaults to None.
 
         Returns:
             tuple[Tensor, tuple[int]]: Tokens after the final norm, (N, L, C), the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from mmaction.models.recognizers import Recognizer3D
 from mmaction.registry import MODELS
+from mmengine.model import Sequential
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +30,10 @@ class DistilledRecognizer3D(Recognizer3D):
             ``init_cfg`` to load.
         loss_weight (float): Of mean(2 - 2 cosine), beside the head's loss.
             Defaults to 1.
-        **kwargs: As for Recognizer3D.
+        **kwargs: As for Recognizer3D, but for ``neck``.
+
+    Raises:
+        ValueError: If there is a ``neck``.
     """
 
     def __init__(
@@ -41,20 +45,17 @@ class DistilledRecognizer3D(Recognizer3D):
         **kwargs,
     ) -> None:
         super().__init__(backbone=backbone, cls_head=cls_head, **kwargs)
+        if self.with_neck:
+            raise ValueError(f'{type(self).__name__} takes no neck')
         self.teacher = MODELS.build(teacher).requires_grad_(False).eval()
-        self.distill_head = nn.Sequential(
+        self.distill_head = Sequential(
             nn.RMSNorm(self.backbone.embed_dims, eps=1e-5),
             nn.Linear(self.backbone.embed_dims, self.teacher.embed_dims),
+            init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
         )
         self.loss_weight = loss_weight
         self.register_state_dict_post_hook(_leave_out_teacher)
         self.register_load_state_dict_post_hook(_do_not_miss_teacher)
-
-    def init_weights(self) -> None:
-        """Initialise, and load the teacher."""
-        nn.init.trunc_normal_(self.distill_head[1].weight, std=0.02)
-        nn.init.zeros_(self.distill_head[1].bias)
-        super().init_weights()
 
     def train(self, mode: bool = True) -> DistilledRecognizer3D:
         """Switch mode; the teacher stays in evaluation mode."""

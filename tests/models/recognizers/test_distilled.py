@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
+from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
@@ -114,3 +115,43 @@ def test_checkpoints_are_without_the_teacher(functions, tmp_path):
     del state['distill_head.1.bias']
     with pytest.raises(RuntimeError, match=r'distill_head\.1\.bias'):
         other.load_state_dict(state)
+
+
+def test_averaged_weights_are_without_the_teacher():
+    """As EMAHook keeps them: behind another prefix."""
+    model = build()
+    average = ExponentialMovingAverage(model)
+    average.update_parameters(model)
+    state = average.state_dict()
+    assert not [key for key in state if 'teacher' in key]
+    other = ExponentialMovingAverage(build())
+    other.load_state_dict(state)
+    load_state_dict(other, state, strict=True)
+    with pytest.raises(RuntimeError, match='distill_head'):
+        other.load_state_dict({k: v for k, v in state.items() if 'distill' not in k})
+
+
+def test_published_image_file_as_a_teacher(tmp_path):
+    """With 2-D kernels and a head, under "model"."""
+    image = MODELS.build(network(16, 1))
+    image.init_weights()
+    state = image.state_dict()
+    kernel = state.pop('patch_embed.proj.weight')
+    del state['temporal_pos_embedding']
+    state.update(
+        {
+            'patch_embed.proj.weight': kernel[:, :, 0],
+            'head.weight': torch.zeros(9, 16),
+            'head.bias': torch.zeros(9),
+        }
+    )
+    torch.save(dict(model=state), tmp_path / 'image.pth')
+    teacher = build(tmp_path / 'image.pth').teacher
+    assert torch.equal(teacher.patch_embed.proj.weight, kernel)
+    assert torch.equal(teacher.norm_f.weight, image.norm_f.weight)
+    assert torch.equal(teacher.pos_embed, image.pos_embed)
+
+
+def test_no_neck():
+    with pytest.raises(ValueError, match='takes no neck'):
+        build(neck=dict(type='torch.nn.Identity'))
