@@ -44,7 +44,7 @@ def parse_args():
         '--cluster',
         choices=['slurm', 'local'],
         default='slurm',
-        help='local: on this machine, one after the other, and wait for them',
+        help='local: on this machine, one after the other until one fails, and wait',
     )
     parser.add_argument('--partition', help="SLURM's; sinfo lists yours")
     parser.add_argument('--account', help='who pays')

@@ -8,6 +8,7 @@ from mmaction_videomambapro.engine.launch import (
     add_common_arguments,
     build_runner,
     check_files,
+    check_initial_weights,
     load_config,
     run_tool,
 )
@@ -115,6 +116,7 @@ def main():
     cfg = load_config(args)
     merge_args(cfg, args)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
+    check_initial_weights(cfg.model)
     check_files(cfg, ('train_dataloader', *validate))
     build_runner(cfg).train()
 

@@ -65,6 +65,7 @@ def extract_features(
         load_backbone(model.backbone, checkpoint)
         dataset = DATASETS.build(loader.dataset)
         dataset.full_init()
+    dataset.on_error = 'raise'  # another sample would stand in
     origin = dict(
         weights=_digest_of_state(model.backbone),
         backbone=_digest([_without_init_cfg(cfg.model).backbone]),
@@ -86,7 +87,7 @@ def extract_features(
     model.to(device).eval()
     progress = ProgressBar(len(todo)) if todo else None
     indices = iter(todo)
-    for batch in batches:
+    for batch in _unbroken(batches):
         for sample, features in zip(batch['data_samples'], _encode(model, batch)):
             index, features = next(indices), features.to(dtype).cpu()
             if not features.isfinite().all():
@@ -97,6 +98,20 @@ def extract_features(
             cache.save(index, features, sample.gt_label.cpu())
             progress.update()
     return cache
+
+
+def _unbroken(batches):
+    """The batches; a broken sample ends them in one sentence."""
+    try:
+        yield from batches
+    except RuntimeError as error:  # with a traceback of the worker in front
+        reason = str(error).strip().split('\n')[-1]
+        if 'broken sample' not in reason:
+            raise
+        raise UsageError(
+            f'{reason.removeprefix("RuntimeError: ")}; a cache needs all samples: '
+            'leave it out of the list, tools/data/convert_list.py --check decode'
+        ) from error
 
 
 @torch.no_grad()

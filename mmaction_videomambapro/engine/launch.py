@@ -114,6 +114,31 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
             _check_dataset(key, dataset)
 
 
+def check_initial_weights(node: Any, key: str = 'model') -> None:
+    """Make sure that files are there which parts of a model are initialised with.
+
+    Args:
+        node (Any): Config of the model.
+        key (str): Its key. Defaults to 'model'.
+
+    Raises:
+        UsageError: For the first that does not exist, with the config key.
+    """
+    if isinstance(node, (list, tuple)):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict):
+        return
+    checkpoint = node.get('checkpoint')
+    local = node.get('type') == 'Pretrained' and _is_local(checkpoint)
+    if local and not osp.isfile(osp.expanduser(checkpoint)):
+        raise UsageError(
+            f'checkpoint {checkpoint} ({key}.checkpoint) does not exist; '
+            f'set {key}.checkpoint=... with --cfg-options, or {key}=None'
+        )
+    for name, child in node.items():
+        check_initial_weights(child, f'{key}.{name}')
+
+
 def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict]]:
     """All dataset configs below ``node``, wrapped ones too, with their keys."""
     if isinstance(node, dict):

@@ -219,7 +219,9 @@ def make_executor(
             slurm_qos=qos,
             slurm_exclude=exclude,
         )
-    except (RuntimeError, ValueError, OSError) as e:
+    except OSError as e:
+        raise UsageError(f'--folder {folder}: {e}') from e
+    except (RuntimeError, ValueError) as e:
         raise UsageError(f'--cluster {cluster}: {e}') from e
     return executor
 

@@ -24,7 +24,9 @@ class RepresentationMetric(BaseMetric):
     - std: The standard deviation over videos, mean of the channels; 0 is a
       collapse.
 
-    Labels are needed for the first only: without, it is left out.
+    Labels are needed for the first only: without, it is left out. Where some videos
+    have labels, those that have none do not count: others stand in for them, as they
+    are broken.
 
     Args:
         k (int): Neighbours that vote. Defaults to 10.
@@ -56,6 +58,8 @@ class RepresentationMetric(BaseMetric):
         """Compute them over all videos."""
         features = torch.stack([feature for feature, _ in results])
         labels = torch.tensor([label for _, label in results])
+        if (labels >= 0).any():
+            features, labels = features[labels >= 0], labels[labels >= 0]
         metrics = dict(
             rankme=effective_rank(features),
             std=float(features.std(dim=0, correction=0).mean()),

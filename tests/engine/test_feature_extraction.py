@@ -198,6 +198,16 @@ def test_what_does_not_fit_is_told(config, checkpoint, tmp_path):
     assert os.listdir(folder) == ['mine.txt']
 
 
+@pytest.mark.parametrize('workers', [0, 1])
+def test_broken_samples_are_not_replaced(config, checkpoint, clips, tmp_path, workers):
+    lines = (clips / 'train_videos.txt').read_text().splitlines()
+    (tmp_path / 'list.txt').write_text('\n'.join([*lines[:4], 'no.mp4 1']))
+    config.train_dataloader.dataset.ann_file = str(tmp_path / 'list.txt')
+    config.train_dataloader.num_workers = workers
+    with pytest.raises(UsageError, match=r'^broken sample .*no\.mp4.*leave it out'):
+        extract_features(config, checkpoint, str(tmp_path / 'cache'), 'train')
+
+
 def test_tool_writes_and_refuses(tool, config, checkpoint, tmp_path):
     config.dump(tmp_path / 'probe.py')
     arguments = tmp_path / 'probe.py', checkpoint, tmp_path / 'val'

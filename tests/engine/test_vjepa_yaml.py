@@ -522,6 +522,8 @@ def test_missing_keys_are_all_told():
     del experiment['mask']
     with pytest.raises(UsageError, match='mask is missing'):
         convert_experiment(experiment)
+    with pytest.raises(UsageError, match='data is None, expected a section'):
+        convert_experiment({**pretraining(), 'data': None})
 
 
 @pytest.mark.parametrize(
@@ -535,6 +537,8 @@ def test_missing_keys_are_all_told():
         ('optimization__start_lr', 0.0, 'above 0'),
         ('optimization__weight_decay', 0.0, 'can not become'),
         ('data__num_clips', True, 'True, expected a whole number'),
+        ('data__batch_size', 0, '0, expected a whole number above 0'),
+        ('optimization__warmup', -1, '-1, expected a number from 0 on'),
         ('data__datasets', ['/a.npy', '/b.csv'], r'/a\.npy is no text'),
         ('data__datasets_weights', [1.0], '1 numbers for 2 datasets'),
         ('data__filter_short_videos', True, 'true can not be had.*--min-frames'),

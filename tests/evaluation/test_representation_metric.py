@@ -37,6 +37,10 @@ def test_separated_classes_a_collapse_and_noise():
     assert noise['rankme'] > 14
     assert noise['std'] == pytest.approx(1, abs=0.1)
     assert set(evaluate(separated)) == {'rankme', 'std'}
+    labels[::5] = -1  # broken: what stands in for them is left out
+    whole = evaluate(separated[labels >= 0], labels[labels >= 0])
+    assert evaluate(separated, labels) == whole
+    assert 'knn_top1' in whole
 
 
 def test_rank_of_a_known_spectrum():

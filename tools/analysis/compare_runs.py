@@ -1,6 +1,7 @@
 """Compare the validation accuracies of training runs, in a picture and in numbers."""
 
 import argparse
+import os.path as osp
 
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
 from mmaction_videomambapro.visualization.curves import draw_comparison
@@ -9,13 +10,16 @@ from mmaction_videomambapro.visualization.curves import draw_comparison
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('work_dirs', nargs='+', help='work directories of the runs')
-    parser.add_argument('--out', default='comparison.png', help='picture to draw')
+    parser.add_argument(
+        '--out', help='picture; default: comparison.png in the first of them'
+    )
     args = parser.parse_args()
+    out = args.out or osp.join(args.work_dirs[0], 'comparison.png')
     try:
-        accuracies = draw_comparison(args.work_dirs, args.out)
-    except (FileNotFoundError, ValueError) as error:
+        accuracies = draw_comparison(args.work_dirs, out)
+    except (OSError, ValueError) as error:
         raise UsageError(error) from error
-    print(f'comparison: {args.out}')
+    print(f'comparison: {out}')
     for name, accuracy in accuracies.items():
         print(f'top-1 {accuracy:.3f} {name}')
 

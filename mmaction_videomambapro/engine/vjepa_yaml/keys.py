@@ -28,6 +28,8 @@ KINDS = {
     'a number': lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
     'anything': lambda v: True,
 }
+KINDS['a whole number above 0'] = lambda v: KINDS['a whole number'](v) and v > 0
+KINDS['a number from 0 on'] = lambda v: KINDS['a number'](v) and v >= 0
 KINDS['two numbers'] = lambda v: (
     isinstance(v, list) and len(v) == 2 and all(map(KINDS['a number'], v))
 )
@@ -42,26 +44,27 @@ TEXT, FLAG, INT, NUMBER, PAIR = (
     Key(kind)
     for kind in ('a text', 'true or false', 'a whole number', 'a number', 'two numbers')
 )
+COUNT, FROM_0 = Key('a whole number above 0'), Key('a number from 0 on')
 NO_MEANING = Key('anything', None)
 OFF = Key('true or false', False)
 ON = Key('true or false', True)
 
 PRETRAINING = {
     'app': TEXT,
-    'nodes': INT,
-    'tasks_per_node': INT,
+    'nodes': COUNT,
+    'tasks_per_node': COUNT,
     'data.dataset_type': Key('a text', 'VideoDataset'),
     'data.datasets': Key('a list of texts'),
     'data.datasets_weights': Key('a list of numbers', None),
     'data.mask_type': Key('a text', 'multiblock3d'),
     'data.decode_one_clip': NO_MEANING,
-    'data.batch_size': INT,
-    'data.num_clips': INT,
-    'data.num_frames': INT,
-    'data.tubelet_size': INT,
-    'data.sampling_rate': INT,
-    'data.crop_size': INT,
-    'data.patch_size': INT,
+    'data.batch_size': COUNT,
+    'data.num_clips': COUNT,
+    'data.num_frames': COUNT,
+    'data.tubelet_size': COUNT,
+    'data.sampling_rate': COUNT,
+    'data.crop_size': COUNT,
+    'data.patch_size': COUNT,
     'data.pin_mem': NO_MEANING,
     'data.num_workers': INT,
     'data.filter_short_videos': OFF,
@@ -85,20 +88,20 @@ PRETRAINING = {
     'meta.use_sdpa': NO_MEANING,
     'meta.dtype': TEXT,
     'model.model_name': TEXT,
-    'model.pred_depth': INT,
-    'model.pred_embed_dim': INT,
+    'model.pred_depth': COUNT,
+    'model.pred_embed_dim': COUNT,
     'model.pred_head_dim': NO_MEANING,
     'model.uniform_power': OFF,
     'model.use_mask_tokens': OFF,
     'model.zero_init_mask_tokens': ON,
-    'optimization.ipe': INT,
+    'optimization.ipe': COUNT,
     'optimization.ipe_scale': Key('a number', 1.0),
     'optimization.clip_grad': Key('a number', None),
     'optimization.weight_decay': NUMBER,
     'optimization.final_weight_decay': NUMBER,
-    'optimization.epochs': INT,
-    'optimization.accumulation_steps': Key('a whole number', 1),
-    'optimization.warmup': NUMBER,
+    'optimization.epochs': COUNT,
+    'optimization.accumulation_steps': Key('a whole number above 0', 1),
+    'optimization.warmup': FROM_0,
     'optimization.start_lr': NUMBER,
     'optimization.lr': NUMBER,
     'optimization.final_lr': NUMBER,
@@ -108,40 +111,40 @@ PRETRAINING = {
 }
 MULTI_BLOCK = {
     'aspect_ratio': PAIR,
-    'num_blocks': INT,
+    'num_blocks': COUNT,
     'spatial_scale': PAIR,
     'temporal_scale': PAIR,
     'max_temporal_keep': Key('a number', 1.0),
-    'max_keep': Key('a whole number', None),
+    'max_keep': Key('a whole number above 0', None),
 }
 TUBE = {'ratio': Key('a number', 0.9)}
 
 PROBE = {
-    'nodes': INT,
-    'tasks_per_node': INT,
+    'nodes': COUNT,
+    'tasks_per_node': COUNT,
     'tag': Key('a text', None),
     'eval_name': TEXT,
     'resume_checkpoint': OFF,
-    'data.num_classes': INT,
-    'optimization.num_epochs': INT,
-    'optimization.batch_size': INT,
-    'optimization.accumulation_steps': Key('a whole number', 1),
+    'data.num_classes': COUNT,
+    'optimization.num_epochs': COUNT,
+    'optimization.batch_size': COUNT,
+    'optimization.accumulation_steps': Key('a whole number above 0', 1),
     'optimization.weight_decay': NUMBER,
     'optimization.lr': NUMBER,
     'optimization.start_lr': NUMBER,
     'optimization.final_lr': NUMBER,
-    'optimization.warmup': NUMBER,
+    'optimization.warmup': FROM_0,
     'optimization.use_bfloat16': FLAG,
     'pretrain.model_name': TEXT,
     'pretrain.checkpoint_key': Key('a text', 'target_encoder'),
     'pretrain.clip_duration': Key('a number', None),
-    'pretrain.frames_per_clip': INT,
-    'pretrain.tubelet_size': INT,
+    'pretrain.frames_per_clip': COUNT,
+    'pretrain.tubelet_size': COUNT,
     'pretrain.uniform_power': OFF,
     'pretrain.use_silu': NO_MEANING,
     'pretrain.tight_silu': NO_MEANING,
     'pretrain.use_sdpa': NO_MEANING,
-    'pretrain.patch_size': INT,
+    'pretrain.patch_size': COUNT,
     'pretrain.folder': TEXT,
     'pretrain.checkpoint': TEXT,
     'pretrain.write_tag': NO_MEANING,
@@ -151,18 +154,18 @@ VIDEO_PROBE = {
     'data.dataset_train': TEXT,
     'data.dataset_val': TEXT,
     'data.dataset_type': Key('a text', 'VideoDataset'),
-    'data.frames_per_clip': INT,
-    'data.num_segments': INT,
-    'data.num_views_per_segment': INT,
-    'data.frame_step': Key('a whole number', 4),
+    'data.frames_per_clip': COUNT,
+    'data.num_segments': COUNT,
+    'data.num_views_per_segment': COUNT,
+    'data.frame_step': Key('a whole number above 0', 4),
     'optimization.attend_across_segments': OFF,
-    'optimization.resolution': INT,
+    'optimization.resolution': COUNT,
 }
 IMAGE_PROBE = {
     **PROBE,
     'data.root_path': TEXT,
     'data.image_folder': TEXT,
-    'data.resolution': INT,
+    'data.resolution': COUNT,
     'data.dataset_name': NO_MEANING,
     'pretrain.clip_duration': NO_MEANING,
 }
@@ -198,6 +201,9 @@ class Values(dict):
     def __init__(self, experiment: Mapping, keys: Mapping[str, Key]):
         super().__init__(_flatten(experiment))
         self.known = keys
+        sections = {key.partition('.')[0] for key in keys if '.' in key}
+        for key in sections & set(self):
+            raise UsageError(f'{key} is {self[key]!r}, expected a section of keys')
         unknown = sorted(str(key) for key in self if key not in keys)
         if unknown:
             raise UsageError(f'unknown keys: {", ".join(unknown)}')

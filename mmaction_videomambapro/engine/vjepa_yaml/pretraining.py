@@ -24,7 +24,9 @@ def pretraining(experiment):
     """The values of an experiment, and its config."""
     masks = experiment.get('mask')
     if not (isinstance(masks, list) and masks):
-        raise UsageError('mask is missing, or no list of masks')
+        raise UsageError(
+            'mask is missing, or no list of masks; a probe would have an eval_name'
+        )
     data = experiment.get('data')
     mask_type = data.get('mask_type') if isinstance(data, Mapping) else None
     # V-JEPA takes every other type for tubes
