@@ -140,7 +140,8 @@ def _unsafe_checkpoints(checkpoint):
         except URLError as error:
             raise CheckpointError(
                 f'{url} can not be fetched ({error}). Name a file instead, '
-                'load_from=FILE, or go without, load_from=None.'
+                'load_from=FILE (or checkpoint=FILE of an init_cfg), or go without, '
+                'load_from=None.'
             ) from error
 
     # Every loader of the module, local, http or cloud, goes through these two names.
@@ -169,6 +170,21 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
         with naming(filename):
             return original(model, filename, *args, **kwargs)
+
+    @_replace(checkpoint, '_load_checkpoint_with_prefix')
+    def load_with_prefix(original, prefix, filename, *args, **kwargs):
+        try:
+            return original(prefix, filename, *args, **kwargs)
+        except AssertionError as error:
+            from .safe_load import CheckpointError
+
+            content = checkpoint._load_checkpoint(filename, map_location='cpu')
+            keys = content.get('state_dict', content)
+            found = ', '.join(sorted({f'{key.split(".")[0]}.' for key in keys}))
+            raise CheckpointError(
+                f'{filename} has no weights that begin with {prefix!r}, only with '
+                f'{found}'
+            ) from error
 
 
 @fault(

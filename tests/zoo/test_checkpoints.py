@@ -646,3 +646,17 @@ def test_random_heads_are_not_written(official, save, tmp_path):
     assert content['state_dict']['backbone.temporal_pos_embedding'].shape[1] == 8
     _, report = adapt(content, MODELS.build(config))
     assert set(report.fresh) == {'cls_head.fc_cls.weight', 'cls_head.fc_cls.bias'}
+
+
+def test_wrong_prefix_is_told(tmp_path):
+    """With those that there are."""
+    path = str(tmp_path / 'some.pth')
+    state = {'target.module.x': torch.zeros(1), 'backbone.x': torch.zeros(1)}
+    torch.save(dict(state_dict=state), path)
+    init_cfg = dict(type='Pretrained', checkpoint=path, prefix='encoder.')
+    model = MODELS.build(
+        dict(type='VideoMamba', arch=dict(embed_dims=8, depth=1), init_cfg=init_cfg)
+    )
+    message = r"some\.pth has no weights .* 'encoder\.', only with backbone\., target\."
+    with pytest.raises(CheckpointError, match=message):
+        model.init_weights()
