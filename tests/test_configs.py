@@ -259,8 +259,10 @@ def shrink(cfg, clips, tmp_path):
         backbone.frozen_stages = min(backbone.get('frozen_stages', -1), 2)
     cfg.model.cls_head.in_channels = 16
     if 'teacher' in cfg.model:
-        small = dict(arch=dict(embed_dims=8, depth=1), img_size=32, init_cfg=None)
-        cfg.model.teacher.update(small)
+        init_cfg = dict(type='TruncNormal', layer='Linear', std=0.02)
+        cfg.model.teacher.update(img_size=32)
+        cfg.model.teacher.init_cfg = init_cfg
+        cfg.model.teacher.arch = dict(embed_dims=8, depth=1)
     # what the header of a recipe says can be overridden
     options = {'optim_wrapper.optimizer.lr': 0.01, 'load_from': None}
     for split in ('train', 'val', 'test'):

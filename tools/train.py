@@ -116,7 +116,7 @@ def main():
     cfg = load_config(args)
     merge_args(cfg, args)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
-    check_initial_weights(cfg.model)
+    check_initial_weights(cfg.get('model'))
     check_files(cfg, ('train_dataloader', *validate))
     build_runner(cfg).train()
 

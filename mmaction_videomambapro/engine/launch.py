@@ -129,7 +129,7 @@ def check_initial_weights(node: Any, key: str = 'model') -> None:
     if not isinstance(node, dict):
         return
     checkpoint = node.get('checkpoint')
-    local = node.get('type') == 'Pretrained' and _is_local(checkpoint)
+    local = checkpoint and node.get('type') == 'Pretrained' and _is_local(checkpoint)
     if local and not osp.isfile(osp.expanduser(checkpoint)):
         raise UsageError(
             f'checkpoint {checkpoint} ({key}.checkpoint) does not exist; '

@@ -23,7 +23,6 @@ model = dict(
         type='VideoMamba',
         arch='small',
         num_frames=1,
-        out_type='raw',
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'

@@ -202,7 +202,7 @@ class Values(dict):
         super().__init__(_flatten(experiment))
         self.known = keys
         sections = {key.partition('.')[0] for key in keys if '.' in key}
-        for key in sections & set(self):
+        for key in sorted(sections & set(self)):
             raise UsageError(f'{key} is {self[key]!r}, expected a section of keys')
         unknown = sorted(str(key) for key in self if key not in keys)
         if unknown:

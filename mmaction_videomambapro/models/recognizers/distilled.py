@@ -26,14 +26,13 @@ class DistilledRecognizer3D(Recognizer3D):
     Args:
         backbone (dict): A ``VideoMamba`` or ``VideoMambaPro``.
         cls_head (dict): As for Recognizer3D.
-        teacher (dict): Another, with as many tokens, ``out_type='raw'`` and an
-            ``init_cfg`` to load.
+        teacher (dict): Another, with as many tokens and an ``init_cfg`` that loads it.
         loss_weight (float): Of mean(2 - 2 cosine), beside the head's loss.
             Defaults to 1.
         **kwargs: As for Recognizer3D, but for ``neck``.
 
     Raises:
-        ValueError: If there is a ``neck``.
+        ValueError: If there is a ``neck``, or no ``init_cfg`` of the teacher.
     """
 
     def __init__(
@@ -47,7 +46,13 @@ class DistilledRecognizer3D(Recognizer3D):
         super().__init__(backbone=backbone, cls_head=cls_head, **kwargs)
         if self.with_neck:
             raise ValueError(f'{type(self).__name__} takes no neck')
-        self.teacher = MODELS.build(teacher).requires_grad_(False).eval()
+        if not teacher.get('init_cfg'):
+            raise ValueError(
+                'the teacher has no weights: set model.teacher.init_cfg='
+                "dict(type='Pretrained', checkpoint=FILE)"
+            )
+        self.teacher = MODELS.build({**teacher, 'out_type': 'raw'})
+        self.teacher.requires_grad_(False).eval()
         self.distill_head = Sequential(
             nn.RMSNorm(self.backbone.embed_dims, eps=1e-5),
             nn.Linear(self.backbone.embed_dims, self.teacher.embed_dims),

@@ -27,12 +27,14 @@ def network(dims, depth, **kwargs):
 
 def build(checkpoint=None, **kwargs):
     torch.manual_seed(0)
-    init_cfg = checkpoint and dict(type='Pretrained', checkpoint=str(checkpoint))
+    init_cfg = dict(type='TruncNormal', layer='Linear', std=0.02)
+    if checkpoint:
+        init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
     model = MODELS.build(dict(
         type='DistilledRecognizer3D',
         backbone=network(24, 2, drop_path_rate=0.0),
         cls_head=dict(type='TimeSformerHead', num_classes=5, in_channels=24),
-        teacher=network(16, 1, out_type='raw', init_cfg=init_cfg),
+        teacher=network(16, 1, init_cfg=init_cfg),
         **kwargs,
     ))  # fmt: skip
     model.init_weights()
@@ -152,6 +154,15 @@ def test_published_image_file_as_a_teacher(tmp_path):
     assert torch.equal(teacher.pos_embed, image.pos_embed)
 
 
-def test_no_neck():
+def test_what_can_not_be_taught_is_refused():
+    with pytest.raises(ValueError, match='the teacher has no weights'):
+        MODELS.build(
+            dict(
+                type='DistilledRecognizer3D',
+                backbone=network(24, 2),
+                cls_head=dict(type='TimeSformerHead', num_classes=5, in_channels=24),
+                teacher=network(16, 1),
+            )
+        )
     with pytest.raises(ValueError, match='takes no neck'):
         build(neck=dict(type='torch.nn.Identity'))
