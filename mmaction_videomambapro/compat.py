@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os.path as osp
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -117,6 +118,82 @@ def _missing_drn(mmaction):
 )
 def _unknown_package(utils):
     utils.MODULE2PACKAGE['mmaction_videomambapro'] = 'mmaction_videomambapro'
+
+
+@fault(
+    'mmengine.config.config',
+    symptom='a saved config runs code that stands in its values, or cannot be read',
+    until='Config.dump escapes {{ }} and keys, and writes infinities as Python does',
+)
+def _saved_configs_run(config):
+    from .literals import python_assignments
+
+    @property
+    def pretty_text(self):
+        """The config as Python code."""
+        from yapf.yapflib.yapf_api import FormatCode
+
+        text = python_assignments(self.to_dict())
+        style = dict(
+            based_on_style='pep8', split_before_expression_after_opening_paren=True
+        )
+        with suppress(Exception):  # what yapf cannot format can be read all the same
+            if self._format_python_code:
+                text, _ = FormatCode(text, style_config=style)
+        return text
+
+    config.Config.pretty_text = pretty_text
+
+    @_replace(config.Config, 'dump')
+    def dump(original, self, file=None):
+        name = str(file or self.filename or '.py')
+        escaped = '{\\x7b' in python_assignments(self.to_dict())
+        if escaped and not name.endswith('.py'):
+            raise ValueError(
+                f'{name} would change when it is read: a value has two opening braces, '
+                'where MMEngine puts variables. Save the config as .py.'
+            )
+        return original(self, file)
+
+
+@fault(
+    'mmengine.config.config',
+    symptom='a folder whose name runs code in configs that mention {{ fileDirname }}',
+    until='mmengine escapes the path of a config where it puts it into the text',
+)
+def _paths_in_configs_run(config):
+    substitute = config.Config._substitute_predefined_vars
+
+    @wraps(substitute)
+    def substitute_predefined_vars(filename, temp_config_name):
+        with open(filename, encoding='utf-8') as file:
+            variable = re.search(r'\{\{\s*file(Dirname|Basename|Extname)', file.read())
+        if variable and (not filename.isprintable() or set(filename) & set('\'"{}')):
+            raise ValueError(
+                f'{filename!r} mentions file{variable[1]}, its own path, which has '
+                'characters that end a text in a config: rename the file or its folder'
+            )
+        return substitute(filename, temp_config_name)
+
+    config.Config._substitute_predefined_vars = staticmethod(substitute_predefined_vars)
+
+
+@fault(
+    'mmengine.fileio.handlers.yaml_handler',
+    symptom='a YAML file can run code: mmengine.load, Config.fromfile, metafiles',
+    until='mmengine reads YAML with a safe loader',
+)
+def _yaml_runs(yaml_handler):
+    import yaml
+
+    class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
+        """Values only, and the tuples that mmengine.dump writes."""
+
+    Loader.add_constructor(
+        'tag:yaml.org,2002:python/tuple',
+        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
+    )
+    yaml_handler.Loader = Loader
 
 
 @fault(

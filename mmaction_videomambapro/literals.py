@@ -1,0 +1,161 @@
+"""Writes values so that what reads them cannot take them for anything but values.
+
+Names of files, folders and classes, and values of files from elsewhere, hold whatever
+their makers liked: quotes, braces, pipes, line breaks, bytes that are not UTF-8.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from keyword import iskeyword
+from typing import Any
+from urllib.parse import quote
+
+_MARKDOWN = re.compile(
+    r'[\\`*\[\]<>|~&#!^$]'  # begin markup wherever they stand, $ a formula
+    r'|(?<!\w)_|_(?!\w)'  # within a word it is only an underscore
+    r'|[^\S ]|^ +| +$|  +'  # what a renderer would strip or merge
+    r'|^[-+=](?=[\s=-]|$)|^\d+(?=[.)])|(?<=:)//|(?<=www)\.|@'  # lists, rules, links
+)
+_FORMULA = '=', '+', '-', '@', '\t', '\r', "'"
+
+
+def python_literal(value: Any) -> str:
+    """An expression that a config of MMEngine reads as this value.
+
+    MMEngine replaces ``{{ ... }}`` in the text of a config before it parses it, inside
+    strings and comments too, and what it puts there can end the string. So no two
+    opening braces follow each other in what this writes.
+
+    Args:
+        value: None, bool, int, float, str, bytes, range, and lists, tuples, sets and
+            mappings of these. Of anything else, its text is written.
+
+    Returns:
+        str: On one line.
+    """
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, str):
+        return _without_double_braces(str.__repr__(value))
+    if isinstance(value, bytes):
+        return _without_double_braces(bytes.__repr__(value))
+    if isinstance(value, int):
+        # Python refuses to read and write more decimal digits than 4,300
+        return int.__repr__(value) if value.bit_length() < 10_000 else hex(value)
+    if isinstance(value, float):
+        return float.__repr__(value) if math.isfinite(value) else f"float('{value}')"
+    if isinstance(value, range):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return _mapping(value)
+    # the last comma is where yapf breaks the lines, and makes a tuple of one
+    items = ''.join(f'{python_literal(item)}, ' for item in _items(value))
+    if isinstance(value, list):
+        return f'[{items}]'
+    if isinstance(value, tuple):
+        return f'({items})'
+    if isinstance(value, (set, frozenset)):
+        return f'{{{items}}}' if value else 'set()'
+    return python_literal(str(value))
+
+
+def python_assignments(values: Mapping) -> str:
+    """Lines of a config that give variables these values, in the order of the names.
+
+    Args:
+        values (Mapping): By name. One that Python takes for no name is assigned all
+            the same, and MMEngine finds it.
+    """
+    lines = []
+    for name, value in _in_order(values):
+        target = name if _is_name(name) else f'globals()[{python_literal(name)}]'
+        lines.append(f'{target} = {python_literal(value)}\n')
+    return ''.join(lines)
+
+
+def _items(value):
+    return value if isinstance(value, (list, tuple, set, frozenset)) else ()
+
+
+def _mapping(value):
+    items = _in_order(value)
+    if all(map(_is_name, value)):
+        return f'dict({", ".join(f"{k}={python_literal(v)}" for k, v in items)})'
+    pairs = (f'{python_literal(k)}: {python_literal(v)}' for k, v in items)
+    return f'{{{", ".join(pairs)}}}'
+
+
+def _in_order(mapping):
+    return sorted(mapping.items(), key=lambda item: str(item[0]))
+
+
+def _is_name(key):
+    return (
+        isinstance(key, str)
+        and key.isidentifier()
+        and not iskeyword(key)
+        and key == unicodedata.normalize('NFKC', key)  # as Python reads names
+    )
+
+
+def _without_double_braces(text):
+    return text.replace('{{', '{\\x7b')
+
+
+def printable(text: object) -> str:
+    """Text of one line for people: what controls a terminal becomes visible.
+
+    Args:
+        text: Anything; its ``str`` is taken.
+
+    Returns:
+        str: With control characters, line breaks and bytes that are not UTF-8 as in
+        Python's ``repr``.
+    """
+    return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def markdown_text(text: object) -> str:
+    """Text in a paragraph, a heading or a cell of a table, without any markup.
+
+    Args:
+        text: Anything; its ``str`` is taken.
+    """
+    text = _visible_surrogates(text).replace('\0', '\ufffd')
+    return _MARKDOWN.sub(lambda m: ''.join(f'&#{ord(c)};' for c in m[0]), text)
+
+
+def markdown_link(text: object, target: str) -> str:
+    """A link to a page of the web or to a file; never to a script.
+
+    Args:
+        text: What is shown.
+        target (str): URL with http or https; anything else is a path.
+    """
+    if re.match(r'https?://', target):
+        target = quote(target, safe="/:?#@!$&+,;=%~'", errors='surrogateescape')
+    else:
+        target = re.sub('^/+', '/', target)  # two would begin the name of a host
+        target = quote(target, safe='/', errors='surrogateescape')
+    return f'[{markdown_text(text)}]({target})'
+
+
+def csv_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula.
+
+    Args:
+        value: Texts that begin like a formula get a ``'`` in front, as spreadsheets
+            write them themselves; everything else stays as it is.
+    """
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
+
+
+def _visible_surrogates(text):
+    """Bytes that are not UTF-8 as in Python's ``repr``: no page can hold them."""
+    return str(text).encode('utf-8', 'backslashreplace').decode('utf-8')
