@@ -6,7 +6,8 @@ import csv
 import os.path as osp
 from collections.abc import Callable, Sequence
 
-from ..files import replacing
+from ..files import refuse_same, replacing
+from ..literals import csv_cell
 from .list_check import Finding, describe
 from .lists import BadLine, ListError, Row, parse_list
 
@@ -45,8 +46,11 @@ def convert_list(
     Raises:
         ListError: With all bad rows, unless they are to be left out, or if no row is
             good.
-        OSError: If a file can not be read or written.
+        OSError: If a file cannot be read or written, or if the source would be
+            overwritten.
     """
+    reports = f'{destination}.report.txt', f'{destination}.report.csv'
+    refuse_same(source, destination, *(() if check is None else reports))
     rows, bad = [], []
     for item in parse_list(source, form):
         if isinstance(item, Row):
@@ -54,7 +58,7 @@ def convert_list(
         (bad if isinstance(item, BadLine) else rows).append(item)
     if check is not None:
         findings = check(rows)
-        _write_report(destination, rows, bad, findings)
+        _write_report(*reports, rows, bad, findings)
         wrong = {f.line: f for f in findings}
         bad += [
             BadLine(source, f.line, f.path, f'{f.kind}: {f.detail}') for f in findings
@@ -89,11 +93,11 @@ def _with_root(row, source, data_root, strip_prefix):
     return row._replace(path=path)
 
 
-def _write_report(destination, rows, bad, findings):
-    with replacing(f'{destination}.report.txt') as file:
+def _write_report(text, table, rows, bad, findings):
+    with replacing(text) as file:
         file.write(describe(rows, len(bad), findings))
-    with replacing(f'{destination}.report.csv') as file:
+    with replacing(table) as file:
         writer = csv.writer(file)
         writer.writerow(['line', 'path', 'kind', 'detail'])
-        writer.writerows((b.number, b.text, 'line', b.reason) for b in bad)
-        writer.writerows(findings)
+        for row in [*((b.number, b.text, 'line', b.reason) for b in bad), *findings]:
+            writer.writerow(map(csv_cell, row))

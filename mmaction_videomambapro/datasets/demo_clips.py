@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.progress import track
+
+from ..files import making_folder
 
 CLASSES = (
     'move right',
@@ -95,17 +95,12 @@ class DemoClips:
                 f'{root} exists and holds something else than these demo clips; '
                 'remove it or choose another folder'
             )
-        root.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix='.making-', dir=root.parent))
-        try:
+        with making_folder(root) as folder:
+            unfinished = Path(folder)
             (unfinished / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
             for split, size in (('train', self.train), ('val', self.val)):
                 self._make_split(unfinished, split, size)
             (unfinished / made_of.name).write_text(json.dumps(asdict(self)))
-            unfinished.chmod(0o755)
-            unfinished.rename(root)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
         return True
 
     def _make_split(self, root: Path, split: str, size: int) -> None:

@@ -13,6 +13,7 @@ from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
+from ..literals import csv_cell
 from .lists import BadLine, ListError, Row, read_list
 
 
@@ -116,8 +117,9 @@ class ListDataset(BaseActionDataset):
         self._broken[idx] = 1
         print_log(f'Broken sample {path}: {reason}', 'current')
         if self.broken_log is not None:
-            with open(self.broken_log, 'a', newline='') as file:
-                csv.writer(file).writerow([idx, path, reason])
+            utf8 = dict(encoding='utf-8', errors='surrogateescape')
+            with open(self.broken_log, 'a', newline='', **utf8) as file:
+                csv.writer(file).writerow(map(csv_cell, [idx, path, reason]))
         broken = self.count_broken()
         if broken > self.max_broken_ratio * len(self):
             raise RuntimeError(

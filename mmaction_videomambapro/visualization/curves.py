@@ -12,6 +12,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from .pictures import save
+
 
 def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
     """Draw loss, learning rate and accuracies of a work directory as one picture.
@@ -51,7 +53,7 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
     right.set(xlabel='epoch', ylabel='accuracy', ylim=(0, 1.02))
     if right.lines:
         right.legend(loc='lower right')
-    figure.savefig(out, dpi=120)
+    save(figure, out)
 
 
 def draw_comparison(
@@ -80,10 +82,12 @@ def draw_comparison(
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
     for name, curve in runs.items():
-        axes.plot(list(curve), list(curve.values()), 'o-', label=name)
+        # a legend leaves out what begins with an underscore
+        label = f'./{name}' if name.startswith('_') else name
+        axes.plot(list(curve), list(curve.values()), 'o-', label=label)
     axes.set(xlabel='epoch', ylabel='validation top-1', ylim=(0, 1.02))
     axes.legend(loc='lower right')
-    figure.savefig(out, dpi=120)
+    save(figure, out)
     return {name: curve[max(curve)] for name, curve in runs.items()}
 
 

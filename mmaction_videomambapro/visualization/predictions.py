@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..zoo.results import ResultError, top_k
+from .pictures import save
 
 FRAMES = 6
 
@@ -78,7 +79,7 @@ def draw_predictions(
         f'top-1 {top_k(results, 1):.3f}, top-5 {top_k(results, 5):.3f} '
         f'on {len(results)} clips'
     )
-    figure.savefig(out, dpi=120)
+    save(figure, out)
 
 
 def _name(label: int, classes: list[str] | None) -> str:

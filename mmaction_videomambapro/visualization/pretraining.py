@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
 from os import PathLike
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..files import replacing
+from ..literals import csv_cell
 from .curves import read_scalars
+from .pictures import save
 
 
 def draw_pretraining(work_dir: str | PathLike, out: str | PathLike) -> None:
@@ -43,7 +45,7 @@ def draw_pretraining(work_dir: str | PathLike, out: str | PathLike) -> None:
             panel.legend(loc='lower right')
     if ranks.lines:
         ranks.legend(loc='lower left')
-    _replace(out, lambda path: figure.savefig(path, dpi=120))
+    save(figure, out)
 
 
 def write_tables(work_dir: str | PathLike, folder: str | PathLike) -> None:
@@ -61,20 +63,17 @@ def write_tables(work_dir: str | PathLike, folder: str | PathLike) -> None:
     """
     for name, rows in zip(('train', 'val'), read_scalars(work_dir)):
         if rows:
-            _replace(Path(folder) / f'{name}.csv', _writer(rows))
+            _write_table(Path(folder) / f'{name}.csv', rows)
 
 
-def _writer(rows):
+def _write_table(path, rows):
     names = dict.fromkeys(key for row in rows.values() for key in row)
     columns = ['step', *(name for name in names if name != 'step')]
-
-    def write(path):
-        with open(path, 'w', newline='') as file:
-            table = csv.DictWriter(file, columns)
-            table.writeheader()
-            table.writerows(rows[step] for step in sorted(rows))
-
-    return write
+    with replacing(path) as file:
+        table = csv.writer(file)
+        table.writerow(map(csv_cell, columns))
+        for step in sorted(rows):
+            table.writerow(csv_cell(rows[step].get(name, '')) for name in columns)
 
 
 def _plot(axis, scalars, keys, style='-'):
@@ -82,11 +81,3 @@ def _plot(axis, scalars, keys, style='-'):
         at = [step for step in sorted(scalars) if key in scalars[step]]
         if at:
             axis.plot(at, [scalars[step][key] for step in at], style, label=key)
-
-
-def _replace(out, write):
-    """Write beside the file, then put it in place: no one sees half of it."""
-    out = Path(out)
-    unfinished = out.with_name(f'.unfinished-{out.name}')
-    write(unfinished)
-    os.replace(unfinished, out)

@@ -15,7 +15,7 @@ def main():
     out = args.out or osp.join(args.work_dir, 'curves.png')
     try:
         draw_curves(args.work_dir, out)
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(error) from error
     print(f'curves: {out}')
 

@@ -32,7 +32,7 @@ def main():
         results = load_results(args.results)
         classes = Path(args.classes).read_text().splitlines() if args.classes else None
         draw_predictions(cfg, results, out, args.samples, classes)
-    except (ResultError, FileNotFoundError) as error:
+    except (ResultError, OSError, ValueError) as error:
         raise UsageError(error) from error
     print(
         f'top-1 {top_k(results, 1):.3f}, top-5 {top_k(results, 5):.3f} '

@@ -3,7 +3,7 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.datasets.folders import list_folder
+from mmaction_videomambapro.datasets.folders import BaseConfigError, list_folder
 from mmaction_videomambapro.datasets.lists import ListError
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
 
@@ -28,7 +28,7 @@ def main():
         split = list_folder(
             args.source, args.destination, args.val_share, args.seed, args.config
         )
-    except (ListError, OSError) as error:
+    except (BaseConfigError, ListError, OSError) as error:
         raise UsageError(f'{error}; nothing was written') from error
     print(
         f'{args.destination}: {split.classes} classes, {split.train} videos to train, '

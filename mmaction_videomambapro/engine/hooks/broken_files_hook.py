@@ -49,7 +49,8 @@ class BrokenFilesHook(Hook):
         dataset = _inner(loader.dataset)
         log = getattr(dataset, 'broken_log', None)
         if log is not None and osp.exists(log):
-            with open(log, newline='') as file:  # of all processes
+            utf8 = dict(encoding='utf-8', errors='surrogateescape')
+            with open(log, newline='', **utf8) as file:  # of all processes
                 broken = {index for index, *_ in csv.reader(file)}
             print_log(
                 f'{len(broken)} of {len(dataset)} {split} samples are broken: '
