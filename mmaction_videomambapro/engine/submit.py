@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
+from ..safe_yaml import YamlError, read_yaml
 from .launch import UsageError, load_config
 
 if TYPE_CHECKING:
@@ -146,9 +145,9 @@ def read_batch(path: str | os.PathLike) -> list[str]:
         UsageError: If the file can not be read, or has something else in it.
     """
     try:
-        configs = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise UsageError(f'{path} can not be read: {" ".join(str(e).split())}') from e
+        configs = read_yaml(path)
+    except (OSError, YamlError) as e:
+        raise UsageError(e) from e
     if not (
         isinstance(configs, list)
         and configs

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import re
 from collections.abc import Iterator
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
-from typing import Any
 
 import yaml
 from mmengine.config import Config
 
 from ..engine.launch import UsageError, read_config
 from ..files import replacing
+from ..safe_yaml import YamlError, read_yaml
 from .published import Published, load_published
 from .recipe import FACTS, facts, initial_checkpoint, type_name
 from .tables import MODEL_ZOO, README, fill_in, overview, tables
 
 INDEX = 'model-index.yml'
 NAMES = {'Name', 'Config', 'In Collection'}
+METADATA = {
+    **dict.fromkeys(('Epochs', 'Batch Size', 'Frame', 'Parameters'), int),
+    **dict.fromkeys(('FLOPs', 'Projection FLOPs'), int),
+    **dict.fromkeys(('Architecture', 'Pretrained', 'Training Data'), str),
+    **dict.fromkeys(('Sampling method', 'Testing protocol'), str),
+    'Resolution': re.compile(r'\d{1,9}(x\d{1,9})?'),
+}
+RESULT = {'Metrics': {...: Real}, 'Predictions': str, 'Predictions SHA-256': str}
+ENTRY = {
+    **dict.fromkeys(('Reference', 'Weights', 'Weights SHA-256', 'Training Log'), str),
+    **dict.fromkeys(NAMES, str),
+    'Metadata': (METADATA, None),
+    'Results': ([RESULT], None),
+}
+METAFILE = {'Collections': [{'Name': str, 'README': str}], 'Models': ([ENTRY], None)}
 NOTE = '# tools/model_zoo.py writes this file, and checks what is added by hand.\n'
 
 
@@ -44,29 +61,26 @@ class Zoo:
         self.metafiles: dict[str, dict] = {}
         if create and not (self.root / INDEX).exists():
             return
-        for name in self._read(INDEX, 'Import'):
-            content = self._read(name)
-            keys = {'Collections', 'Models'}
-            if not isinstance(content, dict) or not keys <= set(content):
+        for name in self._read(INDEX, {'Import': [str]}).get('Import', ()):
+            content = self._read(name, METAFILE)
+            if not {'Collections', 'Models'} <= set(content):
                 raise UsageError(f'{self.root / name} lacks Collections or Models')
             content['Models'] = content['Models'] or []
             for entry in content['Models']:
-                if not isinstance(entry, dict) or not set(entry) >= NAMES:
+                if not set(entry) >= NAMES:
                     raise UsageError(
                         f'{self.root / name}: an entry lacks one of {sorted(NAMES)}'
                     )
             self.metafiles[name] = content
 
-    def _read(self, name: str, key: str | None = None) -> Any:
+    def _read(self, name: str, shape: dict) -> dict:
         path = self.root / name
         try:
-            content = yaml.safe_load(path.read_text(encoding='utf-8'))
-            return content if key is None else content[key]
+            return read_yaml(path, shape)
         except FileNotFoundError:
             raise UsageError(f'{path} does not exist') from None
-        except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
-            reason = ' '.join(str(error).split())
-            raise UsageError(f'{path} can not be read: {reason}') from error
+        except (OSError, YamlError) as error:
+            raise UsageError(error) from error
 
     def entries(self) -> Iterator[tuple[str, dict]]:
         """Entries of all models, each with the metafile that it stands in."""
@@ -82,9 +96,10 @@ class Zoo:
             path = (self.root / metafile).with_name('published.yml')
             try:
                 rows.update(load_published(path))
-            except (yaml.YAMLError, KeyError, TypeError) as error:
-                reason = ' '.join(str(error).split())
-                raise UsageError(f'{path} can not be read: {reason}') from error
+            except KeyError as error:
+                raise UsageError(f'{path} lacks {error.args[0]}') from error
+            except (OSError, YamlError) as error:
+                raise UsageError(error) from error
         return rows
 
     def unlisted(self) -> Iterator[tuple[str, str]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 
-import yaml
+from ..safe_yaml import read_yaml
 
 METRICS = 'Top 1 Accuracy', 'Top 5 Accuracy', 'Mean Squared Error'
 
@@ -53,12 +54,25 @@ class Published:
         found = []
         for key, value in self.facts.items():
             said = masked if key == 'Masked' else metadata.get(key)
-            agrees = str(said).split()[0] == value if key == SAMPLING else said == value
+            agrees = (
+                str(said).partition(' ')[0] == value
+                if key == SAMPLING
+                else said == value
+            )
             if not agrees:
                 found.append(f'{key} is {value} there and {said} here')
         return found
 
 
+ROW = {
+    'Frame': int,
+    'Masked': bool,
+    'GFLOPs': Real,
+    'Weights': (str, None),
+    **dict.fromkeys(METRICS, Real),
+    ...: str,
+}
+SHAPE = {'Tables': [{'Rows': {...: ROW}, 'Frame': int, ...: str}], ...: str}
 SAMPLING = 'Sampling method'  # 'uniform' is said of any number of frames
 FACTS = 'Architecture', 'Training Data', 'Frame', 'Resolution', SAMPLING
 
@@ -71,9 +85,13 @@ def load_published(path: str | PathLike) -> dict[str, Published]:
 
     Returns:
         dict[str, Published]: Rows by name.
+
+    Raises:
+        YamlError: If it is something else.
+        KeyError: If it lacks something.
     """
     path, rows = Path(path), {}
-    content = yaml.safe_load(path.read_text()) if path.is_file() else {'Tables': []}
+    content = read_yaml(path, SHAPE) if path.is_file() else {'Tables': []}
     for table in content['Tables']:
         for name, row in table['Rows'].items():
             facts = {key: row.get(key, table.get(key)) for key in FACTS}
@@ -87,7 +105,7 @@ def load_published(path: str | PathLike) -> dict[str, Published]:
                 gflops=row.get('GFLOPs'),
                 source=table['Source'],
                 url=content['Paper'],
-                weights=content['Weights'].format(name) if has_weights else None,
+                weights=content['Weights'].replace('{}', name) if has_weights else None,
                 code=content['Code'],
                 note=row.get('Note'),
             )

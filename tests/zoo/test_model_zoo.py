@@ -328,8 +328,9 @@ def test_nothing_is_added_of_what_can_not_be_measured(root, tmp_path):
     ('content', 'reason'),
     [
         (None, 'does not exist'),
-        ('Models: [', 'can not be read'),
-        ('- 1', 'lacks Collections or Models'),
+        ('Models: [', 'cannot be read: line 1: while parsing'),
+        ('- 1', 'cannot be read: it is not a mapping'),
+        ('Collections: []', 'lacks Collections or Models'),
         ('{Collections: [], Models: [{Name: x}]}', 'an entry lacks one of'),
     ],
 )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from ...safe_yaml import YamlError, read_yaml
 from ..launch import UsageError
 
 REQUIRED = object()
@@ -178,9 +176,9 @@ def read_experiment(path: str | os.PathLike) -> dict:
         UsageError: If it can not be read, or is no mapping.
     """
     try:
-        experiment = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise UsageError(f'{path} can not be read: {" ".join(str(e).split())}') from e
+        experiment = read_yaml(path)
+    except (OSError, YamlError) as e:
+        raise UsageError(e) from e
     if not isinstance(experiment, dict):
         raise UsageError(f'{path} is no experiment of V-JEPA: it has no keys')
     return experiment
