@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import quote
 
 _MARKDOWN = re.compile(
-    r'[\\`*\[\]<>|~&#!^$]'  # begin markup wherever they stand, $ a formula
-    r'|(?<!\w)_|_(?!\w)'  # within a word it is only an underscore
-    r'|[^\S ]|^ +| +$|  +'  # what a renderer would strip or merge
-    r'|^[-+=](?=[\s=-]|$)|^\d+(?=[.)])|(?<=:)//|(?<=www)\.|@'  # lists, rules, links
+    r'[^\w .,;:()/+%\'"?=-]'  # all but what begins no markup within a line
+    r'|(?<![^\W_])_'  # an underscore begins emphasis only where a word does
+    r'|^ | $| (?= )'  # blanks that would be lost
+    r'|(?<=:)//|(?<=www)\.'  # addresses would become links
 )
 _FORMULA = '=', '+', '-', '@', '\t', '\r', "'"
 
@@ -77,6 +77,15 @@ def python_assignments(values: Mapping) -> str:
     return ''.join(lines)
 
 
+def python_comment(text: object) -> str:
+    """A line of comment: MMEngine replaces ``{{ ... }}`` in these as well.
+
+    Args:
+        text: Anything; its ``str`` is taken.
+    """
+    return f'# {re.sub("{(?={)", "{ ", printable(text))}'
+
+
 def _items(value):
     return value if isinstance(value, (list, tuple, set, frozenset)) else ()
 
@@ -120,13 +129,14 @@ def printable(text: object) -> str:
 
 
 def markdown_text(text: object) -> str:
-    """Text in a paragraph, a heading or a cell of a table, without any markup.
+    """Text in a heading, a cell of a table, or a line that began, without any markup.
 
     Args:
-        text: Anything; its ``str`` is taken.
+        text: Anything; it is shown as :func:`printable` makes it.
     """
-    text = _visible_surrogates(text).replace('\0', '\ufffd')
-    return _MARKDOWN.sub(lambda m: ''.join(f'&#{ord(c)};' for c in m[0]), text)
+    return _MARKDOWN.sub(
+        lambda found: ''.join(f'&#{ord(c)};' for c in found[0]), printable(text)
+    )
 
 
 def markdown_link(text: object, target: str) -> str:
@@ -154,8 +164,3 @@ def csv_cell(value: object) -> object:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
-
-
-def _visible_surrogates(text):
-    """Bytes that are not UTF-8 as in Python's ``repr``: no page can hold them."""
-    return str(text).encode('utf-8', 'backslashreplace').decode('utf-8')

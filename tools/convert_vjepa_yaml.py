@@ -4,9 +4,7 @@ import argparse
 import os
 
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
-from mmaction_videomambapro.engine.vjepa_yaml import BASE, convert_experiment
-from mmaction_videomambapro.engine.vjepa_yaml.keys import read_experiment
-from mmaction_videomambapro.files import replacing
+from mmaction_videomambapro.engine.vjepa_yaml import BASE, write_config
 
 
 def main():
@@ -25,13 +23,7 @@ def main():
             raise UsageError(f'--base: config file {base} does not exist')
         folder = os.path.dirname(os.path.abspath(args.destination))
         base = os.path.relpath(base, folder)
-    experiment = read_experiment(args.source)
-    text, ignored = convert_experiment(experiment, args.source, base)
-    try:
-        with replacing(args.destination) as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(error) from error
+    ignored = write_config(args.source, args.destination, base)
     print(f'{args.destination}: ignored {", ".join(ignored) or "nothing"}')
 
 

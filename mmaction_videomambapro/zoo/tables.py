@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from ..engine.launch import UsageError
+from ..literals import markdown_link, markdown_text
 from .published import Published
 
 MODEL_ZOO, README = 'model_zoo.md', 'README.md'
@@ -27,6 +29,13 @@ projections into and out of each mixer: what the paper of VideoMamba counts.
 """
 
 
+class Link(NamedTuple):
+    """A cell that leads to a file or a page."""
+
+    text: str
+    target: str
+
+
 def tables(entries: Iterable[dict], published: dict[str, Published]) -> str:
     """One table for each collection and data set.
 
@@ -40,10 +49,11 @@ def tables(entries: Iterable[dict], published: dict[str, Published]) -> str:
     parts = [NOTES]
     for (collection, dataset), group in groupby(sorted(entries, key=_order), _group):
         rows = [(entry, published.get(entry.get('Reference'))) for entry in group]
-        parts.append(f'## {collection}, {dataset}\n')
+        parts.append(f'## {markdown_text(f"{collection}, {dataset}")}\n')
         parts.append(_table(COLUMNS, [_row(*row) for row in rows]))
         notes = [
-            f'- The reference of `{entry["Name"]}`: {reference.note}.'
+            '- The reference of '
+            f'{markdown_text(entry["Name"])}: {markdown_text(reference.note)}.'
             for entry, reference in rows
             if reference and reference.note
         ]
@@ -96,7 +106,10 @@ def fill_in(path: Path, text: str) -> str:
         UsageError: If the markers are not a pair.
     """
     if path.is_file():
-        content = path.read_text(encoding='utf-8')
+        try:
+            content = path.read_text(encoding='utf-8')
+        except UnicodeDecodeError as error:
+            raise UsageError(f'{path} is not text in UTF-8') from error
     else:
         content = f'# Model zoo\n\n{BEGIN}\n{END}\n'
     count = content.count(BEGIN), content.count(END)
@@ -136,9 +149,9 @@ def _row(entry, reference):
         _giga(metadata['FLOPs']),
         _giga(metadata.get('Projection FLOPs')),
         _params(metadata),
-        f'[config]({entry["Config"]})',
-        f'[{weights}]({entry["Weights"]})' if 'Weights' in entry else '',
-        f'[log]({entry["Training Log"]})' if 'Training Log' in entry else '',
+        Link('config', entry['Config']),
+        Link(weights, entry['Weights']) if 'Weights' in entry else '',
+        Link('log', entry['Training Log']) if 'Training Log' in entry else '',
     )
 
 
@@ -148,7 +161,7 @@ def _reference(row):
     top1 = row.metrics.get('Top 1 Accuracy', '')
     if 'Mean Squared Error' in row.metrics:
         top1 = f'{row.metrics["Mean Squared Error"]} (mean squared error)'
-    return top1, row.metrics.get('Top 5 Accuracy', ''), f'[{row.source}]({row.url})'
+    return top1, row.metrics.get('Top 5 Accuracy', ''), Link(row.source, row.url)
 
 
 def _giga(macs):
@@ -162,5 +175,9 @@ def _params(metadata):
 
 
 def _table(columns, rows):
-    lines = [columns, ['---'] * len(columns), *rows]
-    return ''.join('| ' + ' | '.join(map(str, line)) + ' |\n' for line in lines)
+    lines = [columns, ['---'] * len(columns), *(map(_cell, row) for row in rows)]
+    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
+
+
+def _cell(value):
+    return markdown_link(*value) if isinstance(value, Link) else markdown_text(value)

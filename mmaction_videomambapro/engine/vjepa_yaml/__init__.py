@@ -7,7 +7,10 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
-from ..launch import UsageError
+from ...files import refuse_same, replacing
+from ...literals import python_comment, python_literal
+from ..launch import UsageError, read_config
+from .keys import read_experiment
 from .pretraining import pretraining
 from .probes import PROBES, probe
 
@@ -45,16 +48,60 @@ def convert_experiment(
     except UsageError as e:
         raise UsageError(f'{name}: {e}') from e
     lines = [
-        f'# From {" ".join(osp.basename(name).split())}. On its cluster: '
-        f'tools/submit.py --nodes {experiment["nodes"]} '
-        f'--tasks-per-node {experiment["tasks_per_node"]}',
-        *(f'# Ignored, has no meaning here: {key}' for key in ignored),
-        f'_base_ = {base!r}',
+        python_comment(
+            f'From {osp.basename(name)}. On its cluster: tools/submit.py '
+            f'--nodes {experiment["nodes"]} '
+            f'--tasks-per-node {experiment["tasks_per_node"]}'
+        ),
+        *(python_comment(f'Ignored, has no meaning here: {key}') for key in ignored),
+        f'_base_ = {python_literal(base)}',
         '',
         Config(config).pretty_text.strip(),
         '',
     ]
     return '\n'.join(lines), ignored
+
+
+def write_config(source: str, destination: str, base: str = BASE) -> list[str]:
+    """Translate an experiment file, and read the config back before it appears.
+
+    Args:
+        source (str): The experiment file; it stays as it is.
+        destination (str): The config, ``.py``.
+        base (str): As for :func:`convert_experiment`. Defaults to the default runtime.
+
+    Returns:
+        list[str]: Keys of the experiment that have no meaning here.
+
+    Raises:
+        UsageError: As :func:`convert_experiment` does; or if the destination cannot be
+            written, is the source, or would not be read as a config of these values.
+    """
+    if not destination.endswith('.py'):
+        raise UsageError(f'{destination} does not end in .py, as configs do')
+    try:
+        refuse_same(source, destination)
+        experiment = read_experiment(source)
+        text, ignored = convert_experiment(experiment, source, base)
+        with replacing(destination) as file:
+            file.write(text)
+            file.flush()
+            _check_written(file.name, destination, translate(experiment)[0])
+    except OSError as error:
+        raise UsageError(error) from error
+    return ignored
+
+
+def _check_written(path, name, config):
+    """Make sure that what was written is read as these values."""
+    try:
+        cfg = read_config(path)
+    except UsageError as error:
+        raise UsageError(str(error).replace(path, name)) from error
+    merged = cfg.copy()
+    merged.merge_from_dict(config)
+    if merged.to_dict() != cfg.to_dict():
+        raise UsageError(f'{name} would be read as other values than the experiment')
 
 
 def translate(experiment: Mapping) -> tuple[dict, list[str]]:
