@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import wraps
 from types import ModuleType, SimpleNamespace
@@ -194,6 +195,21 @@ def _yaml_runs(yaml_handler):
         lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
     )
     yaml_handler.Loader = Loader
+
+
+@fault(
+    'mmengine.logging.logger',
+    symptom='names of files in the log control the terminal, or end in UnicodeError',
+    until='MMFormatter escapes control characters and what is not UTF-8',
+)
+def _names_in_logs(logger):
+    from .literals import printable_lines
+
+    @_replace(logger.MMFormatter, 'format')
+    def format(original, self, record):
+        record = copy(record)  # other handlers see it as it was
+        record.msg, record.args = printable_lines(record.getMessage()), None
+        return original(self, record)
 
 
 @fault(

@@ -128,6 +128,11 @@ def printable(text: object) -> str:
     return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
+def printable_lines(text: object) -> str:
+    """The same for a text of several lines, which stay, as do tabs."""
+    return re.sub(r'[^\n\t]+', lambda found: printable(found[0]), str(text))
+
+
 def markdown_text(text: object) -> str:
     """Text in a heading, a cell of a table, or a line that began, without any markup.
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..literals import printable
 from ..safe_yaml import YamlError, read_yaml
 from .launch import UsageError, load_config
 
@@ -192,6 +193,12 @@ def make_executor(
     Raises:
         UsageError: If submitit is not installed, or the cluster can not do that.
     """
+    options = dict(
+        folder=folder, partition=partition, account=account, qos=qos, exclude=exclude
+    )
+    for option, value in options.items():
+        if not str(value).isprintable():  # it would end its line of the job script
+            raise UsageError(f'--{option} {str(value)!r} has control characters')
     try:
         from submitit import AutoExecutor
     except ImportError as e:
@@ -207,7 +214,7 @@ def make_executor(
             local_max_num_timeout=MAX_TIMEOUTS,
         )
         executor.update_parameters(
-            name=name,
+            name=printable(name),
             timeout_min=time,
             nodes=nodes,
             tasks_per_node=tasks_per_node,
