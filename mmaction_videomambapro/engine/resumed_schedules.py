@@ -37,7 +37,7 @@ def follow_schedules(runner, checkpoint: dict) -> None:
             continue
         before = _values(saved.get('param_groups'))
         _take_steps(schedulers, runner, checkpoint['meta'])
-        holder[key] = [scheduler.state_dict() for scheduler in schedulers]
+        holder[key] = list(map(_values_of, schedulers))
         for names in map(_names, schedulers):
             _copy(names, wrapper, saved)
         now = _values(wrapper.optimizer.param_groups)
@@ -46,6 +46,14 @@ def follow_schedules(runner, checkpoint: dict) -> None:
             f'so from the start, with {_words(now)} in place of {_words(before)} at '
             f'iteration {checkpoint["meta"]["iter"]}.'
         )
+
+
+def saved_schedules(runner) -> list[dict] | dict[str, list[dict]]:
+    """States of a runner's schedulers as a checkpoint can have them."""
+    schedulers = runner.param_schedulers
+    if isinstance(schedulers, dict):
+        return {k: list(map(_values_of, part)) for k, part in schedulers.items()}
+    return list(map(_values_of, schedulers))
 
 
 def _parts(runner, checkpoint) -> Iterator[tuple]:
@@ -64,11 +72,18 @@ def _changed(schedulers: list, states: list[dict]) -> bool:
     if len(schedulers) != len(states):
         return True
     for scheduler, state in zip(schedulers, states):
-        for key, value in scheduler.state_dict().items():
-            fixed = key not in MOVING and not getattr(scheduler, 'need_val_args', False)
-            if fixed and state.get(key, value) != value:
-                return True
+        moving = MOVING
+        if getattr(scheduler, 'need_val_args', False):
+            moving = MOVING | {'best', 'num_bad_epochs', 'cooldown_counter'}
+        fixed = {k: v for k, v in _values_of(scheduler).items() if k not in moving}
+        if any(k not in state or state[k] != v for k, v in fixed.items()):
+            return True
     return False
+
+
+def _values_of(scheduler) -> dict:
+    """The state of a scheduler, less functions: these may not be in a checkpoint."""
+    return {k: v for k, v in scheduler.state_dict().items() if not callable(v)}
 
 
 def _take_steps(schedulers: list, runner, meta: dict) -> None:
@@ -92,9 +107,8 @@ def _take_steps(schedulers: list, runner, meta: dict) -> None:
 
 def _names(scheduler) -> list[str]:
     name = scheduler.param_name
-    # the momentum of Adam is scheduled in a name of its own
-    betas = ['betas'] if getattr(scheduler, 'use_betas', False) else []
-    return [name, f'initial_{name}', *betas]
+    # one cycle has limits; the momentum of Adam is scheduled in a name of its own
+    return [name, f'initial_{name}', f'max_{name}', f'min_{name}', 'betas']
 
 
 def _copy(names: list[str], wrapper: OptimWrapper, saved: dict) -> None:
@@ -103,7 +117,7 @@ def _copy(names: list[str], wrapper: OptimWrapper, saved: dict) -> None:
     if wrapper.base_param_settings and saved.get('base_param_settings'):
         pairs.append((wrapper.base_param_settings, saved['base_param_settings']))
     for group, saved_group in pairs:
-        saved_group.update({name: group[name] for name in names})
+        saved_group.update({name: group[name] for name in names if name in group})
 
 
 def _values(groups: list[dict] | None) -> float | None:

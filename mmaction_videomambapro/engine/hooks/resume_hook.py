@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ...safe_load import CheckpointError
 from ..checkpoints import gradients_wait, is_resumable
-from ..resumed_schedules import follow_schedules
+from ..resumed_schedules import follow_schedules, saved_schedules
 
 
 @HOOKS.register_module()
@@ -43,7 +43,9 @@ class ResumeHook(Hook):
         self.gradients: dict = {}
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Add gradients that wait for their update."""
+        """Add gradients that wait for their update, and leave out functions."""
+        if 'param_schedulers' in checkpoint:
+            checkpoint['param_schedulers'] = saved_schedules(runner)
         if 'optimizer' in checkpoint and gradients_wait(runner):
             checkpoint['gradients'] = {
                 name: parameter.grad.cpu()
