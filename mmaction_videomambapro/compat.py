@@ -342,7 +342,9 @@ def _resuming_in_parts(runner):
 def _batches_of_resumed_epochs(loops):
     @_replace(loops.EpochBasedTrainLoop, 'run_iter')
     def run_iter(original, self, idx, data_batch):
-        return original(self, self._iter - self._epoch * len(self.dataloader), data_batch)
+        return original(
+            self, self._iter - self._epoch * len(self.dataloader), data_batch
+        )
 
 
 @fault(

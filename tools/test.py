@@ -17,7 +17,9 @@ from mmaction_videomambapro.engine.launch import (
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='test config')
-    parser.add_argument('checkpoint', help='checkpoint: file, URL, or the work directory, for its newest')
+    parser.add_argument(
+        'checkpoint', help='file, URL, or a work directory for its newest checkpoint'
+    )
     add_common_arguments(parser)
     parser.add_argument(
         '--dump',

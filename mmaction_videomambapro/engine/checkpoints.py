@@ -74,7 +74,7 @@ def _files(folder) -> Iterator[_File]:
 
 
 def _named_last(folder) -> str | None:
-    """What ``last_checkpoint`` names: in its own folder, if that was moved or copied."""
+    """What ``last_checkpoint`` names, in its own folder if that was moved."""
     try:
         file = osp.join(folder, LAST)
         name = os.fsdecode(Path(file).read_bytes()[:4096]) if osp.isfile(file) else ''
@@ -82,10 +82,14 @@ def _named_last(folder) -> str | None:
         return None
     name = name.strip()
     for path in (osp.join(folder, osp.basename(name)), osp.join(folder, name), name):
-        # DeepSpeed's are folders
-        if osp.isfile(path) or (osp.isdir(path) and path.endswith('.pth')):
+        if osp.isfile(path) or _is_of_deepspeed(path):
             return path
     return None
+
+
+def _is_of_deepspeed(path: str) -> bool:
+    """DeepSpeed's checkpoints are folders."""
+    return path.endswith('.pth') and osp.isdir(path) and bool(os.listdir(path))
 
 
 def newest_checkpoint(*folders: str | os.PathLike) -> str | None:
@@ -104,7 +108,7 @@ def newest_checkpoint(*folders: str | os.PathLike) -> str | None:
     """
     damaged = []
     for path in [path for folder in folders for path in checkpoints(folder)]:
-        if osp.isdir(path):  # of DeepSpeed, which checks it
+        if osp.isdir(path):  # DeepSpeed looks at it itself
             return path
         fault = _fault(path)
         if fault is None:
@@ -129,7 +133,7 @@ def newest_of(path: str) -> str:
     Raises:
         CheckpointError: If a folder has none that is whole.
     """
-    if not osp.isdir(path) or path.endswith('.pth'):  # DeepSpeed's are folders
+    if not osp.isdir(path) or _is_of_deepspeed(path):
         return path
     newest = newest_checkpoint(path)
     if newest is None:
@@ -257,7 +261,7 @@ def _name_in(folder, path):
 def _remove(backend, path):
     if backend.isfile(path):
         backend.remove(path)
-    elif backend.isdir(path):  # of DeepSpeed
+    elif backend.isdir(path):
         backend.rmtree(path)
 
 

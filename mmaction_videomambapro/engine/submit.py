@@ -58,8 +58,8 @@ class TrainingJob:
     def checkpoint(self) -> DelayedSubmission:
         """What submitit puts into the queue at a preemption or a timeout.
 
-        It resumes from the newest whole checkpoint. Where this run has not written one yet,
-        it starts again, with whatever the first one was told to load.
+        It resumes from the newest whole checkpoint. Where this run has not written one
+        yet, it starts again, with whatever the first one was told to load.
         """
         from submitit.helpers import DelayedSubmission
 

@@ -1,13 +1,10 @@
 """Resumed trainings end as uninterrupted ones, wherever they stopped."""
 
 import copy
-import json
-import math
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
@@ -15,9 +12,6 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, loops
 from torch import nn
-
-from mmaction_videomambapro.engine.checkpoints import checkpoints, newest_checkpoint
-from mmaction_videomambapro.safe_load import CheckpointError
 
 
 class Noisy(BaseModel):

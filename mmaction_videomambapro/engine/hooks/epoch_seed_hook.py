@@ -37,4 +37,7 @@ def _seed(*place: int) -> None:
     seed = int(seed.generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    # torch.manual_seed would queue a call each time where a GPU is not in use
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
