@@ -36,13 +36,13 @@ $(VENV)/installed: setup.py pyproject.toml $(wildcard requirements/*.txt)
 demo: install
 	$(BIN)/python tools/data/make_demo_clips.py data/demo_clips
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO) --seed $(SEED)
-	$(BIN)/python tools/test.py $(DEMO_CONFIG) "$$(cat $(DEMO)/last_checkpoint)" \
+	$(BIN)/python tools/test.py $(DEMO_CONFIG) $(DEMO) \
 		--work-dir $(DEMO) --dump $(DEMO)/result.pkl
 	@$(BIN)/python tools/analysis/draw_curves.py $(DEMO)
 	@$(BIN)/python tools/analysis/draw_predictions.py $(DEMO_CONFIG) \
 		$(DEMO)/result.pkl --classes data/demo_clips/classes.txt
 	@$(BIN)/python -W ignore tools/model_zoo.py add $(DEMO_CONFIG) \
-		"$$(cat $(DEMO)/last_checkpoint)" --result $(DEMO)/result.pkl \
+		"$(DEMO)/$$(cat $(DEMO)/last_checkpoint)" --result $(DEMO)/result.pkl \
 		--log $(DEMO) --zoo $(DEMO)/zoo
 
 # The same probe on the features of the pre-training, and on random ones.
@@ -51,7 +51,7 @@ demo-vjepa: install
 	$(BIN)/python tools/train.py $(VJEPA_CONFIG) --work-dir $(VJEPA) --seed $(SEED)
 	$(BIN)/python tools/train.py $(PROBE_CONFIG) --work-dir $(VJEPA)/pre-trained \
 		--seed $(SEED) --cfg-options \
-		model.backbone.init_cfg.checkpoint="$$(cat $(VJEPA)/last_checkpoint)"
+		model.backbone.init_cfg.checkpoint="$(VJEPA)/$$(cat $(VJEPA)/last_checkpoint)"
 	$(BIN)/python tools/train.py $(PROBE_CONFIG) --work-dir $(VJEPA)/random \
 		--seed $(SEED) --cfg-options model.backbone.init_cfg=None
 	@$(BIN)/python tools/analysis/compare_runs.py $(VJEPA)/pre-trained \

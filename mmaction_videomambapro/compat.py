@@ -311,6 +311,136 @@ def _ema_of_published_checkpoints(ema_hook):
 
 
 @fault(
+    'mmengine.fileio.backends.local_backend',
+    symptom='a kill, or a full disk, leaves half a checkpoint under its name',
+    until='LocalBackend writes beside a file, then puts it in place',
+)
+def _files_in_halves(local_backend):
+    from .files import replacing
+
+    def put(self, obj, filepath):
+        with replacing(filepath, 'wb') as file:
+            file.write(obj)
+
+    def put_text(self, obj, filepath, encoding='utf-8'):
+        put(self, obj.encode(encoding), filepath)
+
+    local_backend.LocalBackend.put = put
+    local_backend.LocalBackend.put_text = put_text
+
+
+@fault(
+    'mmengine.hooks.checkpoint_hook',
+    symptom='a kill while a checkpoint is saved loses the one before as well',
+    until='CheckpointHook removes after it has saved, and names paths that can move',
+)
+def _checkpoints_removed_first(checkpoint_hook):
+    hook = checkpoint_hook.CheckpointHook
+
+    def save(self, runner, step, meta):
+        from .engine.checkpoints import save_checkpoint
+
+        save_checkpoint(self, runner, step, meta)
+
+    hook._save_checkpoint_with_step = save
+
+    @_replace(hook, '_save_best_checkpoint')
+    def save_best(original, self, runner, metrics):
+        from .engine.checkpoints import removing_later
+
+        with removing_later(self):
+            original(self, runner, metrics)
+
+    @_replace(hook, 'before_train')
+    def before_train(original, self, runner):
+        from .engine.checkpoints import prepare_folder
+
+        original(self, runner)
+        prepare_folder(self, runner)
+
+
+@fault(
+    'mmengine.runner.runner',
+    symptom='--resume stops at a damaged checkpoint, or drops load_from without one',
+    until='Runner resumes from the newest whole checkpoint, and else from load_from',
+)
+def _resuming_from_what_there_is(runner):
+    from mmengine.runner import checkpoint
+
+    def find_latest_checkpoint(path):
+        from .engine.checkpoints import newest_checkpoint
+
+        return newest_checkpoint(path)
+
+    for module in (checkpoint, runner, sys.modules['mmengine.runner']):
+        module.find_latest_checkpoint = find_latest_checkpoint
+
+    @_replace(runner.Runner, 'load_or_resume')
+    def load_or_resume(original, self):
+        _choose_start(self)
+        return original(self)
+
+
+@fault(
+    'mmengine.runner._flexible_runner',
+    symptom='as that of Runner',
+    until='as that of Runner',
+)
+def _resuming_flexible_runners(flexible_runner):
+    @_replace(flexible_runner.FlexibleRunner, 'load_or_resume')
+    def load_or_resume(original, self):
+        _choose_start(self)
+        return original(self)
+
+
+def _choose_start(runner):
+    """``resume='auto'``, or True without ``load_from`` as MMAction2's tool sets it."""
+    given = runner._load_from
+    auto = runner._resume == 'auto' or (runner._resume is True and given is None)
+    if not auto or runner._has_loaded:
+        return
+
+    def load_from():
+        file = runner.cfg.filename
+        if runner._resume == 'auto' or not file or not osp.isfile(file):
+            return given
+        from mmengine.config import Config
+
+        return Config.fromfile(file).get('load_from')  # the tool dropped it
+
+    from .engine.checkpoints import choose_start
+
+    choose_start(runner, load_from)
+
+
+@fault(
+    'mmengine.runner.runner',
+    symptom='a resumed run ends with other weights than an uninterrupted one',
+    until='MMEngine resumes inside an epoch, and keeps all that the weights depend on',
+)
+def _resuming_in_parts(runner):
+    @_replace(runner.Runner, 'register_hooks')
+    def register_hooks(original, self, *args, **kwargs):
+        from .engine.hooks import ResumeHook
+
+        original(self, *args, **kwargs)
+        self.register_hook(ResumeHook())
+
+
+@fault(
+    'mmengine.runner.loops',
+    symptom='resumed inside an epoch, batches are counted from its beginning',
+    until='EpochBasedTrainLoop resumes inside an epoch',
+)
+def _batches_of_resumed_epochs(loops):
+    @_replace(loops.EpochBasedTrainLoop, 'run_iter')
+    def run_iter(original, self, idx, data_batch):
+        return original(
+            self, self._iter - self._epoch * len(self.dataloader), data_batch
+        )
+
+
+@fault(
     'mmaction.models.heads.base',
     symptom='TypeError: Got unsupported ScalarType BFloat16 in training and testing',
     until='BaseHead casts its logits before numpy sees them',

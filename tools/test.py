@@ -3,6 +3,7 @@
 import argparse
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.engine.checkpoints import newest_of
 from mmaction_videomambapro.engine.launch import (
     UsageError,
     add_common_arguments,
@@ -16,7 +17,9 @@ from mmaction_videomambapro.engine.launch import (
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='test config')
-    parser.add_argument('checkpoint', help='checkpoint, file or URL')
+    parser.add_argument(
+        'checkpoint', help='file, URL, or a work directory for its newest checkpoint'
+    )
     add_common_arguments(parser)
     parser.add_argument(
         '--dump',
@@ -40,7 +43,7 @@ def parse_args():
 
 def merge_args(cfg, args):
     """Apply what is particular to testing."""
-    cfg.load_from = args.checkpoint
+    cfg.load_from, cfg.resume = newest_of(args.checkpoint), False
     if args.show or args.show_dir:
         hook = dict(
             type='VisualizationHook',

@@ -3,6 +3,7 @@
 import argparse
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.engine.checkpoints import checkpoints, newest_of
 from mmaction_videomambapro.engine.launch import (
     UsageError,
     add_common_arguments,
@@ -28,7 +29,8 @@ def parse_args():
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or from the latest in the work directory',
+        help='go on from this checkpoint, the newest in this folder, or the newest in '
+        'the work directory; where there is none yet, start as without this',
     )
     parser.add_argument(
         '--amp',
@@ -63,8 +65,7 @@ def merge_args(cfg, args):
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        set_resume(cfg, args.resume)
     if args.amp:
         use_amp(cfg.optim_wrapper, args.amp)
     if args.auto_scale_lr:
@@ -82,6 +83,13 @@ def merge_args(cfg, args):
         if getattr(args, flag):
             randomness[flag] = True
     cfg.randomness = randomness
+
+
+def set_resume(cfg, checkpoint):
+    """Resume from a checkpoint, from the newest of a folder, or by itself."""
+    cfg.resume = 'auto' if checkpoint == 'auto' else True
+    if checkpoint != 'auto':
+        cfg.load_from = newest_of(checkpoint)
 
 
 def check_schedule(cfg):
@@ -117,6 +125,8 @@ def main():
     merge_args(cfg, args)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
     check_initial_weights(cfg.get('model'))
+    if cfg.resume == 'auto' and checkpoints(cfg.work_dir):
+        cfg.load_from = None  # is not needed any more
     check_files(cfg, ('train_dataloader', *validate))
     build_runner(cfg).train()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..literals import printable
 from ..safe_yaml import YamlError, read_yaml
+from .checkpoints import checkpoints
 from .launch import UsageError, load_config
 
 if TYPE_CHECKING:
@@ -57,14 +58,14 @@ class TrainingJob:
     def checkpoint(self) -> DelayedSubmission:
         """What submitit puts into the queue at a preemption or a timeout.
 
-        It resumes from the last checkpoint. Where this run has not written one yet,
-        it starts again, with whatever the first one was told to load.
+        It resumes from the newest whole checkpoint. Where this run has not written one
+        yet, it starts again, with whatever the first one was told to load.
         """
         from submitit.helpers import DelayedSubmission
 
         arguments = self.arguments
-        last = Path(self.work_dir) / 'last_checkpoint'
-        if last.is_file() and last.stat().st_mtime >= self.started:
+        written = map(os.path.getmtime, checkpoints(self.work_dir))
+        if any(time >= self.started for time in written):
             arguments = (*arguments, '--resume')  # the last --resume counts
         return DelayedSubmission(
             TrainingJob(self.script, arguments, self.work_dir, self.run + 1)

@@ -94,7 +94,8 @@ def draw_comparison(
 def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, dict]]:
     """Training scalars by iteration and validation scalars by epoch.
 
-    Where two runs logged the same step, the later one counts.
+    Where two runs logged the same step, the later one counts. Lines that a full disk or
+    a kill left damaged are passed over.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
@@ -104,7 +105,18 @@ def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, d
         )
     train, val = {}, {}
     for file in files:
-        for line in file.read_text().splitlines():
-            scalars = json.loads(line)
-            (train if 'loss' in scalars else val)[scalars['step']] = scalars
+        for line in file.read_text(errors='replace').splitlines():
+            scalars = _scalars(line)
+            if scalars:
+                (train if 'loss' in scalars else val)[scalars['step']] = scalars
     return train, val
+
+
+def _scalars(line: str) -> dict | None:
+    """What a line of ``scalars.json`` says, if it is whole."""
+    try:
+        scalars = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(scalars, dict) and isinstance(scalars.get('step'), int)
+    return scalars if whole else None

@@ -3,6 +3,7 @@ from .broken_files_hook import BrokenFilesHook
 from .epoch_seed_hook import EpochSeedHook
 from .pretraining_curves_hook import PretrainingCurvesHook
 from .probe_choice_hook import ProbeChoiceError, ProbeChoiceHook
+from .resume_hook import ResumeHook
 
 __all__ = [
     'AdaptCheckpointHook',
@@ -11,4 +12,5 @@ __all__ = [
     'PretrainingCurvesHook',
     'ProbeChoiceError',
     'ProbeChoiceHook',
+    'ResumeHook',
 ]

@@ -133,7 +133,9 @@ class _Guarded:
 
     def state_dict(self) -> dict:
         """With what the guard remembers."""
-        guard = dict(losses=list(self.guard.losses), skips=self.guard.skips)
+        guard = dict(
+            losses=list(self.guard.losses), skips=self.guard.skips, spiked=self._spiked
+        )
         return {**super().state_dict(), 'guard': guard}
 
     def load_state_dict(self, state_dict: dict) -> None:
@@ -143,6 +145,7 @@ class _Guarded:
         if guard is not None:
             self.guard.losses.extend(guard['losses'])
             self.guard.skips = guard['skips']
+            self._spiked = guard.get('spiked', False)
         super().load_state_dict(state_dict)
 
 
