@@ -148,6 +148,26 @@ def read_official(
             yield _row(path, item, numbers)
 
 
+def class_names(path: str, form: str | None = None) -> list[str]:
+    """The words that are labels in an official file, in alphabetical order.
+
+    Args:
+        path (str): The file.
+        form (str, optional): One of FORMATS. Defaults to None, the one it has.
+
+    Raises:
+        ListError: If its labels are not words.
+        OSError: If it cannot be read.
+    """
+    form = form or find_official(path)
+    items = _READERS[form](path, 1) if form else ()
+    names = {x.label for x in items if isinstance(x, Sample)}
+    names = {name for name in names if isinstance(name, str)}
+    if not names:
+        raise ListError.of(path, 'its labels are not words')
+    return sorted(names)
+
+
 def _row(path, sample, numbers):
     label = sample.label
     if isinstance(label, str) and sample.number is not None and not numbers:
@@ -157,8 +177,8 @@ def _row(path, sample, numbers):
             raise ListError.of(
                 path,
                 f'its labels are words, as {label!r}: name a file with the names of '
-                'all classes, one per line, with --classes, or '
-                "metainfo=dict(classes='FILE') of the dataset",
+                "all classes with --classes, or metainfo=dict(classes='FILE') of the "
+                'dataset; convert_list.py --make-classes writes one',
             )
         if label not in numbers:
             reason = f'{label!r} is not the name of a class'

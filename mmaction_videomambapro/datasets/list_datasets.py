@@ -14,7 +14,7 @@ from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
 from .classes import read_classes
-from .lists import BadLine, ListError, Row, read_list
+from .lists import BadLine, ListError, Row, read_list, without_prefix
 from .media import IMAGES, find_files, folders_in
 from .rows import quote
 
@@ -335,12 +335,6 @@ class ImageListDataset(ListDataset):
         folder, name = osp.split(path)
         name = name.replace('{', '{{').replace('}', '}}')
         return dict(frame_dir=folder, total_frames=1, filename_tmpl=name)
-
-
-def without_prefix(path: str, prefix: str) -> str:
-    """A path below a prefix of whole folders; other paths stay as they are."""
-    prefix = prefix.rstrip('/') + '/'
-    return path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
 
 
 def _path_of(info):

@@ -116,14 +116,24 @@ def row_line(row: Row) -> str:
     Raises:
         ValueError: If no line can hold the row.
     """
-    frames = () if row.total_frames is None else (row.total_frames,)
-    numbers = [str(x) for x in (*frames, *row.labels)]
-    form = 'rawframes' if frames else 'video' if row.labels else 'vjepa'
+    form = 'rawframes' if row.total_frames else 'video' if row.labels else 'vjepa'
     for path in (row.path, quote(row.path, always=True)):
-        line = ' '.join((path, *numbers))
+        line = plain_line(row._replace(path=path))
         if _stays(line) and _parse(line, form, ' ') == row._replace(line=0):
             return line
     raise ValueError(f'no line of a list can hold {row!r}')
+
+
+def plain_line(row: Row) -> str:
+    """The line of a row as MMAction2's dataset types read it, without quotes."""
+    frames = () if row.total_frames is None else (row.total_frames,)
+    return ' '.join(map(str, (row.path, *frames, *row.labels)))
+
+
+def without_prefix(path: str, prefix: str) -> str:
+    """A path below a prefix of whole folders; other paths stay as they are."""
+    prefix = prefix.rstrip('/') + '/'
+    return path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
 
 
 def _stays(line):

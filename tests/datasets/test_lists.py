@@ -94,8 +94,8 @@ def test_all_bad_lines_are_told_at_once(write):
     [
         ('v 5', 'rawframes', "a column is missing, expected 'frame_folder_path"),
         ('v 0 5', 'rawframes', 'total_frames is 0'),
-        ('a.mp4 9999999999', 'video', 'no whole number'),
-        ('a.mp4 \u0663', 'video', 'no whole number'),
+        ('a.mp4 9999999999', 'video', 'is not a whole number'),
+        ('a.mp4 \u0663', 'video', 'is not a whole number'),
         ('a\0.mp4 3', 'video', 'zero byte'),
         ('', 'video', 'no rows'),
     ],
