@@ -7,10 +7,12 @@ import json
 import os
 import os.path as osp
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 
-from .rows import QUOTED, BadLine, ListError, open_text, quote, unquote
+from .rows import QUOTED, ListError, open_text, quote, unquote
 
+_LARGEST = 1 << 26  # characters
 _NUMBERED = re.compile(r'([0-9]{1,6})[\s,;:]+(.*\S)')
 
 
@@ -30,8 +32,13 @@ def read_classes(path: str | os.PathLike) -> list[str]:
         OSError: If the file cannot be read.
     """
     path = os.fspath(path)
-    with open_text(path, newline='\n') as file:
-        text = file.read()
+    try:
+        with open_text(path, newline='\n') as file:
+            text = file.read(_LARGEST)
+    except (EOFError, zlib.error) as error:
+        raise ListError.of(path, f'the gzip file is damaged ({error})') from error
+    if len(text) == _LARGEST:
+        raise ListError.of(path, 'the file is too large to hold names of classes')
     if osp.splitext(path)[1].lower() == '.json':
         names = _from_json(path, text)
     else:
@@ -97,8 +104,7 @@ def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
 
 def _name(path, number, line):
     if not line.strip():
-        reason = 'the line is blank, but each line names a class'
-        raise ListError([BadLine(path, number, line, reason)])
+        raise ListError.of(path, f'line {number} is blank, but each line names a class')
     quoted = QUOTED.fullmatch(line.rstrip())
     name = quoted and unquote(quoted[1])
     return line if name is None else name

@@ -1,4 +1,4 @@
-"""Turn a published list, or an official annotation file, into MMAction2's annotations."""
+"""Turn a published list or an official annotation file into MMAction2's annotations."""
 
 import argparse
 import os

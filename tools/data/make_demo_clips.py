@@ -24,7 +24,7 @@ def main():
     args = parser.parse_args()
     for option, least, most in (
         ('train', 1, 100_000),
-        ('val', 1, 100_000),
+        ('val', 0, 100_000),
         ('frames', 1, 10_000),
         ('seed', 0, 2**63),
     ):
