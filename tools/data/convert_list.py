@@ -45,7 +45,8 @@ def main():
         default='none',
         help='whether to look at the files; writes DESTINATION.report.txt and .csv',
     )
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
+    jobs = min(os.cpu_count() or 1, MOST_JOBS)
+    parser.add_argument('--jobs', type=int, default=jobs, help='processes')
     parser.add_argument(
         '--skip-bad', action='store_true', help='leave bad rows out instead of stopping'
     )

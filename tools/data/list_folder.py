@@ -39,7 +39,8 @@ def main():
     parser.add_argument(
         '--check', choices=CHECKS, default='none', help='whether to look at the videos'
     )
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
+    jobs = min(os.cpu_count() or 1, MOST_JOBS)
+    parser.add_argument('--jobs', type=int, default=jobs, help='processes')
     parser.add_argument('--skip-bad', action='store_true', help='leave bad videos out')
     args = parser.parse_args()
     if not osp.isdir(args.source):
