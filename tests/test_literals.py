@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.logging.logger import MMFormatter
 
-from mmaction_videomambapro.datasets.folders import own_config
+from mmaction_videomambapro.datasets.own_config import own_config
 from mmaction_videomambapro.engine.launch import UsageError, read_config
 from mmaction_videomambapro.engine.submit import make_executor
 from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, write_config

@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 from ..files import refuse_same, replacing
 from ..literals import csv_cell
 from .list_check import Finding, describe
-from .lists import BadLine, ListError, Row, parse_list
+from .lists import (
+    BadLine,
+    ListError,
+    Row,
+    parse_list,
+    plain_line,
+    row_line,
+    without_prefix,
+)
 
 
 def convert_list(
@@ -20,6 +28,9 @@ def convert_list(
     data_root: str = '',
     strip_prefix: str = '',
     skip_bad: bool = False,
+    classes: str | Sequence[str] | None = None,
+    subset: str | None = None,
+    fold: int = 1,
     check: Callable[[Sequence[Row]], list[Finding]] | None = None,
 ) -> tuple[int, int]:
     """Write ``path label...`` or ``folder total_frames label...`` lines.
@@ -33,9 +44,13 @@ def convert_list(
         form (str): Format of the list. Defaults to ``'auto'``.
         data_root (str): Folder to put in front of every path that is not absolute.
             Defaults to none.
-        strip_prefix (str): Beginning of paths to take away before, such as the
+        strip_prefix (str): First folders of paths, taken away before, such as the
             ``your_path`` of published lists. Defaults to none.
         skip_bad (bool): Leave bad rows out. Defaults to False.
+        classes (str | Sequence[str], optional): As for :func:`lists.parse_list`.
+            Defaults to None.
+        subset (str, optional): As for :func:`lists.parse_list`. Defaults to None.
+        fold (int): As for :func:`lists.parse_list`. Defaults to 1.
         check (Callable, optional): Finds what is wrong with rows whose paths are
             complete; a report of it is written beside the destination, as
             ``.report.txt`` and ``.report.csv``. Defaults to None.
@@ -52,10 +67,19 @@ def convert_list(
     reports = f'{destination}.report.txt', f'{destination}.report.csv'
     refuse_same(source, destination, *(() if check is None else reports))
     rows, bad = [], []
-    for item in parse_list(source, form):
+    options = dict(classes=classes, subset=subset, fold=fold)
+    stripped = not strip_prefix
+    for item in parse_list(source, form, **options):
         if isinstance(item, Row):
-            item = _with_root(item, source, data_root, strip_prefix)
+            path = (
+                without_prefix(item.path, strip_prefix) if strip_prefix else item.path
+            )
+            stripped = stripped or path != item.path
+            item = _with_root(item._replace(path=path), source, data_root)
         (bad if isinstance(item, BadLine) else rows).append(item)
+    if rows and not stripped:
+        reason = f'no path begins with {strip_prefix!r}, the first is {rows[0].path!r}'
+        raise ListError.of(source, reason)
     if check is not None:
         findings = check(rows)
         _write_report(*reports, rows, bad, findings)
@@ -70,27 +94,25 @@ def convert_list(
         bad.append(BadLine(source, 1, '', 'the list has no good rows'))
         raise ListError(bad)
     with replacing(destination) as file:
-        for row in rows:
-            frames = () if row.total_frames is None else (row.total_frames,)
-            print(row.path, *frames, *row.labels, file=file)
+        file.writelines(f'{plain_line(row)}\n' for row in rows)
     return len(rows), len(bad)
 
 
-def _with_root(row, source, data_root, strip_prefix):
-    path = row.path
-    if strip_prefix and path.startswith(strip_prefix):
-        path = path[len(strip_prefix) :].lstrip('/')
-    if data_root:
-        path = osp.join(data_root, path)
+def _with_root(row, source, data_root):
+    """The row with its whole path, if MMAction2's dataset types read it back."""
+    path = osp.join(data_root, row.path) if data_root else row.path
+    row, reason = row._replace(path=path), None
     if ' ' in path or '\t' in path:
-        return BadLine(
-            source,
-            row.line,
-            path,
+        reason = (
             'the path has a blank, where MMAction2 cuts the lines of its annotation '
-            'files: rename what it names',
         )
-    return row._replace(path=path)
+        reason += 'files'
+    elif row_line(row) != plain_line(row):
+        reason = 'the path cannot be written into an annotation file of MMAction2'
+    if reason is None:
+        return row
+    reason += ': rename what it names, or let VideoClsDataset read the list itself'
+    return BadLine(source, row.line, path, reason)
 
 
 def _write_report(text, table, rows, bad, findings):

@@ -18,6 +18,8 @@ import numpy as np
 from rich.progress import track
 
 from ..files import making_folder
+from .classes import classes_text
+from .lists import Row, row_line
 
 CLASSES = (
     'move right',
@@ -97,7 +99,7 @@ class DemoClips:
             )
         with making_folder(root) as folder:
             unfinished = Path(folder)
-            (unfinished / 'classes.txt').write_text('\n'.join(CLASSES) + '\n')
+            (unfinished / 'classes.txt').write_text(classes_text(CLASSES))
             for split, size in (('train', self.train), ('val', self.val)):
                 self._make_split(unfinished, split, size)
             (unfinished / made_of.name).write_text(json.dumps(asdict(self)))
@@ -116,8 +118,8 @@ class DemoClips:
             (root / folder).mkdir(parents=True)
             for j, frame in enumerate(clip):
                 cv2.imwrite(str(root / folder / f'img_{j + 1:05}.jpg'), frame)
-            videos.append(f'{video} {label}\n')
-            folders.append(f'{folder} {self.frames} {label}\n')
+            videos.append(row_line(Row(video, (label,))) + '\n')
+            folders.append(row_line(Row(folder, (label,), self.frames)) + '\n')
         (root / f'{split}_videos.txt').write_text(''.join(videos))
         (root / f'{split}_rawframes.txt').write_text(''.join(folders))
 

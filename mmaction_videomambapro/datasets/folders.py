@@ -5,24 +5,17 @@ from __future__ import annotations
 import os
 import os.path as osp
 import random
-import tempfile
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from mmengine.config import Config
-
 from ..files import making_folder, replacing
-from ..literals import python_literal
-from .lists import BadLine, ListError
-
-VIDEOS = {
-    *('.mp4', '.avi', '.mkv', '.webm', '.mov', '.m4v'),
-    *('.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.ts'),
-}
-SPLITS = 'train', 'val', 'test'
-
-
-class BaseConfigError(ValueError):
-    """A config that lists of videos do not fit, said in one sentence."""
+from .classes import classes_text
+from .lists import ListError, Row, row_line
+from .media import VIDEOS, find_files, folders_in, split_of
+from .own_config import own_config
+from .rows import quote
 
 
 class Split(NamedTuple):
@@ -32,6 +25,23 @@ class Split(NamedTuple):
     train: int
     val: int
     others: int
+
+
+class Plan(NamedTuple):
+    """Which videos go where.
+
+    Attributes:
+        classes (list[str]): Names in the order of labels.
+        rows (dict[str, list[Row]]): Of ``'train'`` and ``'val'``, and of ``'test'``
+            where there is one; paths are below the source.
+        left_out (dict[str, list[str]]): Other files, by kind.
+        notes (list[str]): What else is worth knowing, in sentences.
+    """
+
+    classes: list[str]
+    rows: dict[str, list[Row]]
+    left_out: dict[str, list[str]]
+    notes: list[str]
 
 
 def list_folder(
@@ -57,121 +67,311 @@ def list_folder(
 
     Raises:
         ListError: If there are not two classes with two videos each.
-        BaseConfigError: If the config does not read videos with labels.
         FileExistsError: If the destination holds something.
     """
-    if osp.isdir(destination) and os.listdir(destination):
-        raise FileExistsError(f'{destination} holds something: choose another folder')
-    classes = sorted(entry.name for entry in os.scandir(source) if entry.is_dir())
-    train, val, others, few = [], [], 0, []
-    for label, name in enumerate(classes):
-        videos, rest = _videos(source, name)
-        others += rest
-        if len(videos) < 2:
-            few.append(BadLine(source, label + 1, name, f'{len(videos)} videos, not 2'))
-            continue
-        random.Random(f'{seed} {name}').shuffle(videos)
-        count = min(max(1, round(val_share * len(videos))), len(videos) - 1)
-        val += [(path, label) for path in sorted(videos[:count])]
-        train += [(path, label) for path in sorted(videos[count:])]
-    if few or len(classes) < 2:
-        reason = 'no two folders of videos, one for each class'
-        raise ListError(few or [BadLine(source, 1, '', reason)])
+    refuse_full(destination)
+    plan = plan_folder(source, val_share, seed)
+    write_lists(plan, source, destination, config)
+    others = sum(map(len, plan.left_out.values()))
+    return Split(
+        len(plan.classes), len(plan.rows['train']), len(plan.rows['val']), others
+    )
 
-    files = {
-        'train.txt': ''.join(f'{path} {label}\n' for path, label in train),
-        'val.txt': ''.join(f'{path} {label}\n' for path, label in val),
-        'classes.txt': ''.join(f'{name}\n' for name in classes),
+
+def plan_folder(
+    source: str,
+    val_share: float = 0.2,
+    seed: int = 0,
+    group: str | None = None,
+    without: frozenset[str] = frozenset(),
+) -> Plan:
+    """Decide which videos of a folder are for training, validation and test.
+
+    Where the folder, or each class folder, is divided already, as into ``train`` and
+    ``val``, that is kept; a test set without validation leaves that to be chosen from
+    the training videos. What is hidden is left out, and so are folders without videos.
+
+    Args:
+        source (str): The folder.
+        val_share (float): As for :func:`list_folder`. Defaults to 0.2.
+        seed (int): As for :func:`list_folder`. Defaults to 0.
+        group (str, optional): Regular expression that finds in a path what videos of
+            one recording have in common: what its groups match, or all that it matches.
+            They are not divided. Defaults to None.
+        without (frozenset[str]): Videos to leave out. Defaults to none.
+
+    Raises:
+        ListError: If classes have too few videos, differ between splits, or cannot be
+            divided; if folders could be both splits and classes.
+        OSError: If a folder cannot be read.
+    """
+    files, left_out = find_files(source, VIDEOS)
+    broken = [path for path in files if path in without]
+    outside = [path for path in files if os.sep not in path and path not in without]
+    left_out = {
+        **left_out,
+        **({'broken': broken} if broken else {}),
+        **({'outside of the class folders': outside} if outside else {}),
     }
+    files = [path for path in files if os.sep in path and path not in without]
+    splits = _splits(source, files)
+    if 'train' not in splits:
+        raise ListError.of(source, 'there are no folders of videos, one for each class')
+    classes = sorted(splits['train'])
+    notes = _empty_folders(source, files)
+    notes += _compare_classes(source, splits)
+    if len(classes) < 2:
+        raise ListError.of(
+            source,
+            f'only one folder has videos, {classes[0]!r}, but there has to be one for '
+            'each class',
+        )
+    keys = None if group is None else _groups(source, files, group)
+    if 'val' not in splits:
+        if 'test' in splits:
+            notes.append('There is no validation split: it is taken from train.')
+        splits['val'] = _choose_val(source, splits['train'], val_share, seed, keys)
+        for name, chosen in splits['val'].items():
+            splits['train'][name] = sorted(set(splits['train'][name]) - set(chosen))
+    if keys is not None:
+        _check_groups(source, splits, keys)
+    rows = {
+        split: [
+            Row(path, (label,))
+            for label, name in enumerate(classes)
+            for path in sorted(splits[split].get(name, ()))
+        ]
+        for split in ('train', 'val', 'test')
+        if split in splits
+    }
+    return Plan(classes, rows, left_out, notes)
+
+
+def write_lists(
+    plan: Plan, source: str, destination: str, config: str | None = None
+) -> None:
+    """Write the lists of a plan, ``classes.txt`` and ``config.py``.
+
+    Args:
+        plan (Plan): From :func:`plan_folder`.
+        source (str): Its folder.
+        destination (str): A folder that does not exist yet, or is empty.
+        config (str, optional): As for :func:`list_folder`. Defaults to None.
+
+    Raises:
+        BaseConfigError: If the config does not read videos with labels.
+        FileExistsError: If the destination holds something.
+        OSError: If it cannot be written.
+    """
+    refuse_full(destination)
+    files = {
+        f'{split}.txt': ''.join(f'{row_line(row)}\n' for row in rows)
+        for split, rows in plan.rows.items()
+    }
+    files['classes.txt'] = classes_text(plan.classes)
     if config is not None:
-        files['config.py'] = own_config(config, source, destination, len(classes))
+        test = 'test.txt' if 'test' in plan.rows else 'val.txt'
+        files['config.py'] = own_config(config, source, destination, plan.classes, test)
     with making_folder(destination) as folder:
         for name, text in files.items():
             with replacing(osp.join(folder, name)) as file:
                 file.write(text)
-    return Split(len(classes), len(train), len(val), others)
 
 
-def own_config(base: str, source: str, lists: str, num_classes: int) -> str:
-    """Text of a config that inherits another one, for lists of one's own.
-
-    Args:
-        base (str): A config that reads videos with labels.
-        source (str): Folder of the videos.
-        lists (str): Folder that will hold ``train.txt`` and ``val.txt``.
-        num_classes (int): How many labels there are.
+def refuse_full(folder: str) -> None:
+    """Make sure that a folder is new or empty.
 
     Raises:
-        BaseConfigError: If the base cannot be read or reads something else.
+        FileExistsError: If it holds something.
     """
-    _check_base(base)
-    datasets = {
-        split: dict(
-            type='VideoClsDataset',
-            ann_file=osp.join(osp.abspath(lists), name),
-            data_prefix=dict(video=osp.abspath(source)),
-            num_classes=num_classes,
-        )
-        for split, name in zip(SPLITS, ('train.txt', 'val.txt', 'val.txt'))
-    }
-    loaders = {f'{split}_dataloader': dict(dataset=d) for split, d in datasets.items()}
-    text = f"""_base_ = {python_literal(osp.abspath(base))}
-
-model = dict(cls_head=dict(num_classes={num_classes}))
-__preprocessor = _base_.model.data_preprocessor
-for __blending in __preprocessor.get('blending', dict()).get('blending', dict()).get(
-    'augments', ()
-):
-    __blending.num_classes = {num_classes}
-
-{Config(loaders).pretty_text}"""
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'config.py')
-        with replacing(path) as file:
-            file.write(text)
-        cfg = _read(path, f'a config that inherits from {base}')
-    for split, dataset in datasets.items():
-        read = cfg[f'{split}_dataloader'].dataset
-        if any(read.get(key) != value for key, value in dataset.items()):
-            raise BaseConfigError(f'{base}: its {split}_dataloader cannot be replaced')
-    return text
+    if osp.isdir(folder) and os.listdir(folder):
+        raise FileExistsError(f'{folder} holds something: choose another folder')
 
 
-def _check_base(base):
-    cfg = _read(base, f'config file {base}')
-    head = cfg.get('model', {}).get('cls_head')
-    if not isinstance(head, dict) or 'num_classes' not in head:
-        raise BaseConfigError(
-            f'config file {base} trains no classifier: its model has no '
-            'cls_head.num_classes; choose a recipe of configs/recognition, or the '
-            "demo's"
-        )
-    for split in SPLITS:
-        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
-        kind = str(dataset.get('type')).split('.')[-1]
-        if kind not in ('VideoClsDataset', 'VideoDataset'):
-            raise BaseConfigError(
-                f'config file {base} does not read videos with labels: '
-                f'{split}_dataloader.dataset is of type {kind}; choose a recipe of '
-                "configs/recognition whose datasets are VideoClsDataset, or the demo's"
+def _splits(source, files):
+    """Videos by split and class; all are ``'train'`` where nothing is divided yet."""
+    places = [path.split(os.sep) for path in files]
+    outer = {place[0]: split_of(place[0]) for place in places}
+    inner = {x[1]: split_of(x[1]) for x in places if len(x) > 2}
+    if _are_splits(source, outer):
+        places = [[x[0], *x[1:]] for x in places]
+    elif any(
+        _is_divided({split_of(x[1]) for x in places if x[0] == name and len(x) > 2})
+        for name in outer
+    ):
+        _are_splits(source, inner)
+        places = [[x[1], x[0], *x[2:]] if len(x) > 2 else [*x] for x in places]
+    else:
+        places = [['train', *x] for x in places]
+    splits = defaultdict(lambda: defaultdict(list))
+    for place, path in zip(places, files):
+        split = split_of(place[0])
+        if split is None or len(place) < 3:
+            raise ListError.of(
+                source,
+                f'it is divided into splits, but {path!r} is not in a folder of one '
+                'class and one split, as train/CLASS/video.mp4',
             )
+        splits[split][place[1]].append(path)
+    return {split: dict(found) for split, found in splits.items()}
 
 
-def _read(path, name):
+def _is_divided(splits):
+    return 'train' in splits and ('val' in splits or 'test' in splits)
+
+
+def _are_splits(source, names: Mapping[str, str | None]) -> bool:
+    """Whether folders are splits and not classes, by their names."""
+    found = defaultdict(list)
+    for name, split in names.items():
+        found[split].append(name)
+    others = found.pop(None, [])
+    if not _is_divided(found):
+        if others or len(names) < 2:
+            return False
+        raise ListError.of(
+            source,
+            f'{_join(names)} look like splits, not like classes, and do not hold both '
+            'train and val or test; rename them if they are classes',
+        )
+    twice = [x for x in found.values() if len(x) > 1]
+    if others or twice:
+        raise ListError.of(
+            source,
+            f'it holds splits, {_join(x[0] for x in found.values())}, but also '
+            f'{_join(others or twice[0][1:])}: move that elsewhere',
+        )
+    return True
+
+
+def _empty_folders(source, files):
+    """A note about folders at the place of classes that have no videos."""
+    used = {path.split(os.sep)[0] for path in files}
+    empty = [name for name in folders_in(source) if name not in used]
+    for name in used:
+        if split_of(name):
+            inside = {x.split(os.sep)[1] for x in files if x.startswith(name + os.sep)}
+            folders = folders_in(osp.join(source, name))
+            empty += [osp.join(name, x) for x in folders if x not in inside]
+    few = ', '.join(map(quote, empty[:10])) + (' ...' if len(empty) > 10 else '')
+    return [f'Folders without videos are not classes: {few}.'] if empty else []
+
+
+def _compare_classes(source, splits):
+    """A note about classes that later splits lack; they have no others."""
+    train, notes, wrong = set(splits['train']), [], []
+    for split in sorted(set(splits) - {'train'}, reverse=True):
+        lacking = sorted(train - set(splits[split]))
+        unknown = sorted(set(splits[split]) - train)
+        if lacking:
+            notes.append(f'Classes without videos in {split}: {_join(lacking)}.')
+        if unknown:
+            wrong.append(f'{_join(unknown)} of {split} are missing in train')
+            wrong += [f'{_join(lacking)} of train in {split}'] * bool(lacking)
+    if wrong:
+        raise ListError.of(source, f'the classes differ: {", ".join(wrong)}')
+    return notes
+
+
+def _groups(source, files, group):
+    """What each video has in common with those of the same recording."""
     try:
-        return Config.fromfile(path, import_custom_modules=False)
-    except Exception as error:  # a config is a program: anything can go wrong in it
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        raise BaseConfigError(f'{name} cannot be read: {reason}') from error
+        pattern = re.compile(group)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ListError.of(
+            source, f'{group!r} is not a regular expression: {error}'
+        ) from error
+    keys = {}
+    for path in files:
+        match = pattern.search(path)
+        found = match and (match.groups() if pattern.groups else (match[0],))
+        if not found or not any(found):
+            raise ListError.of(source, f'{group!r} finds no group in {path!r}')
+        keys[path] = found
+    return keys
 
 
-def _videos(source, name):
-    """Paths of a class's videos below the source, and the number of other files."""
-    videos, others = [], 0
-    for folder, _, files in os.walk(osp.join(source, name)):
-        for file in files:
-            if osp.splitext(file)[1].lower() in VIDEOS:
-                videos.append(osp.relpath(osp.join(folder, file), source))
-            else:
-                others += 1
-    return sorted(videos), others
+def _choose_val(source, videos, share, seed, keys):
+    """Videos of each class to validate with."""
+    few = [name for name, paths in videos.items() if len(paths) < 2]
+    if few:
+        raise ListError.of(
+            source,
+            f'{_join(sorted(few))} have one video only, but a class needs two, one to '
+            'train and one to validate',
+        )
+    wanted = {
+        name: min(max(1, round(share * len(paths))), len(paths) - 1)
+        for name, paths in videos.items()
+    }
+    if keys is not None:
+        return _choose_groups(source, videos, wanted, seed, keys)
+    chosen = {}
+    for name, paths in videos.items():
+        paths = sorted(paths)
+        random.Random(os.fsencode(f'{seed} {name}')).shuffle(paths)
+        chosen[name] = paths[: wanted[name]]
+    return chosen
+
+
+def _choose_groups(source, videos, wanted, seed, keys):
+    """Whole groups that come close to the wanted numbers, at least one per class."""
+    groups, val = defaultdict(Counter), Counter()
+    for name, paths in videos.items():
+        for path in paths:
+            groups[keys[path]][name] += 1
+    order = sorted(groups, key=str)
+    random.Random(seed).shuffle(order)
+    chosen = set()
+
+    def fits(key):
+        counts = groups[key].items()
+        return key not in chosen and all(
+            val[name] + n < len(videos[name]) for name, n in counts
+        )
+
+    def gain(key):
+        return sum(
+            abs(wanted[name] - val[name]) - abs(wanted[name] - val[name] - n)
+            for name, n in groups[key].items()
+        )
+
+    def choose(key):
+        chosen.add(key)
+        val.update(groups[key])
+
+    number = Counter(name for counts in groups.values() for name in counts)
+    for name in sorted(videos, key=lambda x: (number[x], x)):
+        options = [key for key in order if name in groups[key] and fits(key)]
+        if not val[name] and not options:
+            raise ListError.of(
+                source,
+                f'its groups cannot be divided so that class {name!r}, with '
+                f'{number[name]} of them, is in train and in val',
+            )
+        if not val[name]:
+            choose(max(options, key=gain))
+    for key in order:
+        if fits(key) and gain(key) > 0:
+            choose(key)
+    return {
+        name: [path for path in paths if keys[path] in chosen]
+        for name, paths in videos.items()
+    }
+
+
+def _check_groups(source, splits, keys):
+    where = {}
+    for split, videos in splits.items():
+        for path in (path for paths in videos.values() for path in paths):
+            first = where.setdefault(keys[path], split)
+            if first != split:
+                name = ' '.join(x or '' for x in keys[path])
+                raise ListError.of(
+                    source, f'group {name!r} is in {first} and in {split}'
+                )
+
+
+def _join(names):
+    names = [repr(name) for name in names]
+    return ', '.join(names[:10]) + (' ...' if len(names) > 10 else '')

@@ -6,14 +6,19 @@ import os.path as osp
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 
 from .lists import Row
+from .media import IMAGE
 from .videos import Video, VideoError
 
 CHECKS = 'none', 'exists', 'decode'
+MOST_JOBS = 256
+FRAMES = 16  # of a video, spread as a sampler does
 
 
 class Finding(NamedTuple):
@@ -49,7 +54,7 @@ def check_rows(
     Args:
         rows (Sequence[Row]): With the paths under which files are found.
         check (str): Whether to look at files: ``'none'``, ``'exists'``, or
-            ``'decode'`` to read the first frame and count them. Defaults to 'none'.
+            ``'decode'`` to read frames from the whole video. Defaults to 'none'.
         jobs (int): Processes. Defaults to 1.
         min_frames (int): Fewer make a row short. Defaults to 1.
         num_classes (int, optional): Labels have to be below. Defaults to None.
@@ -111,12 +116,12 @@ def look_at(
         return 'undecodable', 'it is a folder'
     if check == 'exists':
         return None
-    if _is_image(row.path):
-        return None
+    if IMAGE.search(row.path):
+        return None if _is_image(row.path) else ('undecodable', 'it is not an image')
     try:
         with Video(row.path) as video:
-            video.frames([0])
             frames = len(video)
+            video.frames(np.linspace(0, frames - 1, FRAMES).round(), short_side=32)
     except (OSError, VideoError) as error:
         return 'undecodable', str(error).removeprefix(row.path).strip()
     if frames < min_frames:
@@ -131,14 +136,15 @@ def describe(rows: Sequence[Row], bad: int, findings: Sequence[Finding]) -> str:
     lines = [f'{len(rows)} rows, {bad} bad lines']
     lines += [f'{n:8d} {kind}' for kind, n in sorted(kinds.items())]
     if labels:
-        gaps = sorted(set(range(max(labels))) - set(labels))
         few, many = min(labels.values()), max(labels.values())
+        gaps = max(labels) + 1 - len(labels)
         lines.append(
             f'{len(labels)} labels up to {max(labels)}, {few} to {many} rows each'
         )
         if gaps:
-            shown = ', '.join(map(str, gaps[:20])) + (' ...' if len(gaps) > 20 else '')
-            lines.append(f'{len(gaps)} labels without rows: {shown}')
+            first = islice((x for x in range(max(labels)) if x not in labels), 20)
+            shown = ', '.join(map(str, first)) + (' ...' if gaps > 20 else '')
+            lines.append(f'{gaps} labels without rows: {shown}')
         lines.append('')
         for label in sorted(labels):
             bar = '#' * max(1, round(40 * labels[label] / many))
@@ -147,13 +153,18 @@ def describe(rows: Sequence[Row], bad: int, findings: Sequence[Finding]) -> str:
 
 
 def _is_image(path):
-    return cv2.haveImageReader(path) and cv2.imread(path) is not None
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError:
+        return False
+    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_COLOR) is not None
 
 
 def _with_progress(function, rows, jobs):
     from mmengine.utils import track_parallel_progress, track_progress
 
-    if jobs == 1:
+    jobs = min(jobs, MOST_JOBS, len(rows))
+    if jobs <= 1:
         return track_progress(function, rows)
     chunk = max(1, min(200, len(rows) // (4 * jobs)))
     return track_parallel_progress(

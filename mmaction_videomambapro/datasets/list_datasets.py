@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import os
 import os.path as osp
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 
-import numpy as np
 import torch
 from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..literals import csv_cell
-from .lists import BadLine, ListError, Row, read_list
+from .classes import read_classes
+from .lists import BadLine, ListError, Row, read_list, without_prefix
+from .media import IMAGES, find_files, folders_in
+from .rows import quote
 
 
 class ListDataset(BaseActionDataset):
@@ -32,8 +35,16 @@ class ListDataset(BaseActionDataset):
         pipeline (list): Transforms.
         data_prefix (dict): ``video`` or ``img``: folder in front of every path that
             is not absolute. Defaults to none.
+        strip_prefix (str): First folders of paths, taken away before, such as the
+            ``your_path`` of published lists. Defaults to none.
         delimiter (str): Of the list's columns. Defaults to ``'auto'``.
+        subset (str, optional): Of an official annotation file, read only these rows,
+            as ``'train'``. Defaults to None.
+        fold (int): Of HMDB51's files. Defaults to 1.
         num_classes (int, optional): Labels have to be below. Defaults to None.
+        metainfo (dict, optional): ``classes``: names in the order of labels, or a file
+            of them, see :func:`classes.read_classes`. Checkpoints keep them.
+            Defaults to None.
         on_error (str): ``'skip'``, or ``'raise'`` to stop at the first broken file.
             Defaults to ``'skip'``.
         max_broken_ratio (float): With a larger share of broken files a run stops.
@@ -41,7 +52,8 @@ class ListDataset(BaseActionDataset):
         **kwargs: As for MMAction2's datasets: multi_class, test_mode, start_index, ...
 
     Raises:
-        ListError: If lines of the list are no rows, or labels too large; all of them.
+        ListError: If lines of the list are not rows, labels too large, names of classes
+            too few, or none of the files there.
     """
 
     form: str
@@ -52,15 +64,24 @@ class ListDataset(BaseActionDataset):
         ann_file: str,
         pipeline: list[dict | Callable],
         data_prefix: dict | None = None,
+        strip_prefix: str = '',
         delimiter: str = 'auto',
+        subset: str | None = None,
+        fold: int = 1,
         num_classes: int | None = None,
+        metainfo: dict | None = None,
         on_error: str = 'skip',
         max_broken_ratio: float = 0.5,
         **kwargs,
     ) -> None:
         if on_error not in ('skip', 'raise'):
             raise ValueError(f"on_error is {on_error!r}, expected 'skip' or 'raise'")
-        self.delimiter, self.on_error = delimiter, on_error
+        if num_classes is not None and num_classes < 1:
+            raise ListError.of(ann_file, f'num_classes is {num_classes}')
+        if kwargs.get('multi_class') and num_classes is None:
+            raise ListError.of(ann_file, 'several labels need num_classes')
+        self.strip_prefix, self.delimiter = strip_prefix, delimiter
+        self.subset, self.fold, self.on_error = subset, fold, on_error
         self.max_broken_ratio = max_broken_ratio
         self.broken_log = None
         super().__init__(
@@ -68,6 +89,7 @@ class ListDataset(BaseActionDataset):
             pipeline,
             data_prefix={self.prefix: ''} if data_prefix is None else data_prefix,
             num_classes=num_classes,
+            metainfo=_with_names(metainfo, num_classes),
             **kwargs,
         )
         # in memory that worker processes share
@@ -77,22 +99,86 @@ class ListDataset(BaseActionDataset):
         """What decoders need of a row whose path is complete."""
         raise NotImplementedError
 
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """Names of the classes, if they are known."""
+        return self._metainfo.get('classes')
+
     def load_data_list(self) -> list[dict]:
-        infos, bad = [], []
+        try:
+            rows = self.rows()
+        except OSError as error:
+            reason = f'it cannot be read: {error.strerror or error}'
+            raise ListError.of(self.ann_file, reason) from error
+        rows = self._without_prefix(rows)
+        self._largest = max(rows, key=lambda row: max(row.labels, default=-1))
+        known = [x for x in (self.num_classes, len(self.classes or ())) if x]
+        self._check_rows(rows, min(known, default=None))
         root = self.data_prefix[self.prefix]
-        for row in self.rows():
-            beyond = [x for x in row.labels if x >= (self.num_classes or np.inf)]
-            if beyond:
-                reason = f'label {beyond[0]}, but there are {self.num_classes} classes'
-                bad.append(BadLine(self.ann_file, row.line, row.path, reason))
+        infos = []
+        for row in rows:
             label = list(row.labels) if self.multi_class else row.labels[0]
             infos.append(dict(self.info(row, osp.join(root, row.path)), label=label))
-        if bad:
-            raise ListError(bad)
+        if self.pipeline.transforms:
+            self._check_paths(infos)
         return infos
 
     def rows(self) -> list[Row]:
-        return read_list(self.ann_file, self.form, self.delimiter)
+        options = dict(classes=self.classes, subset=self.subset, fold=self.fold)
+        return read_list(self.ann_file, self.form, self.delimiter, **options)
+
+    def check_labels(self, num_classes: int) -> None:
+        """Make sure that labels fit a head.
+
+        Args:
+            num_classes (int): Of the head.
+
+        Raises:
+            ListError: With the largest label, its list and line, if it is too large.
+        """
+        self._check_rows([self._largest], num_classes)
+
+    def _without_prefix(self, rows):
+        if not self.strip_prefix:
+            return rows
+        stripped = [without_prefix(row.path, self.strip_prefix) for row in rows]
+        if all(path == row.path for path, row in zip(stripped, rows)):
+            reason = f'no path begins with strip_prefix={self.strip_prefix!r}'
+            raise ListError.of(
+                self.ann_file, f'{reason}, the first is {rows[0].path!r}'
+            )
+        return [row._replace(path=path) for path, row in zip(stripped, rows)]
+
+    def _check_rows(self, rows, num_classes):
+        bad = []
+        for row in rows:
+            beyond = [x for x in row.labels if num_classes and x >= num_classes]
+            if beyond:
+                reason = f'label {beyond[0]}, but there are {num_classes} classes'
+            elif not row.labels:
+                reason = 'it has no label'
+            elif len(row.labels) > 1 and not self.multi_class:
+                reason = (
+                    f'{len(row.labels)} labels: set multi_class=True and num_classes'
+                )
+            elif self.form == 'rawframes' and row.total_frames is None:
+                reason = 'it has no number of frames'
+            else:
+                continue
+            bad.append(BadLine(self.ann_file, row.line, row.path, reason))
+        if bad:
+            raise ListError(bad)
+
+    def _check_paths(self, infos):
+        """A wrong prefix is told at once, not by broken samples."""
+        few = [_path_of(x) for x in islice(infos, 0, None, max(1, len(infos) // 8))]
+        if not any('://' in path or osp.exists(path) for path in few):
+            raise ListError.of(
+                self.ann_file,
+                f'none of its files is there, as {few[0]!r}: check '
+                f'data_prefix.{self.prefix}, or strip_prefix for paths such as '
+                "'your_path/...'",
+            )
 
     def count_broken(self) -> int:
         """How many different samples were broken so far, in all worker processes."""
@@ -109,7 +195,7 @@ class ListDataset(BaseActionDataset):
         if self._broken[idx]:
             return
         info = self.get_data_info(idx)
-        path = info.get('filename') or info['frame_dir']
+        path = quote(_path_of(info))
         last_line = str(error).strip().split('\n')[-1]
         reason = f'{type(error).__name__}: {last_line}'
         if self.on_error == 'raise':
@@ -154,6 +240,18 @@ class VideoClsDataset(ListDataset):
 
     form, prefix = 'video', 'video'
 
+    def rows(self):
+        rows = super().rows()
+        columns = {len(row.labels) for row in rows}
+        if self.multi_class or columns != {2} or not all(x.labels[0] for x in rows):
+            return rows
+        print_log(
+            f'{quote(self.ann_file)} is read as video_path total_frames label; for two '
+            'labels set multi_class=True and num_classes',
+            'current',
+        )
+        return [row._replace(labels=row.labels[1:]) for row in rows]
+
     def info(self, row, path):
         return dict(filename=path)
 
@@ -194,8 +292,9 @@ class RawFrameClsDataset(ListDataset):
 class ImageListDataset(ListDataset):
     """Images as clips of one frame, from a list of ``image_path label`` lines.
 
-    Where ``ann_file`` is a folder, its subfolders in alphabetical order are the
-    classes. Pipelines are those for frames; ``SampleFrames`` repeats the image.
+    Where ``ann_file`` is a folder, its subfolders are the classes: in alphabetical
+    order, or in that of ``metainfo=dict(classes=...)``. What is hidden or not an image
+    is left out. Pipelines are those for frames; ``SampleFrames`` repeats the image.
 
     Args are those of :class:`ListDataset`.
     """
@@ -205,18 +304,62 @@ class ImageListDataset(ListDataset):
     def rows(self):
         if not osp.isdir(self.ann_file):
             return super().rows()
-        rows = []
-        classes = sorted(x.name for x in os.scandir(self.ann_file) if x.is_dir())
-        for label, name in enumerate(classes):
+        found, left_out = {}, 0
+        for name in folders_in(self.ann_file):
             folder = osp.abspath(osp.join(self.ann_file, name))
-            files = sorted(x.path for x in os.scandir(folder) if x.is_file())
-            rows += [Row(path, (label,)) for path in files]
-        if not rows:
+            files, others = find_files(folder, IMAGES)
+            left_out += sum(map(len, others.values()))
+            if files:
+                found[name] = [osp.join(folder, x) for x in files]
+            else:
+                print_log(
+                    f'{quote(folder)} has no images: it is not a class', 'current'
+                )
+        if left_out:
+            reason = 'files that are hidden or not images are left out'
+            print_log(f'{quote(self.ann_file)}: {left_out} {reason}', 'current')
+        if not found:
             reason = 'the folder has no folders of images, one for each class'
-            raise ListError([BadLine(self.ann_file, 1, '', reason)])
-        return rows
+            raise ListError.of(self.ann_file, reason)
+        names = self.classes or list(found)
+        unknown = [name for name in found if name not in names]
+        if unknown:
+            reason = f'folder {unknown[0]!r} is not one of the {len(names)} classes'
+            raise ListError.of(self.ann_file, reason)
+        if self.num_classes and len(names) != self.num_classes:
+            reason = f'{len(names)} folders of images, but {self.num_classes} classes'
+            raise ListError.of(self.ann_file, reason)
+        self._metainfo.setdefault('classes', tuple(names))
+        numbers = {name: i for i, name in enumerate(names)}
+        return [Row(x, (numbers[name],)) for name in found for x in found[name]]
 
     def info(self, row, path):
         folder, name = osp.split(path)
         name = name.replace('{', '{{').replace('}', '}}')
         return dict(frame_dir=folder, total_frames=1, filename_tmpl=name)
+
+
+def _path_of(info):
+    return info.get('filename') or info['frame_dir']
+
+
+def _with_names(metainfo, num_classes):
+    """The metainfo, with the names of classes in place of their file."""
+    if not metainfo or metainfo.get('classes') is None:
+        return metainfo
+    names = metainfo['classes']
+    source = 'metainfo.classes'
+    if isinstance(names, (str, os.PathLike)):
+        source = os.fspath(names)
+        try:
+            names = read_classes(source)
+        except OSError as error:
+            reason = f'the names of classes cannot be read: {error.strerror or error}'
+            raise ListError.of(source, reason) from error
+    names = tuple(names)
+    if not all(isinstance(name, str) for name in names):
+        raise ListError.of(source, 'the names of classes have to be text')
+    if num_classes is not None and len(names) != num_classes:
+        reason = f'{len(names)} names of classes, but num_classes is {num_classes}'
+        raise ListError.of(source, reason)
+    return dict(metainfo, classes=names)

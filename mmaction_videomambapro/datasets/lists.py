@@ -1,138 +1,166 @@
-"""Lists of samples, as the field writes them: one parser for all of them.
+r"""Lists of samples, as the field writes them: one parser for all of them.
 
 =============  ==========================================================
 ``video``      ``video_path label``, of VideoMamba, VideoMAE and MMAction2
-``rawframes``  ``frame_folder_path total_frames label``, of the same
+``counted``    ``video_path total_frames label``
+``rawframes``  ``frame_folder_path total_frames label``
 ``image``      ``image_path label``, of ImageNet-1K
 ``vjepa``      ``path label`` or ``path`` alone, of V-JEPA
-``auto``       the one of these that fits the first rows
+``auto``       the one that fits the first rows, not ``counted``
 =============  ==========================================================
 
 Columns stand apart by blanks, tabs, commas or semicolons. They are read from the right,
-so that paths may contain any of these, and may be quoted. More labels may follow the
-first. Blank lines, and lines that begin with #, are no rows.
+so that paths may contain any of these, and may be quoted: ``"a b.mp4" 3``, or
+``$'line\nbreak.mp4' 3`` for names that no line could hold, see :func:`rows.quote`.
+More labels may follow the first. Blank lines, and lines that begin with #, are no rows.
+Official annotation files are read too, see :mod:`annotations`.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
+import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from gzip import BadGzipFile
 from itertools import chain, islice
-from pathlib import Path
-from typing import NamedTuple
 
-FORMATS = 'video', 'rawframes', 'image', 'vjepa'
+from . import annotations
+from .classes import label_numbers
+from .media import IMAGE, MEDIA
+from .rows import QUOTED, BadLine, ListError, Row, open_text, quote, unquote
+
+FORMATS = 'video', 'counted', 'rawframes', 'image', 'vjepa'
 DELIMITERS = '\t', ',', ';', ' '
 
-# What tells a file's name from the number behind it
-_MEDIA = re.compile(
-    r'\.(mp4|webm|avi|mkv|mov|flv|m4v|mpe?g|wmv|3gp|ts|gif|jpe?g|png|bmp|webp|npy)$',
-    re.IGNORECASE,
-)
 _NUMBER = re.compile(r'[0-9]{1,9}')
 _ROWS_TO_LOOK_AT = 1000
-MOST_SHOWN = 1000  # bad lines of a list, in a message
-
-
-class Row(NamedTuple):
-    """A sample.
-
-    Attributes:
-        path (str): As in the list.
-        labels (tuple[int]): One, several, or none.
-        total_frames (int, optional): Of a folder of frames.
-        line (int): Its number in the list, from 1.
-    """
-
-    path: str
-    labels: tuple[int, ...]
-    total_frames: int | None = None
-    line: int = 0
-
-
-class BadLine(NamedTuple):
-    """A line that is no row.
-
-    Attributes:
-        file (str): The list.
-        number (int): Of the line, from 1.
-        text (str): The line.
-        reason (str): What is wrong with it, and what was expected.
-    """
-
-    file: str
-    number: int
-    text: str
-    reason: str
-
-    def __str__(self) -> str:
-        text = self.text if len(self.text) <= 80 else self.text[:77] + '...'
-        return f'{self.file}:{self.number}: {self.reason}; the line is {text!r}'
-
-
-class ListError(ValueError):
-    """A list with bad lines; all of them.
-
-    Args:
-        bad (list[BadLine]): At least one.
-    """
-
-    def __init__(self, bad: list[BadLine]) -> None:
-        self.bad = bad
-        lines = [str(x) for x in bad[:MOST_SHOWN]]
-        if len(bad) > MOST_SHOWN:
-            lines.append(f'and {len(bad) - MOST_SHOWN} more')
-        super().__init__('\n'.join(lines))
+_LONGEST_LINE = 1 << 16
 
 
 def read_list(
-    path: str | Path, form: str = 'auto', delimiter: str = 'auto'
+    path: str | os.PathLike, form: str = 'auto', delimiter: str = 'auto', **options
 ) -> list[Row]:
     """Read a whole list.
 
     Args:
-        path (str | Path): Text in UTF-8, or gzip of it.
-        form (str): A format, see above. Defaults to ``'auto'``.
+        path (str | PathLike): Text in UTF-8, or gzip of it.
+        form (str): A format, see above and :mod:`annotations`. Defaults to ``'auto'``.
         delimiter (str): One of DELIMITERS, ``'auto'`` for the one that fits the first
             rows. Defaults to ``'auto'``.
+        **options: ``classes``, ``subset`` and ``fold`` of :func:`parse_list`.
 
     Returns:
         list[Row]: In the order of the list.
 
     Raises:
         ListError: With every bad line, or if there is no row at all.
-        OSError: If the file can not be read.
+        OSError: If the file cannot be read.
     """
     rows, bad = [], []
-    for item in parse_list(path, form, delimiter):
+    for item in parse_list(path, form, delimiter, **options):
         (bad if isinstance(item, BadLine) else rows).append(item)
     if bad:
         raise ListError(bad)
     if not rows:
-        raise ListError([BadLine(str(path), 1, '', 'the list has no rows')])
+        raise ListError.of(os.fspath(path), 'the list has no rows')
     return rows
 
 
 def parse_list(
-    path: str | Path, form: str = 'auto', delimiter: str = 'auto'
+    path: str | os.PathLike,
+    form: str = 'auto',
+    delimiter: str = 'auto',
+    *,
+    classes: str | os.PathLike | Sequence[str] | None = None,
+    subset: str | None = None,
+    fold: int = 1,
 ) -> Iterator[Row | BadLine]:
-    """Read a list row by row; arguments are those of :func:`read_list`.
+    """Read a list row by row.
+
+    Args:
+        path (str | PathLike): As for :func:`read_list`.
+        form (str): As for :func:`read_list`. Defaults to ``'auto'``.
+        delimiter (str): As for :func:`read_list`. Defaults to ``'auto'``.
+        classes (str | PathLike | Sequence[str], optional): Names of the classes in the
+            order of their labels, or a file of them, for labels that are words.
+            Defaults to None.
+        subset (str, optional): Of an official file, read only these rows, as
+            ``'train'``. Defaults to None.
+        fold (int): Of HMDB51. Defaults to 1.
 
     Yields:
         Row | BadLine: Whatever a line is.
     """
+    path = os.fspath(path)
+    try:
+        official = form
+        if form not in annotations.FORMATS:
+            official = annotations.find_official(path)
+        if official:
+            items = annotations.read_official(path, official, classes, subset, fold)
+        else:
+            items = _parse_lines(path, form, delimiter, classes)
+        yield from items
+    except ListError as error:
+        yield from error.bad
+    except (EOFError, zlib.error, BadGzipFile) as error:
+        yield BadLine(path, 1, '', f'the gzip file is damaged ({error})')
+
+
+def row_line(row: Row) -> str:
+    """The line of a row, without a line break; :func:`parse_list` reads it back.
+
+    The path is quoted where the line would not be read as this row otherwise.
+
+    Raises:
+        ValueError: If no line can hold the row.
+    """
+    form = 'rawframes' if row.total_frames else 'video' if row.labels else 'vjepa'
+    for path in (row.path, quote(row.path, always=True)):
+        line = plain_line(row._replace(path=path))
+        if _stays(line) and _parse(line, form, ' ') == row._replace(line=0):
+            return line
+    raise ValueError(f'no line of a list can hold {row!r}')
+
+
+def plain_line(row: Row) -> str:
+    """The line of a row as MMAction2's dataset types read it, without quotes."""
+    frames = () if row.total_frames is None else (row.total_frames,)
+    return ' '.join(map(str, (row.path, *frames, *row.labels)))
+
+
+def without_prefix(path: str, prefix: str) -> str:
+    """A path below a prefix of whole folders; other paths stay as they are."""
+    prefix = prefix.rstrip('/') + '/'
+    return path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
+
+
+def _stays(line):
+    """Whether a line is read as it is, with blanks between its columns."""
+    return (
+        line.isprintable()
+        and line == line.strip()
+        and not line.startswith(('#', '[', '{'))
+        and not any(_split(line, x)[1] for x in DELIMITERS if x != ' ')
+    )
+
+
+def _parse_lines(path, form, delimiter, classes):
+    numbers = {} if classes is None else label_numbers(classes)
     lines = _lines(path)
     first = list(islice(lines, _ROWS_TO_LOOK_AT))
-    texts = [text for _, text in first if isinstance(text, str)]
+    texts = [text for _, text in first]
     if delimiter == 'auto':
         delimiter = _find_delimiter(texts)
     if form == 'auto':
         form = find_format(texts, delimiter)
     for number, text in chain(first, lines):
-        yield _row_or_bad(path, number, text, form, delimiter)
+        row = _parse(text, form, delimiter, numbers)
+        if isinstance(row, Row):
+            yield row._replace(line=number)
+        else:
+            yield BadLine(path, number, text, row)
 
 
 def find_format(lines: Iterable[str], delimiter: str) -> str:
@@ -141,11 +169,10 @@ def find_format(lines: Iterable[str], delimiter: str) -> str:
     for line in lines:
         path, numbers = _split(line, delimiter)
         if not numbers:
-            if _MEDIA.search(path):
+            if MEDIA.search(path):
                 kinds.add('vjepa')
-        elif _MEDIA.search(path):
-            image = re.search(r'\.(jpe?g|png|bmp|webp)$', path, re.IGNORECASE)
-            kinds.add('image' if image else 'video')
+        elif MEDIA.search(path):
+            kinds.add('image' if IMAGE.search(path) else 'video')
         else:
             kinds.add('rawframes' if len(numbers) > 1 else 'video')
     for form in ('rawframes', 'image'):
@@ -155,54 +182,50 @@ def find_format(lines: Iterable[str], delimiter: str) -> str:
 
 
 def _lines(path):
-    """Number and text of each line that should be a row; an error in place of text."""
-    number = 0
-    try:
-        with open(path, 'rb') as file:
-            packed = file.read(2) == b'\x1f\x8b'
-            file.seek(0)
-            raw = gzip.GzipFile(fileobj=file) if packed else file
-            text = io.TextIOWrapper(raw, 'utf-8-sig', errors='surrogateescape')
-            for number, line in enumerate(text, 1):
-                line = line.strip()
-                if line and not line.startswith('#'):
-                    yield number, line
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        yield number + 1, error
+    """Number and text of each line that should be a row."""
+    with open_text(path) as file:
+        pieces = iter(lambda: file.readline(_LONGEST_LINE), '')
+        for number, line in enumerate(pieces, 1):
+            if len(line) == _LONGEST_LINE:
+                raise ListError.of(
+                    path, f'line {number} is too long: this is not a list of samples'
+                )
+            line = line.strip()
+            if line and not line.startswith('#'):
+                yield number, line
 
 
-def _row_or_bad(path, number, text, form, delimiter):
-    if not isinstance(text, str):
-        return BadLine(str(path), number, '', f'the gzip file is damaged ({text})')
-    row = _parse(text, form, delimiter)
-    if isinstance(row, Row):
-        return row._replace(line=number)
-    return BadLine(str(path), number, text, row)
-
-
-def _parse(line, form, delimiter):
+def _parse(line, form, delimiter, classes: Mapping[str, int] | None = None):
     """A row, or what is wrong with the line."""
     if '\0' in line:
-        return 'it contains a zero byte: this is no text file'
+        return 'it contains a zero byte: this is not a text file'
     path, numbers = _split(line, delimiter)
-    wanted = 2 if form == 'rawframes' else 1
-    if form != 'rawframes' and not _MEDIA.search(path):
+    wanted = 2 if form in ('rawframes', 'counted') else 1
+    if wanted == 1 and not MEDIA.search(path):
         path, numbers = _split(line, delimiter, most=1)  # 'my clip 7', 3
+    if classes and wanted == 1:
+        path, numbers = _split_word(line, classes) or (path, numbers)
     if not path:
         return f'the path is missing, expected {_expected(form, delimiter)}'
-    if form == 'vjepa' and not numbers and _MEDIA.search(path):
+    if form == 'vjepa' and not numbers and (MEDIA.search(path) or QUOTED.match(line)):
         return Row(path, ())
     if len(numbers) < wanted:
-        return _what_is_wrong(line, form, delimiter)
-    if form != 'rawframes':
+        return _what_is_wrong(line, form, delimiter, classes)
+    if wanted == 1:
         return Row(path, numbers)
     if numbers[0] == 0:
         return 'total_frames is 0, expected at least 1'
-    return Row(path, numbers[1:], numbers[0])
+    return Row(path, numbers[1:], numbers[0] if form == 'rawframes' else None)
 
 
 def _split(line, delimiter, most=None):
-    """The path, and the numbers behind it, or as many of them."""
+    """The path, and the numbers after it, or as many of them."""
+    quoted = QUOTED.match(line)
+    path = quoted and unquote(quoted[1])
+    if path is not None:
+        rest, numbers = _cut_numbers(line[quoted.end() :], delimiter, None)
+        if not rest:
+            return path, numbers
     if line[0] in '"\'':
         end = line.find(line[0], 1)
         rest, numbers = _cut_numbers(line[end + 1 :], delimiter, None)
@@ -225,9 +248,23 @@ def _cut_numbers(text, delimiter, most):
     return text[:end].strip(), tuple(reversed(numbers))
 
 
-def _what_is_wrong(line, form, delimiter):
+def _split_word(line, classes):
+    """The path, and the number of the class whose name stands after it, or None."""
+    for match in re.finditer(r'[\t,; ]', line):
+        word = line[match.end() :].strip()
+        if len(word) > 1 and word[0] == word[-1] and word[0] in '"\'':
+            word = word if word in classes else word[1:-1]
+        if word in classes and not _NUMBER.fullmatch(word):
+            path = line[: match.start()].strip()
+            return path and _split(path, ' ', most=0)[0], (classes[word],)
+    return None
+
+
+def _what_is_wrong(line, form, delimiter, classes):
     last = line[line.rfind(delimiter) + 1 :].strip()
-    reason = f'it ends in {last[:20]!r}, which is no whole number from 0 to 999999999'
+    reason = f'it ends in {last[:20]!r}, which is not a whole number up to 999999999'
+    if classes:
+        reason += ', nor the name of a class'
     if _NUMBER.fullmatch(last):
         reason = 'a column is missing'
     return f'{reason}, expected {_expected(form, delimiter)}'
@@ -236,6 +273,7 @@ def _what_is_wrong(line, form, delimiter):
 def _expected(form, delimiter):
     columns = {
         'video': ('video_path', 'label'),
+        'counted': ('video_path', 'total_frames', 'label'),
         'rawframes': ('frame_folder_path', 'total_frames', 'label'),
         'image': ('image_path', 'label'),
         'vjepa': ('path', 'label'),

@@ -11,6 +11,11 @@ import torch
 from mmaction.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 
+from .rows import ListError
+
+MOST_SAMPLES = 10**8  # in an epoch: their numbers are held in memory
+MOST_TIMES = 10**5  # each of them
+
 
 class SeededIndex(int):
     """Number of a sample, with the seed of its random numbers this time."""
@@ -65,13 +70,14 @@ class SeededSampler(DefaultSampler):
             Defaults to None, each sample once.
         groups (str): What ``weights`` are for: ``'class'``, or ``'dataset'`` in a
             ``ConcatDataset``. Defaults to ``'class'``.
-        num_samples (int, optional): In an epoch, over all processes. Defaults to
-            None, the length of the dataset.
+        num_samples (int, optional): In an epoch, over all processes; at most 10^8, and
+            10^5 times the length of the dataset. Defaults to None, that length.
         seed (int, optional): The same in all processes. Defaults to None, the run's.
         round_up (bool): As for ``DefaultSampler``. Defaults to True.
 
     Raises:
-        ValueError: If weights fit no groups, or samples have several labels.
+        ListError: If weights fit no groups, samples have several labels, or
+            ``num_samples`` is out of bounds; a ValueError.
     """
 
     def __init__(
@@ -86,8 +92,14 @@ class SeededSampler(DefaultSampler):
     ) -> None:
         super().__init__(dataset, shuffle, seed, round_up)
         total = len(dataset) if num_samples is None else num_samples
-        if total < 1 or len(dataset) < 1:
-            raise ValueError(f'{total} samples from a dataset of {len(dataset)}')
+        most = min(MOST_SAMPLES, len(dataset) * MOST_TIMES)
+        if len(dataset) < 1:
+            raise _refusal('the dataset is empty')
+        if not isinstance(total, int) or not 1 <= total <= most:
+            raise _refusal(
+                f'{total!r} samples from a dataset of {len(dataset)}: num_samples has '
+                f'to be a whole number from 1 to {most}'
+            )
         if round_up:
             self.num_samples = -(-total // self.world_size)
             self.total_size = self.num_samples * self.world_size
@@ -126,22 +138,27 @@ def sample_weights(
     groups: np.ndarray, weights: str | Sequence[float], kind: str = 'class'
 ) -> np.ndarray:
     """Probability of each sample, (n,), so that groups get their shares of an epoch."""
-    counts = np.bincount(groups)
+    names, groups, counts = np.unique(groups, return_inverse=True, return_counts=True)
     if isinstance(weights, str):
         if weights != 'class_balanced':
-            raise ValueError(
+            raise _refusal(
                 f"weights is {weights!r}, expected 'class_balanced' or numbers"
             )
-        shares = (counts > 0).astype(float)
+        shares = np.ones(len(names))
     else:
         shares = np.asarray(weights, dtype=float)
-        if len(shares) < len(counts) or (shares < 0).any() or not shares.any():
-            raise ValueError(
-                f'{len(shares)} weights for {len(counts)} of {kind}: one is needed for '
-                'each, none below 0, not all 0'
+        known = shares.ndim == 1 and len(shares) > names[-1]
+        if known:
+            shares = np.where(np.isfinite(shares), shares, -1)
+        if not known or (shares < 0).any() or not shares.any():
+            raise _refusal(
+                f'{np.size(weights)} weights for {names[-1] + 1} of {kind}: one is '
+                'needed for each, none below 0 or infinite, not all 0'
             )
-        shares = shares[: len(counts)] * (counts > 0)
-    each = shares / np.maximum(counts, 1)
+        shares = shares[names]
+        if not shares.any():
+            raise _refusal(f'all samples are of a {kind} whose weight is 0')
+    each = shares / counts
     return each[groups] / each[groups].sum()
 
 
@@ -149,12 +166,16 @@ def _groups(dataset, kind):
     """The number of each sample's group."""
     if kind == 'dataset':
         if not hasattr(dataset, 'datasets'):
-            raise ValueError("groups='dataset' is for a ConcatDataset")
+            raise _refusal("groups='dataset' is for a ConcatDataset")
         lengths = [len(part) for part in dataset.datasets]
         return np.repeat(np.arange(len(lengths)), lengths)
     if kind != 'class':
-        raise ValueError(f"groups is {kind!r}, expected 'class' or 'dataset'")
+        raise _refusal(f"groups is {kind!r}, expected 'class' or 'dataset'")
     labels = [dataset.get_data_info(i)['label'] for i in range(len(dataset))]
     if any(np.ndim(label) or label < 0 for label in labels):
-        raise ValueError("groups='class' needs exactly one label of each sample")
+        raise _refusal("groups='class' needs exactly one label of each sample")
     return np.array(labels)
+
+
+def _refusal(reason):
+    return ListError.of('SeededSampler', reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
@@ -162,13 +163,16 @@ class Video:
 
     def __init__(self, path: str, backends: Sequence[str] = DEFAULT_BACKENDS) -> None:
         self.path, self.failures, self._reader = path, [], None
-        if '://' in path:
+        if '://' in path and not os.path.exists(path):
             self._content = fileio.get(path)
             size = len(self._content)
         else:
-            self._content = None
+            # absolute, for FFmpeg takes what stands in front of a colon for a protocol
+            self._source, self._content = os.path.abspath(path), None
             with open(path, 'rb') as file:  # the system's error is the clearest
                 size = os.fstat(file.fileno()).st_size
+                if _is_no_name(self._source):
+                    self._content = file.read()
         if size == 0:
             raise VideoError(f'{path} is empty')
         self._backends = iter(installed(backends))
@@ -240,7 +244,8 @@ class Video:
     def _open_next(self):
         for name in self._backends:
             self.backend = name
-            source = self.path if self._content is None else io.BytesIO(self._content)
+            content = self._content
+            source = self._source if content is None else io.BytesIO(content)
             try:
                 reader = BACKENDS[name](source)
                 if len(reader) > 0:
@@ -255,6 +260,11 @@ class Video:
         self.close()
         reason = str(error).strip().split('\n')[-1].split('] ')[-1]
         self.failures.append(f'{self.backend}: {reason or type(error).__name__}')
+
+
+def _is_no_name(path):
+    """Whether decoders cannot be given this name: not UTF-8, or a pattern of images."""
+    return bool(re.search(r'[\ud800-\udfff]|%\d*d', path))
 
 
 def installed(backends: Sequence[str]) -> list[str]:

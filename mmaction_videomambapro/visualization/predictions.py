@@ -11,6 +11,7 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..datasets.rows import quote
 from ..zoo.results import ResultError, top_k
 from .pictures import save
 
@@ -34,7 +35,8 @@ def draw_predictions(
         out (str | PathLike): The picture; the ending tells its format.
         samples (int): How many clips, spread evenly over the labels.
             Defaults to 8.
-        classes (list[str], optional): Names in label order. Defaults to None.
+        classes (list[str], optional): Names in label order. Defaults to None, those of
+            the test set, if it has them.
 
     Raises:
         ResultError: If the results are not those of the config's test set.
@@ -46,6 +48,7 @@ def draw_predictions(
             f'the test set of the config has {len(dataset)} samples, '
             f'the results {len(results)}'
         )
+    classes = classes or dataset.metainfo.get('classes')
     labels = [int(r['gt_label']) for r in results]
     # the first clip of each label, then the second of each
     seen, rank = Counter(), []
@@ -72,9 +75,8 @@ def draw_predictions(
         text = f'{_name(predicted, classes)} ({float(score[predicted]):.2f})'
         if not right:
             text += f', in truth {_name(labels[i], classes)}'
-        row[0].set_title(
-            text, loc='left', fontsize=9, color='darkgreen' if right else 'darkred'
-        )
+        colour = 'darkgreen' if right else 'darkred'
+        row[0].set_title(text, loc='left', fontsize=9, color=colour, parse_math=False)
     figure.suptitle(
         f'top-1 {top_k(results, 1):.3f}, top-5 {top_k(results, 5):.3f} '
         f'on {len(results)} clips'
@@ -83,4 +85,4 @@ def draw_predictions(
 
 
 def _name(label: int, classes: list[str] | None) -> str:
-    return classes[label] if label < len(classes or ()) else f'class {label}'
+    return quote(classes[label]) if label < len(classes or ()) else f'class {label}'

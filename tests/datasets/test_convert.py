@@ -2,13 +2,16 @@
 
 import csv
 import os
+import runpy
 
 import pytest
 from mmaction.registry import DATASETS
 
 from mmaction_videomambapro.datasets.convert import convert_list
-from mmaction_videomambapro.datasets.list_check import check_rows
-from mmaction_videomambapro.datasets.lists import ListError, Row
+from mmaction_videomambapro.datasets.list_check import check_rows, describe
+from mmaction_videomambapro.datasets.lists import ListError, Row, read_list
+from mmaction_videomambapro.engine.launch import UsageError
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -71,6 +74,95 @@ def test_bad_lines_leave_what_was_there(tool, tmp_path):
     result = tool('data/convert_list.py', source, destination, '--skip-bad')
     assert '1 rows, 2 left out' in result.stdout
     assert destination.read_text() == 'a.mp4 1\n'
+
+
+@pytest.mark.parametrize(
+    ('line', 'reason'),
+    [
+        ("$'#1/a.mp4' 3", 'cannot be written into an annotation file'),
+        ("$'two\\nlines.mp4' 3", 'cannot be written into an annotation file'),
+        ("$'\\xff.mp4' 3", 'cannot be written into an annotation file'),
+        ("$'a\\tb.mp4' 3", 'has a blank'),
+        ('"it.mp4" 3', None),
+        ("it's.mp4 3", None),
+    ],
+)
+def test_names_that_mmaction_cannot_read_are_refused(tmp_path, line, reason):
+    source, destination = tmp_path / 'a', tmp_path / 'b'
+    source.write_text(f'{line}\n')
+    if reason is None:
+        convert_list(str(source), str(destination))
+        (row,) = read_list(source)
+        config = dict(type='VideoDataset', ann_file=str(destination), pipeline=[])
+        info = DATASETS.build(config).get_data_info(0)
+        assert (info['filename'], info['label']) == (row.path, 3)
+    else:
+        with pytest.raises(ListError, match=f'{reason}.* or let VideoClsDataset'):
+            convert_list(str(source), str(destination))
+
+
+def test_prefixes_are_found_or_told(tmp_path):
+    source, destination = tmp_path / 'a', tmp_path / 'b'
+    source.write_text('your_path/a.mp4 3\nyour_path2/b.mp4 0\n')
+    convert_list(str(source), str(destination), strip_prefix='your_path')
+    assert destination.read_text() == 'a.mp4 3\nyour_path2/b.mp4 0\n'
+    with pytest.raises(ListError, match="no path begins with 'mine'"):
+        convert_list(str(source), str(destination), strip_prefix='mine')
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """What the tool prints, without a new process."""
+
+    def run(*args):
+        monkeypatch.setattr('sys.argv', ['convert_list.py', *map(str, args)])
+        runpy.run_path(str(ROOT / 'tools/data/convert_list.py'))['main']()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_official_files(run, tmp_path):
+    head = 'label,youtube_id,time_start,time_end,split\n'
+    train, val, names = (tmp_path / x for x in ('train.csv', 'val.csv', 'names.txt'))
+    train.write_text(f'{head}stir tea,abc,1,11,train\npour,def,2,12,train\n')
+    val.write_text(f'{head}stir tea,ghi,1,11,val\n')
+    with pytest.raises(
+        UsageError, match=r'words, as .stir tea.: name .* was not written'
+    ):
+        run(train, tmp_path / 'train.txt')
+    output = run(train, tmp_path / 'train.txt', '--make-classes', names)
+    assert 'names.txt: 2 classes' in output
+    assert names.read_text() == 'pour\nstir tea\n'
+    with pytest.raises(UsageError, match='exists: name it with --classes'):
+        run(val, tmp_path / 'val.txt', '--make-classes', names)
+    run(val, tmp_path / 'val.txt', '--classes', names, '--data-root', 'k400')
+    assert (tmp_path / 'train.txt').read_text() == (
+        'abc_000001_000011.mp4 1\ndef_000002_000012.mp4 0\n'
+    )
+    assert (tmp_path / 'val.txt').read_text() == 'k400/ghi_000001_000011.mp4 1\n'
+    split = tmp_path / 'splits' / 'run_test_split1.txt'
+    split.parent.mkdir()
+    split.write_text('a.avi 1 \nb.avi 2 \nc.avi 0 \n')
+    run(split.parent, tmp_path / 'hmdb.txt', '--subset', 'test')
+    assert (tmp_path / 'hmdb.txt').read_text() == 'run/b.avi 0\n'
+
+
+@pytest.mark.parametrize(
+    'option', ['--jobs=100000', '--jobs=0', '--num-classes=0', '--min-frames=-1']
+)
+def test_numbers_are_bounded(run, tmp_path, option):
+    (tmp_path / 'a').write_text('a.mp4 3\n')
+    with pytest.raises(
+        UsageError, match=rf'{option.split("=")[0]} is .*, expected 1 to'
+    ):
+        run(tmp_path / 'a', tmp_path / 'b', option)
+
+
+def test_a_large_label_costs_no_memory():
+    text = describe([Row('a.mp4', (999_999_999,)), Row('b.mp4', (0,))], 0, [])
+    assert '2 labels up to 999999999, 1 to 1 rows each' in text
+    assert '999999998 labels without rows: 1, 2, 3, ' in text
 
 
 def test_missing_source(tool, tmp_path):

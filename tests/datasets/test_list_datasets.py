@@ -11,7 +11,7 @@ import pytest
 from mmaction.registry import DATASETS
 from mmengine.registry import DefaultScope
 
-from mmaction_videomambapro.datasets.lists import ListError
+from mmaction_videomambapro.datasets.lists import ListError, Row, row_line
 from tests.conftest import DEMO_CONFIG, ROOT
 
 PIPELINE = [
@@ -163,6 +163,123 @@ def test_images_are_clips_of_one_frame(tmp_path):
             assert sample['data_samples'].gt_label.item() == label
             assert sample['inputs'].shape == (1, 3, 2, 8, 8)
             assert (sample['inputs'] == 50 * label + 50).all()
+
+
+def listed(tmp_path, text, name='list.txt', **kwargs):
+    """A dataset of rows whose files nothing reads."""
+    (tmp_path / name).write_text(text)
+    config = dict(type='VideoClsDataset', ann_file=str(tmp_path / name), pipeline=[])
+    return DATASETS.build(dict(config, **kwargs))
+
+
+def labels_of(dataset):
+    return [dataset.get_data_info(i)['label'] for i in range(len(dataset))]
+
+
+def test_frame_counts_are_not_labels(tmp_path):
+    text = 'a.mp4 300 5\nb.mp4 250 7\n'
+    assert labels_of(listed(tmp_path, text)) == [5, 7]
+    both = listed(tmp_path, text, multi_class=True, num_classes=301)
+    assert both.get_data_info(0)['label'].nonzero().flatten().tolist() == [5, 300]
+    for other in ('a.mp4 3 5\nb.mp4 7\n', 'a.mp4 0 5\nb.mp4 3 7\n', 'a.mp4 1 2 3\n'):
+        with pytest.raises(ListError, match=r'txt:1: [23] labels: set multi_class'):
+            listed(tmp_path, other)
+    with pytest.raises(ListError, match='several labels need num_classes'):
+        listed(tmp_path, text, multi_class=True)
+
+
+def test_prefixes_of_published_lists(clips, tmp_path):
+    lines = (clips / 'val_videos.txt').read_text().splitlines()
+    text = ''.join(f'your_path/{line}\n' for line in lines)
+    there = dict(data_prefix=dict(video=str(clips)), pipeline=PIPELINE)
+    dataset = listed(tmp_path, text, strip_prefix='your_path', **there)
+    assert dataset[0]['inputs'].shape[:2] == (1, 3)
+    with pytest.raises(
+        ListError, match=r'none of its files is there, as .*strip_prefix'
+    ):
+        listed(tmp_path, text, **there)
+    with pytest.raises(ListError, match="no path begins with strip_prefix='your_pat'"):
+        listed(tmp_path, text, strip_prefix='your_pat', **there)
+
+
+def test_names_of_classes(tmp_path):
+    text = 'a.mp4 0\nb.mp4 1\n'
+    (tmp_path / 'names.txt').write_text("pour\n$'stir\\nit'\n")
+    names = dict(metainfo=dict(classes=str(tmp_path / 'names.txt')))
+    for metainfo in (names, dict(metainfo=dict(classes=['pour', 'stir\nit']))):
+        dataset = listed(tmp_path, text, num_classes=2, **metainfo)
+        assert dataset.metainfo == dict(classes=('pour', 'stir\nit'))
+    with pytest.raises(ListError, match=r'names\.txt: 2 names .* num_classes is 3'):
+        listed(tmp_path, text, num_classes=3, **names)
+    with pytest.raises(ListError, match=r'list\.txt:3: label 2, but there are 2'):
+        listed(tmp_path, text + 'c.mp4 2\n', **names)
+    with pytest.raises(ListError, match=r'gone\.txt: .* cannot be read'):
+        listed(tmp_path, text, metainfo=dict(classes=str(tmp_path / 'gone.txt')))
+    with pytest.raises(ListError, match='have to be text'):
+        listed(tmp_path, text, metainfo=dict(classes=[1, 2]))
+
+
+def test_labels_are_held_against_a_head(tmp_path):
+    dataset = listed(tmp_path, 'a.mp4 0\nb.mp4 8\nc.mp4 3\n')
+    dataset.check_labels(9)
+    with pytest.raises(ListError, match=r'list\.txt:2: label 8, but there are 8 cl'):
+        dataset.check_labels(8)
+    with pytest.raises(ListError, match='num_classes is 0'):
+        listed(tmp_path, 'a.mp4 0\n', num_classes=0)
+    with pytest.raises(ListError, match='it cannot be read: No such file'):
+        DATASETS.build(dict(type='VideoClsDataset', ann_file='nowhere', pipeline=[]))
+
+
+def test_official_files_are_read_as_they_are(tmp_path):
+    text = 'label,youtube_id,time_start,time_end,split\nstir,abc,1,11,train\n'
+    names = dict(metainfo=dict(classes=['pour', 'stir']))
+    dataset = listed(tmp_path, text, 'train.csv', **names)
+    info = dataset.get_data_info(0)
+    assert (info['filename'], info['label']) == ('abc_000001_000011.mp4', 1)
+    with pytest.raises(ListError, match=r'train\.csv: its labels are words, as .stir'):
+        listed(tmp_path, text, 'train.csv')
+    with pytest.raises(ListError, match='it has no label'):
+        listed(tmp_path, '[{"id": "5"}]', 'test.json')
+    (tmp_path / 'run_test_split2.txt').write_text('b.avi 1\nc.avi 2\n')
+    config = dict(type='VideoClsDataset', ann_file=str(tmp_path), pipeline=[])
+    dataset = DATASETS.build(dict(config, subset='test', fold=2))
+    assert dataset.get_data_info(0)['filename'] == 'run/c.avi'
+
+
+def test_what_is_no_image_shifts_no_labels(tmp_path):
+    for path in (
+        *('a/1.png', 'a/2.JPEG', 'b/deep/3.webp', 'b/.DS_Store', 'b/notes.txt'),
+        *('.ipynb_checkpoints/1.png', 'a/._1.png', 'Empty/notes.txt'),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    config = dict(type='ImageListDataset', ann_file=str(tmp_path), pipeline=[])
+    dataset = DATASETS.build(config)
+    found = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [(x['filename_tmpl'], x['label']) for x in found] == [
+        ('1.png', 0), ('2.JPEG', 0), ('3.webp', 1)
+    ]  # fmt: skip
+    assert dataset.metainfo['classes'] == ('a', 'b')
+    names = dict(metainfo=dict(classes=['b', 'c', 'a']))
+    assert labels_of(DATASETS.build(dict(config, **names))) == [2, 2, 0]
+    with pytest.raises(ListError, match='2 folders of images, but 3 classes'):
+        DATASETS.build(dict(config, num_classes=3))
+    with pytest.raises(ListError, match="folder 'b' is not one of the 2 classes"):
+        DATASETS.build(dict(config, metainfo=dict(classes=['a', 'c'])))
+
+
+def test_broken_files_of_any_name(clips, tmp_path):
+    name = os.fsdecode(b'b\xff\n.mp4')
+    (tmp_path / name).write_text('no video')
+    shutil.copy(clips / 'videos/val/00000.mp4', tmp_path / 'a.mp4')
+    text = row_line(Row(name, (1,))) + '\na.mp4 0\n'
+    prefix = dict(video=str(tmp_path))
+    dataset = listed(tmp_path, text, data_prefix=prefix, pipeline=PIPELINE)
+    dataset.broken_log = tmp_path / 'broken.csv'
+    assert dataset[0]['data_samples'].gt_label.item() == 0
+    with open(tmp_path / 'broken.csv', encoding='utf-8', newline='') as file:
+        ((_, path, _),) = csv.reader(file)
+    assert path.endswith(r"b\xff\n.mp4'")
 
 
 def test_bad_list_ends_in_its_lines(tool, demo_options, broken):

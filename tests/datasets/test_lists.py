@@ -1,9 +1,10 @@
 """Lists in every format of the field, and whatever else a file may hold."""
 
 import gzip
+import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaction_videomambapro.datasets.lists import (
@@ -14,6 +15,8 @@ from mmaction_videomambapro.datasets.lists import (
     Row,
     parse_list,
     read_list,
+    row_line,
+    without_prefix,
 )
 
 
@@ -27,8 +30,9 @@ def write(tmp_path):
     return write
 
 
-def rows(path, *args):
-    return [(row.path, row.labels, row.total_frames) for row in read_list(path, *args)]
+def rows(path, *args, **kwargs):
+    found = read_list(path, *args, **kwargs)
+    return [(row.path, row.labels, row.total_frames) for row in found]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,10 @@ def rows(path, *args):
         ('# a list\n\n  a.mp4 3  \r\n', [('a.mp4', (3,), None)]),
         ('\ufeffa.mp4 3', [('a.mp4', (3,), None)]),
         ('ünïcode.mp4 3', [('ünïcode.mp4', (3,), None)]),
+        (r'C:\new\a.mp4 3', [(r'C:\new\a.mp4', (3,), None)]),
+        (r'"C:\new\a b.mp4",3', [(r'C:\new\a b.mp4', (3,), None)]),
+        ("$'two\\nlines.mp4' 3", [('two\nlines.mp4', (3,), None)]),
+        ("$'no end.mp4 3", [("$'no end.mp4", (3,), None)]),
     ],
 )
 def test_formats_are_found(write, text, expected):
@@ -94,8 +102,8 @@ def test_all_bad_lines_are_told_at_once(write):
     [
         ('v 5', 'rawframes', "a column is missing, expected 'frame_folder_path"),
         ('v 0 5', 'rawframes', 'total_frames is 0'),
-        ('a.mp4 9999999999', 'video', 'no whole number'),
-        ('a.mp4 \u0663', 'video', 'no whole number'),
+        ('a.mp4 9999999999', 'video', 'is not a whole number'),
+        ('a.mp4 \u0663', 'video', 'is not a whole number'),
         ('a\0.mp4 3', 'video', 'zero byte'),
         ('', 'video', 'no rows'),
     ],
@@ -164,3 +172,87 @@ def test_round_trip(tmp_path_factory, names, delimiter):
     lines = [f'{name}{delimiter}{label}\n' for name, (label,), _ in written]
     path.write_text(''.join(lines))
     assert rows(path, 'video', delimiter) == written
+
+
+def test_frames_may_be_counted_in_lists_of_videos(write):
+    assert rows(write('a.mp4 300 5\nb c.mp4 9 7'), 'counted') == [
+        ('a.mp4', (5,), None),
+        ('b c.mp4', (7,), None),
+    ]
+    with pytest.raises(ListError, match="expected 'video_path total_frames label'"):
+        read_list(write('a.mp4 5\n'), 'counted')
+
+
+def test_labels_may_be_words(write):
+    names = ['making tea', '2', 'class 1', 'tea']
+    text = (
+        'a.mp4 making tea\nb c.mp4,tea\n"d, e.mp4","making tea"\nf class 1\ng.mp4 2\n'
+    )
+    assert rows(write(text), 'video', classes=names) == [
+        ('a.mp4', (0,), None),
+        ('b c.mp4', (3,), None),
+        ('d, e.mp4', (0,), None),
+        ('f', (2,), None),
+        ('g.mp4', (2,), None),  # a number is a number
+    ]
+    with pytest.raises(
+        ListError, match=r"'coffee', .* nor the name of a class"
+    ) as error:
+        read_list(write('a.mp4 tea\nb.mp4 coffee\n'), classes=names)
+    assert [bad.number for bad in error.value.bad] == [2]
+
+
+def test_what_is_not_a_list_is_told_in_bounded_memory(write):
+    with pytest.raises(ListError, match='line 2 is too long'):
+        read_list(write(gzip.compress(b'a.mp4 1\n' + bytes(10**7))))
+
+
+def test_prefixes_are_whole_folders():
+    assert without_prefix('your_path/a.mp4', 'your_path') == 'a.mp4'
+    assert without_prefix('your_path/a.mp4', 'your_path/') == 'a.mp4'
+    assert without_prefix('your_path2/a.mp4', 'your_path') == 'your_path2/a.mp4'
+
+
+awkward = st.text(
+    'ab 12,;\t"\'#$\\\n\r.x{}[]%é\u3000\ufeff\x85', min_size=1, max_size=12
+)
+names = (
+    st.binary(min_size=1, max_size=12).filter(lambda x: 0 not in x).map(os.fsdecode)
+    | awkward
+    | st.builds('{}{}'.format, awkward, st.sampled_from(['.mp4', '.mp4 3', ' 3', ',']))
+    | st.sampled_from(["$'a' 3", "'a' 3", '[{"', 'path label', 'path,label'])
+)
+labels = st.lists(st.integers(0, 999_999_999), min_size=1, max_size=3).map(tuple)
+
+
+@settings(max_examples=500)
+@given(
+    rows=st.lists(st.builds(lambda *x: Row(*x), names, labels), min_size=1, max_size=4)
+    | st.lists(
+        st.builds(lambda *x: Row(*x), names, labels, st.integers(1, 999_999_999)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_every_name_that_a_file_can_have(tmp_path_factory, rows):
+    """Whatever is written is read back, and is text that any editor shows."""
+    path = tmp_path_factory.getbasetemp() / 'any_names'
+    lines = [row_line(row) for row in rows]
+    assert all(line.isprintable() for line in lines)
+    path.write_text(''.join(f'{line}\n' for line in lines))
+    form = 'rawframes' if rows[0].total_frames else 'video'
+    assert [row._replace(line=0) for row in read_list(path, form)] == rows
+
+
+def test_common_names_are_written_as_ever():
+    for path in (
+        'v/a.mp4',
+        'my clip 7.mp4',
+        'x, y.mp4',
+        "it's.mp4",
+        'C:\\a.mp4',
+        '日本',
+    ):
+        assert row_line(Row(path, (3,))) == f'{path} 3'
+    assert row_line(Row('v/1', (5,), 120)) == 'v/1 120 5'
+    assert row_line(Row('#1/a.mp4', (3,))) == "$'#1/a.mp4' 3"

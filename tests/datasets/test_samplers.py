@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmaction_videomambapro.datasets import samplers
+from mmaction_videomambapro.datasets.lists import ListError
 from mmaction_videomambapro.datasets.samplers import SeededIndex
 
 
@@ -150,6 +151,20 @@ def test_classes_and_datasets_get_their_shares():
     both = ConcatDataset([dataset, Noise(labels=[0] * 10)])
     drawn = sampler(both, weights=[1, 1], groups='dataset', num_samples=4000)
     assert 1850 < sum(i >= 100 for i in drawn) < 2150
+
+
+def test_a_large_label_costs_no_memory():
+    dataset = Noise(labels=[0, 999_999_999, 999_999_999])
+    drawn = sampler(dataset, weights='class_balanced', num_samples=2000)
+    assert 900 < sum(index == 0 for index in drawn) < 1100
+    with pytest.raises(ListError, match='2 weights for 1000000000 of class'):
+        sampler(dataset, weights=[1, 1])
+
+
+@pytest.mark.parametrize('number', [10**12, 1e12, 2.5, -1, '5', 10**8 + 1])
+def test_numbers_of_samples_are_bounded(number):
+    with pytest.raises(ListError, match='samples from a dataset of 3: num_samples has'):
+        sampler(Noise(labels=[0, 1, 2]), num_samples=number)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Decoding: the right frames, whatever decoder, and no file given up too early."""
 
+import os
+import shutil
+
 import av
 import mmcv
 import numpy as np
@@ -229,3 +232,37 @@ def test_nothing_stays_open(h264):
             with Video(h264, [backend]) as video:
                 video.frames([1])
     assert len(os.listdir('/proc/self/fd')) <= before
+
+
+AWKWARD = (
+    *(b'12:30:05.mp4', b'file:a.mp4', b'pipe:0', b'concat:a.mp4', b'-', b' a.mp4'),
+    *(b'a%03d.mp4', b'a%d.jpg', b'a*?[1].mp4', b'a|b.mp4', b'x.m3u8', b'a.unknown'),
+    *(b'\xff.mp4', b'a\nb.mp4', b'a\\b.mp4', b'http:/a.mp4'),
+)
+
+
+@pytest.mark.parametrize('name', AWKWARD)
+def test_any_name_opens(h264, tmp_path, monkeypatch, name):
+    """Relative too, where FFmpeg would take it for a protocol or a pattern."""
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(name)
+    if '/' in name:
+        os.mkdir(os.path.dirname(name))
+    shutil.copy(h264, name)
+    for path in (name, os.path.join('.', name), os.path.abspath(name)):
+        for backend in BACKENDS[:2]:
+            with Video(path, (backend,)) as video:
+                assert len(video) == FRAMES
+                assert abs(video.frames([7])[0].mean() - 55) < 3
+
+
+@pytest.mark.parametrize('name', [b'12:30:05.mp4', b'\xff.mp4'])
+def test_opencv_opens_any_name_or_says_so(h264, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(h264, name)
+    if name.isascii():
+        with Video(os.fsdecode(name), ('opencv',)) as video:
+            assert len(video) == FRAMES
+    else:  # it would end the process
+        with pytest.raises(VideoError, match='OpenCV reads only files'):
+            Video(os.fsdecode(name), ('opencv',))

@@ -2,9 +2,9 @@
 
 import argparse
 import os.path as osp
-from pathlib import Path
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.engine.launch import (
     UsageError,
     add_common_arguments,
@@ -23,14 +23,17 @@ def main():
     add_common_arguments(parser)
     parser.add_argument('--out', help='picture; default: predictions.png beside it')
     parser.add_argument('--samples', type=int, default=8, help='clips to draw')
-    parser.add_argument('--classes', help='text file with class names in label order')
+    parser.add_argument(
+        '--classes',
+        help='file of class names in label order; default: those of the test set',
+    )
     args = parser.parse_args()
     cfg = load_config(args)
     check_files(cfg, ('test_dataloader',))
     out = args.out or osp.join(osp.dirname(args.results), 'predictions.png')
     try:
         results = load_results(args.results)
-        classes = Path(args.classes).read_text().splitlines() if args.classes else None
+        classes = read_classes(args.classes) if args.classes else None
         draw_predictions(cfg, results, out, args.samples, classes)
     except (ResultError, OSError, ValueError) as error:
         raise UsageError(error) from error

@@ -1,23 +1,43 @@
-"""Turn a published list of videos, frames or images into MMAction2's annotations."""
+"""Turn a published list or an official annotation file into MMAction2's annotations."""
 
 import argparse
 import os
 from functools import partial
 
+from mmaction_videomambapro.datasets import annotations
+from mmaction_videomambapro.datasets.classes import classes_text
 from mmaction_videomambapro.datasets.convert import convert_list
-from mmaction_videomambapro.datasets.list_check import CHECKS, check_rows
+from mmaction_videomambapro.datasets.list_check import CHECKS, MOST_JOBS, check_rows
 from mmaction_videomambapro.datasets.lists import FORMATS, ListError, read_list
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.files import replacing
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('source', help='the list; it stays as it is')
     parser.add_argument('destination', help='annotation file to write')
-    parser.add_argument('--format', choices=[*FORMATS, 'auto'], default='auto')
+    formats = [*FORMATS, *annotations.FORMATS, 'auto']
+    parser.add_argument('--format', choices=formats, default='auto')
     parser.add_argument('--data-root', default='', help='folder in front of all paths')
     parser.add_argument(
-        '--strip-prefix', default='', help='beginning of paths to take away, your_path'
+        '--strip-prefix', default='', help='first folders of paths to drop, your_path'
+    )
+    names = parser.add_mutually_exclusive_group()
+    names.add_argument(
+        '--classes', help='names in the order of labels, for labels that are words'
+    )
+    names.add_argument(
+        '--make-classes',
+        metavar='FILE',
+        help='write the words that are labels to FILE, in alphabetical order, and use '
+        'it as --classes; for the training list',
+    )
+    parser.add_argument(
+        '--subset', help='of an official file, only these rows, as train or test'
+    )
+    parser.add_argument(
+        '--fold', type=int, default=1, help='of the files of HMDB51; default: 1'
     )
     parser.add_argument(
         '--check',
@@ -25,7 +45,8 @@ def main():
         default='none',
         help='whether to look at the files; writes DESTINATION.report.txt and .csv',
     )
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes')
+    jobs = min(os.cpu_count() or 1, MOST_JOBS)
+    parser.add_argument('--jobs', type=int, default=jobs, help='processes')
     parser.add_argument(
         '--skip-bad', action='store_true', help='leave bad rows out instead of stopping'
     )
@@ -37,6 +58,12 @@ def main():
         '--against', help='annotation file of the other split: no path may be in both'
     )
     args = parser.parse_args()
+    limits = dict(jobs=MOST_JOBS, num_classes=10**9, min_frames=10**9, fold=9)
+    for name, most in limits.items():
+        value = getattr(args, name)
+        if value is not None and not 1 <= value <= most:
+            option = f'--{name.replace("_", "-")}'
+            raise UsageError(f'{option} is {value}, expected 1 to {most}')
     check = None
     if args.check != 'none' or args.num_classes is not None or args.against:
         check = partial(
@@ -48,6 +75,8 @@ def main():
             others=_paths(args.against),
         )
     try:
+        if args.make_classes:
+            make_classes(args)
         written, left_out = convert_list(
             args.source,
             args.destination,
@@ -55,16 +84,31 @@ def main():
             data_root=args.data_root,
             strip_prefix=args.strip_prefix,
             skip_bad=args.skip_bad,
+            classes=args.classes or args.make_classes,
+            subset=args.subset,
+            fold=args.fold,
             check=check,
         )
     except ListError as error:
         raise UsageError(
             f'{args.source} has {len(error.bad)} bad rows:\n{error}\n'
             f'{args.destination} was not written; --skip-bad leaves them out'
+            if any(bad.text for bad in error.bad)
+            else f'{error}; {args.destination} was not written'
         ) from error
     except OSError as error:
         raise UsageError(error) from error
     print(f'{args.destination}: {written} rows, {left_out} left out')
+
+
+def make_classes(args):
+    if os.path.exists(args.make_classes):
+        raise UsageError(f'{args.make_classes} exists: name it with --classes')
+    form = args.format if args.format in annotations.FORMATS else None
+    names = annotations.class_names(args.source, form)
+    with replacing(args.make_classes) as file:
+        file.write(classes_text(names))
+    print(f'{args.make_classes}: {len(names)} classes')
 
 
 def _paths(file):

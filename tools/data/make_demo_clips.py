@@ -22,6 +22,15 @@ def main():
         '--plain', action='store_true', help='a plain ground instead of a textured one'
     )
     args = parser.parse_args()
+    for option, least, most in (
+        ('train', 1, 100_000),
+        ('val', 0, 100_000),
+        ('frames', 1, 10_000),
+        ('seed', 0, 2**63),
+    ):
+        value = getattr(args, option)
+        if not least <= value <= most:
+            raise UsageError(f'--{option} is {value}, expected {least} to {most}')
     clips = DemoClips(args.train, args.val, args.frames, args.seed, not args.plain)
     try:
         made = clips.make(args.root)

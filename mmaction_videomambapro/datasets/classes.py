@@ -1,0 +1,136 @@
+"""Names of classes, in files with one name per line and in those of data sets."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import os.path as osp
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+
+from .rows import QUOTED, ListError, open_text, quote, unquote
+
+_LARGEST = 1 << 26  # characters
+_NUMBERED = re.compile(r'([0-9]{1,6})[\s,;:]+(.*\S)')
+
+
+def read_classes(path: str | os.PathLike) -> list[str]:
+    """Read the names of classes.
+
+    Args:
+        path (str | PathLike): One name per line; what :func:`classes_text` quotes is
+            unquoted. Or a JSON object of names and numbers, a JSON list of names, a CSV
+            file with the header ``id,name``, or ``classInd.txt`` of UCF101.
+
+    Returns:
+        list[str]: In the order of their labels.
+
+    Raises:
+        ListError: If there are none, one is blank, or numbers are missing.
+        OSError: If the file cannot be read.
+    """
+    path = os.fspath(path)
+    try:
+        with open_text(path, newline='\n') as file:
+            text = file.read(_LARGEST)
+    except (EOFError, zlib.error) as error:
+        raise ListError.of(path, f'the gzip file is damaged ({error})') from error
+    if len(text) == _LARGEST:
+        raise ListError.of(path, 'the file is too large to hold names of classes')
+    if osp.splitext(path)[1].lower() == '.json':
+        names = _from_json(path, text)
+    else:
+        lines = [line.removesuffix('\r') for line in text.split('\n')]
+        while lines and not lines[-1].strip():
+            lines.pop()
+        if lines and re.fullmatch(r'id,\s*name', lines[0].strip()):
+            names = _from_pairs(path, [x[:2] for x in csv.reader(lines[1:])])
+        elif osp.basename(path).lower() == 'classind.txt':
+            names = _from_pairs(path, [line.split(None, 1) for line in lines])
+        else:
+            names = [_name(path, i, line) for i, line in enumerate(lines, 1)]
+    if not names:
+        raise ListError.of(path, 'the file has no names of classes')
+    return names
+
+
+def classes_text(names: Iterable[str]) -> str:
+    r"""Lines that :func:`read_classes` reads back, whatever the names are.
+
+    Those that are not printable, or blank, are quoted as ``$'line\nbreak'``.
+    """
+    return ''.join(f'{quote(name, not name.strip())}\n' for name in names)
+
+
+def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
+    """Numbers of labels by the names of classes.
+
+    Where all names are numbered, as ``1 ApplyEyeMakeup``, they are known without their
+    numbers too.
+
+    Args:
+        classes (str | PathLike | Sequence[str]): The names, or a file of them.
+
+    Raises:
+        ListError: If the file cannot be read, or two classes have the same name.
+    """
+    names = classes
+    if isinstance(classes, (str, os.PathLike)):
+        try:
+            names = read_classes(classes)
+        except OSError as error:
+            raise ListError.of(
+                os.fspath(classes), f'the names of the classes cannot be read: {error}'
+            ) from error
+    numbers = {}
+    for i, name in enumerate(names):
+        if numbers.setdefault(name, i) != i:
+            raise ListError.of(
+                classes if isinstance(classes, (str, os.PathLike)) else 'classes',
+                f'classes {numbers[name]} and {i} are both named {name!r}',
+            )
+    numbered = [_NUMBERED.fullmatch(name) for name in names]
+    if all(numbered):
+        first = int(numbered[0][1]) if numbered else 0
+        if [int(x[1]) for x in numbered] == list(range(first, first + len(names))):
+            for i, match in enumerate(numbered):
+                numbers.setdefault(match[2], i)
+    for name, i in list(numbers.items()):
+        numbers.setdefault(name.strip(), i)
+    return numbers
+
+
+def _name(path, number, line):
+    if not line.strip():
+        raise ListError.of(path, f'line {number} is blank, but each line names a class')
+    quoted = QUOTED.fullmatch(line.rstrip())
+    name = quoted and unquote(quoted[1])
+    return line if name is None else name
+
+
+def _from_json(path, text):
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ListError.of(path, f'the JSON file is damaged ({error})') from error
+    if isinstance(content, list) and all(isinstance(x, str) for x in content):
+        return content
+    if not isinstance(content, dict):
+        raise ListError.of(path, 'expected an object of names and numbers in it')
+    return _from_pairs(path, [(number, name) for name, number in content.items()])
+
+
+def _from_pairs(path, pairs):
+    """Names in the order of their numbers, which begin with 0 or 1."""
+    names = {}
+    for pair in pairs:
+        number = str(pair[0]).strip() if len(pair) == 2 else ''
+        if not re.fullmatch('[0-9]{1,6}', number):
+            raise ListError.of(path, f'{pair!r} is not a number and a name')
+        names[int(number)] = pair[1].strip()
+    first = min(names, default=0)
+    if first > 1 or len(names) != len(pairs) or max(names) - first >= len(names):
+        raise ListError.of(path, 'classes are not numbered from 0 or 1 without gaps')
+    return [names[i] for i in sorted(names)]

@@ -1,0 +1,107 @@
+"""Which files of a folder are videos or images, and which are nobody's data."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+import re
+from collections import defaultdict
+from collections.abc import Collection
+from typing import NamedTuple
+
+VIDEOS = frozenset(
+    {
+        *('.mp4', '.avi', '.mkv', '.webm', '.mov', '.m4v', '.mpg', '.mpeg'),
+        *('.wmv', '.flv', '.3gp', '.ts', '.mts', '.m2ts', '.ogv', '.gif'),
+    }
+)
+IMAGES = frozenset(
+    ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+)
+MEDIA = re.compile(
+    rf'({"|".join(map(re.escape, sorted(VIDEOS | IMAGES | {".npy"})))})$', re.IGNORECASE
+)
+IMAGE = re.compile(rf'({"|".join(map(re.escape, sorted(IMAGES)))})$', re.IGNORECASE)
+
+# What systems leave in the folders of others
+_OF_SYSTEMS = {'__macosx', '@eadir', 'thumbs.db', 'desktop.ini', '$recycle.bin'}
+_SPLIT = re.compile(
+    r'(?:videos?|clips?|images?|data)?[\W\d_]*'
+    r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:at(?:ion|e))?)?|dev|eval(?:uation)?)'
+    r'|(?P<test>test(?:ing)?))'
+    r'[\W\d_]*(?:set|split|videos?|clips?|images?|data)?[\W\d_]*',
+    re.IGNORECASE,
+)
+
+
+class Found(NamedTuple):
+    """What is in a folder.
+
+    Attributes:
+        files (list[str]): Paths below the folder, in alphabetical order.
+        left_out (dict[str, list[str]]): Paths of the others, by kind: ``'hidden'``,
+            ``'broken link'``, or an ending such as ``'.txt'``.
+    """
+
+    files: list[str]
+    left_out: dict[str, list[str]]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not meant as data, as ``.DS_Store``."""
+    return name.startswith('.') or name.lower() in _OF_SYSTEMS
+
+
+def split_of(name: str) -> str | None:
+    """``'train'``, ``'val'`` or ``'test'`` for names such as ``Training_set``."""
+    match = _SPLIT.fullmatch(name)
+    return match.lastgroup if match else None
+
+
+def folders_in(folder: str) -> list[str]:
+    """Names of the folders in a folder that are not hidden, in alphabetical order.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        return sorted(x.name for x in entries if not is_hidden(x.name) and x.is_dir())
+
+
+def find_files(folder: str, endings: Collection[str]) -> Found:
+    """Find files at any depth; links to folders are followed, once each.
+
+    Args:
+        folder (str): Where.
+        endings (Collection[str]): In lower case, as ``'.mp4'``.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+    files, left_out, seen = [], defaultdict(list), set()
+
+    def stop(error):
+        raise error
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=stop):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for name in [*folders, *names]:
+            path = osp.join(place, name)
+            if is_hidden(name):
+                kind = 'hidden'
+            elif name in folders:
+                continue
+            elif not osp.isfile(path):
+                kind = 'broken link' if osp.islink(path) else 'not a file'
+            elif osp.splitext(name)[1].lower() in endings:
+                files.append(osp.relpath(path, folder))
+                continue
+            else:
+                kind = osp.splitext(name)[1].lower() or 'without ending'
+            left_out[kind].append(osp.relpath(path, folder))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+    return Found(sorted(files), {kind: sorted(x) for kind, x in left_out.items()})

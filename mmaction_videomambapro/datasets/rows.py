@@ -1,0 +1,128 @@
+"""Rows of lists, lines that are not rows, and names that need quotes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, NamedTuple
+
+MOST_SHOWN = 1000  # bad lines of a list, in a message
+
+QUOTED = re.compile(r"\$'((?:[^'\\]|\\.)*)'", re.DOTALL)
+_ESCAPED = re.compile(rb'\\(?:x([0-9a-fA-F]{2})|(.))', re.DOTALL)
+_ESCAPES = {b'n': b'\n', b'r': b'\r', b't': b'\t', b'\\': b'\\', b"'": b"'"}
+_LETTERS = {raw.decode(): letter.decode() for letter, raw in _ESCAPES.items()}
+
+
+class Row(NamedTuple):
+    """A sample.
+
+    Attributes:
+        path (str): As in the list.
+        labels (tuple[int]): One, several, or none.
+        total_frames (int, optional): Of a folder of frames.
+        line (int): Its number in the list, from 1.
+    """
+
+    path: str
+    labels: tuple[int, ...]
+    total_frames: int | None = None
+    line: int = 0
+
+
+class BadLine(NamedTuple):
+    """A line that is no row.
+
+    Attributes:
+        file (str): The list.
+        number (int): Of the line, from 1.
+        text (str): The line; empty where it is about the list as a whole.
+        reason (str): What is wrong with it, and what was expected.
+    """
+
+    file: str
+    number: int
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        if not self.text:
+            return f'{quote(self.file)}: {self.reason}'
+        text = self.text if len(self.text) <= 80 else self.text[:77] + '...'
+        return f'{quote(self.file)}:{self.number}: {self.reason}; the line is {text!r}'
+
+
+class ListError(ValueError):
+    """A list with bad lines; all of them.
+
+    Args:
+        bad (list[BadLine]): At least one.
+    """
+
+    def __init__(self, bad: list[BadLine]) -> None:
+        self.bad = bad
+        lines = [str(x) for x in bad[:MOST_SHOWN]]
+        if len(bad) > MOST_SHOWN:
+            lines.append(f'and {len(bad) - MOST_SHOWN} more')
+        super().__init__('\n'.join(lines))
+
+    @classmethod
+    def of(cls, file: str, reason: str) -> ListError:
+        """One that is about the list as a whole."""
+        return cls([BadLine(str(file), 1, '', reason)])
+
+
+def quote(text: str, always: bool = False) -> str:
+    r"""A name as one line of printable text.
+
+    A name that is printable stays as it is. Others become ``$'...'``, as in a shell,
+    with ``\n``, ``\t``, ``\\``, ``\'`` and ``\xff`` for bytes that are not printable.
+
+    Args:
+        text (str): The name, as ``os.fsdecode`` gives it.
+        always (bool): Quote printable ones too. Defaults to False.
+    """
+    if not always and text.isprintable() and not text.startswith("$'"):
+        return text
+    return "$'" + ''.join(map(_escape, text)) + "'"
+
+
+def unquote(text: str) -> str | None:
+    """What stands between the quotes of :func:`quote`; None if that is not a name."""
+    try:
+        raw = _ESCAPED.sub(_unescape, text.encode('utf-8', 'surrogateescape'))
+    except (KeyError, UnicodeEncodeError):
+        return None
+    return None if b'\0' in raw else raw.decode('utf-8', 'surrogateescape')
+
+
+def _unescape(match):
+    digits, letter = match.groups()
+    return bytes([int(digits, 16)]) if digits else _ESCAPES[letter]
+
+
+def _escape(character):
+    if character in _LETTERS:
+        return '\\' + _LETTERS[character]
+    if character.isprintable():
+        return character
+    raw = character.encode('utf-8', 'surrogateescape')
+    return ''.join(f'\\x{byte:02x}' for byte in raw)
+
+
+@contextmanager
+def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[IO[str]]:
+    """Open text in UTF-8, or gzip of it; other bytes come as ``os.fsdecode`` has them.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    with open(path, 'rb') as file:
+        packed = file.read(2) == b'\x1f\x8b'
+        file.seek(0)
+        raw = gzip.GzipFile(fileobj=file) if packed else file
+        yield io.TextIOWrapper(raw, 'utf-8-sig', 'surrogateescape', newline)
