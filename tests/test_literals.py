@@ -217,10 +217,12 @@ def test_configs_of_folders(base, source, lists):
     folder = base.replace('::', ':')
     os.makedirs(folder, exist_ok=True)
     base = written(BASE, f'{folder}/{base[:40].replace("::", ":")}.py')
-    read = Config.fromfile(written(own_config(base, source, lists, 3)))
+    names = [source, lists, base]
+    read = Config.fromfile(written(own_config(base, source, lists, names)))
     dataset = read.val_dataloader.dataset
     assert dataset.ann_file == os.path.abspath(os.path.join(lists, 'val.txt'))
     assert dataset.data_prefix.video == os.path.abspath(source)
+    assert dataset.metainfo.classes == names
     assert read.model.cls_head.num_classes == 3
 
 
