@@ -24,7 +24,13 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
-log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)
+# MMEngine's pattern and accuracies, of which it logs the last batch's alone
+log_processor = dict(
+    type='LogProcessor',
+    window_size=20,
+    by_epoch=True,
+    mean_pattern=r'.*(loss|time|grad_norm|acc).*',
+)
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='ActionVisualizer', vis_backends=vis_backends)
 log_level = 'INFO'

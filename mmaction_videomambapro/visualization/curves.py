@@ -34,10 +34,12 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
     left.plot(steps, [train[s]['loss'] for s in steps], label='training loss')
     left.set(xlabel='iteration', ylabel='loss', ylim=(0, None))
     rates = left.twinx()
-    rates.plot(steps, [train[s]['lr'] for s in steps], 'C7:', label='learning rate')
+    # of the layers with the highest rate: that of the first group may be the lowest
+    lrs = [train[s].get('base_lr', train[s]['lr']) for s in steps]
+    rates.plot(steps, lrs, 'C7:', label='learning rate')
     rates.set(ylabel='learning rate', ylim=(0, None))
-    left.legend(loc='lower left')
-    rates.legend(loc='upper right')
+    handles = [*left.lines, *rates.lines]
+    figure.legend(handles=handles, loc='outside lower left', ncols=2)
 
     epochs = {}
     for s in steps:
@@ -45,14 +47,14 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
             epochs.setdefault(train[s]['epoch'], []).append(train[s]['top1_acc'])
     if epochs:
         means = [sum(v) / len(v) for v in epochs.values()]
-        right.plot(list(epochs), means, 'C7-', label='training top-1')
+        right.plot(list(epochs), means, 'C7-', label='training top-1, mean')
     for key, style in (('acc/top1', 'C0o-'), ('acc/top5', 'C1o-')):
         at = [s for s in sorted(val) if key in val[s]]
         if at:
             right.plot(at, [val[s][key] for s in at], style, label=f'validation {key}')
     right.set(xlabel='epoch', ylabel='accuracy', ylim=(0, 1.02))
     if right.lines:
-        right.legend(loc='lower right')
+        figure.legend(handles=right.lines, loc='outside lower right', ncols=3)
     save(figure, out)
 
 
@@ -86,7 +88,7 @@ def draw_comparison(
         label = f'./{name}' if name.startswith('_') else name
         axes.plot(list(curve), list(curve.values()), 'o-', label=label)
     axes.set(xlabel='epoch', ylabel='validation top-1', ylim=(0, 1.02))
-    axes.legend(loc='lower right')
+    figure.legend(loc='outside lower center')
     save(figure, out)
     return {name: curve[max(curve)] for name, curve in runs.items()}
 
@@ -94,8 +96,9 @@ def draw_comparison(
 def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, dict]]:
     """Training scalars by iteration and validation scalars by epoch.
 
-    Where two runs logged the same step, the later one counts. Lines that a full disk or
-    a kill left damaged are passed over.
+    A run that was resumed continues the ones before; what it did anew takes the place
+    of what they did. One that began from the start takes the place of all. Lines that a
+    full disk or a kill left damaged are passed over.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
@@ -105,10 +108,15 @@ def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, d
         )
     train, val = {}, {}
     for file in files:
-        for line in file.read_text(errors='replace').splitlines():
-            scalars = _scalars(line)
-            if scalars:
-                (train if 'loss' in scalars else val)[scalars['step']] = scalars
+        lines = file.read_text(errors='replace').splitlines()
+        logged = [scalars for scalars in map(_scalars, lines) if scalars]
+        begin = next((scalars for scalars in logged if 'loss' in scalars), None)
+        if begin:  # what this run does anew, or all, if it was not resumed
+            train = {k: v for k, v in train.items() if k < begin['step']}
+            place = begin.get('epoch', begin['step'])
+            val = {k: v for k, v in val.items() if k < place}
+        for scalars in logged:
+            (train if 'loss' in scalars else val)[scalars['step']] = scalars
     return train, val
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+import matplotlib
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ..files import replacing
 from ..literals import printable
+
+# Fonts with Chinese, Japanese and Korean; matplotlib's own has none of them.
+CJK_FONTS = (
+    'Noto Sans CJK SC', 'Noto Sans CJK JP', 'Source Han Sans SC', 'PingFang SC',
+    'Hiragino Sans', 'Microsoft YaHei', 'SimHei', 'WenQuanYi Zen Hei',
+    'WenQuanYi Micro Hei', 'Droid Sans Fallback', 'Arial Unicode MS', 'Unifont',
+)  # fmt: skip
 
 
 def save(figure: Figure, out: str | PathLike) -> None:
@@ -26,9 +35,17 @@ def save(figure: Figure, out: str | PathLike) -> None:
     for text in figure.findobj(Text):
         text.set_text(printable(text.get_text()))
         text.set_parse_math(False)  # '$' begins a formula otherwise
+        text.set_fontfamily(_families())
     form = Path(out).suffix.removeprefix('.').lower() or 'png'
     known = figure.canvas.get_supported_filetypes()
     if form not in known:
         raise ValueError(f'{out}: no pictures of this kind, only {", ".join(known)}')
     with replacing(out, 'wb') as file:
         figure.savefig(file, format=form, dpi=120)
+
+
+def _families():
+    """Matplotlib's own font, then those that are installed for other scripts."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    others = [name for name in CJK_FONTS if name in installed]
+    return [*matplotlib.rcParams['font.family'], *others]

@@ -33,7 +33,8 @@ def draw_predictions(
         cfg (Config): The config that was tested.
         results (list[dict]): From :func:`..zoo.results.load_results`.
         out (str | PathLike): The picture; the ending tells its format.
-        samples (int): How many clips, spread evenly over the labels.
+        samples (int): How many clips. Up to half of them are those that were most
+            surely mistaken, the others are spread evenly over the labels.
             Defaults to 8.
         classes (list[str], optional): Names in label order. Defaults to None, those of
             the test set, if it has them.
@@ -50,14 +51,7 @@ def draw_predictions(
         )
     classes = classes or dataset.metainfo.get('classes')
     labels = [int(r['gt_label']) for r in results]
-    # the first clip of each label, then the second of each
-    seen, rank = Counter(), []
-    for label in labels:
-        rank.append(seen[label])
-        seen[label] += 1
-    order = sorted(range(len(labels)), key=lambda i: (rank[i], labels[i]))
-    readable = [i for i in order if labels[i] >= 0]  # see ListDataset
-    chosen = readable[:samples]
+    chosen = _choose(results, labels, samples)
 
     size = (FRAMES * 1.5, len(chosen) * 1.45)
     figure = Figure(figsize=size, layout='constrained')
@@ -74,7 +68,7 @@ def draw_predictions(
         right = predicted == labels[i]
         text = f'{_name(predicted, classes)} ({float(score[predicted]):.2f})'
         if not right:
-            text += f', in truth {_name(labels[i], classes)}'
+            text += f', should be {_name(labels[i], classes)}'
         colour = 'darkgreen' if right else 'darkred'
         row[0].set_title(text, loc='left', fontsize=9, color=colour, parse_math=False)
     figure.suptitle(
@@ -82,6 +76,22 @@ def draw_predictions(
         f'on {len(results)} clips'
     )
     save(figure, out)
+
+
+def _choose(results, labels, samples):
+    """Mistakes first, the surest of them on top, then the first clip of each label."""
+    predicted = [int(r['pred_label']) for r in results]
+    readable = [i for i, label in enumerate(labels) if label >= 0]  # see ListDataset
+    wrong = [i for i in readable if predicted[i] != labels[i]]
+    wrong.sort(key=lambda i: -float(results[i]['pred_score'][predicted[i]]))
+    rest = [i for i in readable if predicted[i] == labels[i]]
+    seen, rank = Counter(), {}
+    for i in rest:
+        rank[i] = seen[labels[i]]
+        seen[labels[i]] += 1
+    rest.sort(key=lambda i: (rank[i], labels[i]))
+    mistakes = wrong[: max(samples // 2, samples - len(rest))]
+    return mistakes + rest[: samples - len(mistakes)]
 
 
 def _name(label: int, classes: list[str] | None) -> str:
