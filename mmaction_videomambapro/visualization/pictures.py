@@ -35,7 +35,8 @@ def save(figure: Figure, out: str | PathLike) -> None:
     for text in figure.findobj(Text):
         text.set_text(printable(text.get_text()))
         text.set_parse_math(False)  # '$' begins a formula otherwise
-        text.set_fontfamily(_families())
+        if not text.get_text().isascii():
+            text.set_fontfamily(_families())
     form = Path(out).suffix.removeprefix('.').lower() or 'png'
     known = figure.canvas.get_supported_filetypes()
     if form not in known:
