@@ -108,17 +108,17 @@ def load_url(
         CheckpointError: If it cannot be fetched or kept, or as :func:`safe_load` does.
     """
     folder = model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints')
-    kept = os.path.join(folder, os.path.basename(urlsplit(url).path) or 'checkpoint')
-    if not os.path.exists(kept):
-        try:
+    try:
+        name = os.path.basename(urlsplit(url).path) or 'checkpoint'
+        kept = os.path.join(folder, name)
+        if not os.path.exists(kept):
             os.makedirs(folder, exist_ok=True)
             torch.hub.download_url_to_file(url, kept, None, progress)
-        except (OSError, HTTPException, ValueError) as error:
-            raise CheckpointError(
-                f'{url} cannot be fetched ({error}). Name a file instead, '
-                'load_from=FILE (or checkpoint=FILE of an init_cfg), or go without, '
-                'load_from=None.'
-            ) from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise CheckpointError(
+            f'{url} cannot be fetched ({error}). Name a file instead, load_from=FILE '
+            '(or checkpoint=FILE of an init_cfg), or go without, load_from=None.'
+        ) from error
     try:
         return safe_load(kept, map_location)
     except CheckpointError as error:
@@ -256,7 +256,7 @@ def _bytes_of(stream: IO[bytes], nbytes: int, budget: Budget) -> Tensor:
     """Read as many bytes, in pieces: compressed ones may claim to be few."""
     budget.spend(nbytes)
     try:
-        data = torch.empty(nbytes, dtype=torch.uint8)
+        data = torch.empty(nbytes, dtype=torch.uint8, device='cpu')
     except RuntimeError as error:  # of torch's allocator
         raise MemoryError from error
     rest = memoryview(data.numpy())
@@ -307,12 +307,14 @@ def _placer(map_location: Any) -> Callable[[UntypedStorage, str], UntypedStorage
 
 
 def _on(device, data):
-    whole = torch.empty(0, dtype=torch.uint8).set_(data)
+    whole = torch.empty(0, dtype=torch.uint8, device=data.device).set_(data)
     return whole.to(device).untyped_storage()
 
 
 def _regular(path: str | PathLike) -> str | PathLike:
     """The path, if what is there can be read to its end."""
+    if '\0' in os.fspath(path):
+        raise Refused('has an impossible name')
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise Refused('is not a regular file')
     return path

@@ -384,6 +384,10 @@ def _operations() -> dict[str, Callable]:
 OPERATIONS = _operations()
 
 
+def _no_storage(found: StorageId) -> Storage:
+    raise Refused('refers to the memory of a tensor, which it does not have')
+
+
 class Builder:
     """Builds values from notes.
 
@@ -398,7 +402,7 @@ class Builder:
         self,
         builders: dict[str, Callable],
         budget: Budget,
-        storage: Callable[[StorageId], Storage] | None = None,
+        storage: Callable[[StorageId], Storage] = _no_storage,
     ) -> None:
         self.builders = builders
         self.budget = budget

@@ -41,8 +41,8 @@ class Model(BaseModel):
 
 
 @pytest.fixture
-def victim(tmp_path, monkeypatch, demo_options):
-    """What opens a file: the in-process ways, by name."""
+def doors(tmp_path, monkeypatch, demo_options):
+    """Functions that let a file in, by the name of the door."""
     runner = partial(
         dict, model=Model(), work_dir=str(tmp_path / 'runs'), default_scope='mmaction'
     )
@@ -77,13 +77,15 @@ def victim(tmp_path, monkeypatch, demo_options):
         monkeypatch.setenv('TORCH_HOME', str(tmp_path))
         load_from_http(f'file://{file}')
 
+    def init_cfg(file):
+        Model(init_cfg=dict(type='Pretrained', checkpoint=file)).init_weights()
+
     config = ROOT / DEMO_CONFIG
-    initial = partial(dict, type='Pretrained')
     return {
         'load_from': lambda file: run(Runner, load_from=file),
         'resume': lambda file: run(Runner, load_from=file, resume=True),
         'FlexibleRunner': lambda file: run(FlexibleRunner, load_from=file),
-        'init_cfg': lambda file: Model(init_cfg=initial(checkpoint=file)).init_weights(),
+        'init_cfg': init_cfg,
         'load_checkpoint': lambda file: load_checkpoint(Model(), file),
         'CheckpointLoader': CheckpointLoader.load_checkpoint,
         'teacher': teacher,
@@ -111,7 +113,7 @@ DOORS = [
 
 
 @pytest.mark.parametrize('door', DOORS)
-def test_no_door_runs_code(victim, tmp_path, door):
+def test_no_door_runs_code(doors, tmp_path, door):
     marker, methods = tmp_path / 'marker', dict(HistoryBuffer._statistics_methods)
     for attack in ATTACKS.values():
         file = tmp_path / 'hostile.pth'
@@ -121,7 +123,7 @@ def test_no_door_runs_code(victim, tmp_path, door):
             DefaultScope.overwrite_default_scope('mmaction'),
             pytest.raises(CheckpointError) as error,
         ):
-            victim[door](str(file))
+            doors[door](str(file))
         assert '\n' not in str(error.value)
         assert '.pth' in str(error.value)
         (tmp_path / 'hub' / 'checkpoints' / 'hostile.pth').unlink(missing_ok=True)
