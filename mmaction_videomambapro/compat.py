@@ -218,24 +218,9 @@ def _names_in_logs(logger):
     until='mmengine loads with weights_only=True',
 )
 def _unsafe_checkpoints(checkpoint):
-    from urllib.error import URLError
-
     import torch
 
-    from .safe_load import CheckpointError, safe_load, safe_unpickling
-
-    def load_url(url, model_dir=None, map_location=None, progress=True, **kwargs):
-        try:
-            with safe_unpickling(url):
-                return torch.hub.load_state_dict_from_url(
-                    url, model_dir, map_location, progress, weights_only=True, **kwargs
-                )
-        except URLError as error:
-            raise CheckpointError(
-                f'{url} can not be fetched ({error}). Name a file instead, '
-                'load_from=FILE (or checkpoint=FILE of an init_cfg), or go without, '
-                'load_from=None.'
-            ) from error
+    from .safe_load import load_url, safe_load
 
     # Every loader of the module, local, http or cloud, goes through these two names.
     safe_torch = ModuleType('torch')

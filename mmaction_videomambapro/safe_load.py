@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
-import argparse
-import errno
-import pickle
-import re
-from collections.abc import Iterator
+import io
+import os
+import stat
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from os import PathLike
 from typing import IO, Any
+from urllib.parse import urlsplit
 
-import numpy as np
 import torch
-from mmengine.logging.history_buffer import HistoryBuffer
+from torch import Tensor, UntypedStorage
+
+from .safe_pickle import (
+    BUILDERS,
+    Budget,
+    Builder,
+    Parser,
+    Refused,
+    RefusedName,
+    Storage,
+    StorageId,
+)
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+DAMAGED = 'is damaged or cut short'
+CHUNK = 16 << 20
+
+COMPRESSIONS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+# What zipfile raises for archives that are damaged, or made by other programs
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
 
 
 class CheckpointError(RuntimeError):
-    """A file that can not be used as a checkpoint."""
+    """A file that cannot be used as a checkpoint."""
 
 
 class UnsafeCheckpointError(CheckpointError):
@@ -29,9 +56,14 @@ def safe_load(
 ) -> Any:
     """``torch.load`` that builds tensors, numbers, containers and log buffers only.
 
+    Both formats of ``torch.save`` are read, by own code: nothing that the file names is
+    called. Attributes of tensors, their hooks and their devices are left out.
+
     Args:
-        file (str | PathLike | IO): A checkpoint, by path or opened.
-        map_location: As in ``torch.load``. Defaults to None.
+        file (str | PathLike | IO): A checkpoint, by path or opened; a path that ends in
+            ``.safetensors`` is read by that library.
+        map_location (str | torch.device | dict | Callable, optional): As in
+            ``torch.load``, but the default is the CPU. Defaults to None.
         **_: Other arguments of ``torch.load``, among them ``weights_only=False``,
             are ignored: there is no way to ask for unsafe loading.
 
@@ -40,94 +72,273 @@ def safe_load(
 
     Raises:
         UnsafeCheckpointError: If the pickle refers to anything else, with the
-            file, the types and what to do.
-        CheckpointError: If the file is not a checkpoint, or is damaged.
+            file, the name and what to do.
+        CheckpointError: If the file is missing, is not a checkpoint or is damaged, or
+            if its content would take more than ten times its size in memory.
     """
-    is_path = isinstance(file, (str, PathLike))
-    with safe_unpickling(str(file if is_path else getattr(file, 'name', file))):
-        return torch.load(file, map_location=map_location, weights_only=True)
+    place = _placer(map_location)
+    if not isinstance(file, (str, PathLike)):
+        with _refusals(str(getattr(file, 'name', file))):
+            return _read(file, place)
+    with _refusals(str(file)), open(_regular(file), 'rb') as opened:
+        if str(file).endswith('.safetensors'):
+            return _read_safetensors(file, map_location)
+        return _read(opened, place)
+
+
+def load_url(
+    url: str,
+    model_dir: str | PathLike | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+) -> Any:
+    """``torch.hub.load_state_dict_from_url`` with :func:`safe_load`.
+
+    Args:
+        url (str): Where the file is, if it was not fetched before.
+        model_dir (str | PathLike, optional): Where it is kept. Defaults to the folder
+            of ``torch.hub``.
+        map_location: As for :func:`safe_load`. Defaults to None.
+        progress (bool): Whether to show how far it is. Defaults to True.
+
+    Returns:
+        Any: The content.
+
+    Raises:
+        CheckpointError: If it cannot be fetched or kept, or as :func:`safe_load` does.
+    """
+    folder = model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints')
+    try:
+        name = os.path.basename(urlsplit(url).path) or 'checkpoint'
+        kept = os.path.join(folder, name)
+        if not os.path.exists(kept):
+            os.makedirs(folder, exist_ok=True)
+            torch.hub.download_url_to_file(url, kept, None, progress)
+    except (OSError, HTTPException, ValueError) as error:
+        raise CheckpointError(
+            f'{url} cannot be fetched ({error}). Name a file instead, load_from=FILE '
+            '(or checkpoint=FILE of an init_cfg), or go without, load_from=None.'
+        ) from error
+    try:
+        return safe_load(kept, map_location)
+    except CheckpointError as error:
+        raise type(error)(
+            f'{error} It came from {url}; delete it to fetch it again.'
+        ) from error
+
+
+def read_legacy(
+    stream: IO[bytes],
+    budget: Budget,
+    place: Callable | None = None,
+    build: Callable = Builder.value,
+) -> Any:
+    """Read what ``torch.save`` writes with ``_use_new_zipfile_serialization=False``.
+
+    Args:
+        stream (IO): From its beginning.
+        budget (Budget): For the memory.
+        place (Callable, optional): Takes a storage and its location in the file, and
+            returns it where it is to be. Defaults to the CPU.
+        build (Callable): ``Builder.argument`` if the content may be a bare storage.
+
+    Returns:
+        Any: The content.
+
+    Raises:
+        Refused: If that is something else.
+    """
+
+    def parse():
+        parser = Parser(BUILDERS, budget)
+        return parser.parse(stream), parser.storages
+
+    if parse()[0] != LEGACY_MAGIC or parse()[0] != LEGACY_PROTOCOL:
+        raise Refused('was not written by torch.save')
+    parse()  # about the machine
+    note, ids = parse()
+    keys, _ = parse()
+    ids = {found.key: found for found in ids}
+    if (
+        type(keys) is not list
+        or not all(type(key) is str for key in keys)
+        or sorted(keys) != sorted(ids)
+    ):
+        raise Refused(DAMAGED)
+    storages = {}
+    for key in keys:
+        numel = ids[key].numel
+        if stream.read(8) != numel.to_bytes(8, 'little'):
+            raise Refused(DAMAGED)
+        storages[key] = _bytes_of(stream, numel * ids[key].dtype.itemsize, budget)
+    find = _finder(lambda found: storages[found.key], place or _placer(None))
+    return build(Builder(BUILDERS, budget, find), note)
+
+
+def _read(file, place):
+    start = file.tell()
+    budget = Budget(file.seek(0, os.SEEK_END) - start)
+    file.seek(start)
+    begin = file.read(512)
+    file.seek(start)
+    if begin.startswith(b'PK\x03\x04'):
+        return _read_zip(_Archive(file, budget), budget, place)
+    if not begin:
+        raise Refused('is empty')
+    if begin[257:262] == b'ustar':
+        raise Refused('is a tar archive, the format of PyTorch 0.1')
+    return read_legacy(io.BytesIO(file.read()), budget, place)
+
+
+def _read_zip(archive, budget, place):
+    pickled = io.BytesIO(archive.read('data.pkl').numpy().tobytes())
+    note = Parser(BUILDERS, budget).parse(pickled)
+    order = 'little'
+    if archive.has('byteorder'):
+        order = archive.read('byteorder').numpy().tobytes().decode('latin1')
+
+    def read(found: StorageId):
+        data = archive.read(f'data/{found.key}')
+        if order != sys.byteorder and found.dtype.itemsize > 1:
+            data = _swapped(data, found.dtype)
+        return data
+
+    return Builder(BUILDERS, budget, _finder(read, place)).value(note)
+
+
+def _read_safetensors(path, map_location):
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise Refused('needs "pip install safetensors"') from None
+    try:
+        return load_file(path, str(map_location or 'cpu'))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise Refused(DAMAGED) from error
+
+
+class _Archive:
+    """The records of a zip archive that ``torch.save`` wrote."""
+
+    def __init__(self, file, budget):
+        self.budget = budget
+        with _zip_damage():
+            self.zip = zipfile.ZipFile(file)
+        self.records = {info.filename: info for info in self.zip.infolist()}
+        roots = [name for name in self.records if name.endswith('/data.pkl')]
+        if len(roots) != 1 or roots[0].count('/') != 1:
+            raise Refused('is a zip archive that torch.save did not write')
+        self.root = roots[0].removesuffix('data.pkl')
+        if self.has('constants.pkl'):
+            raise Refused('is a TorchScript program, not weights')
+
+    def has(self, name):
+        return f'{self.root}{name}' in self.records
+
+    def read(self, name):
+        info = self.records.get(f'{self.root}{name}')
+        if info is None or info.compress_type not in COMPRESSIONS:
+            raise Refused(DAMAGED)
+        with _zip_damage(), self.zip.open(info) as stream:
+            return _bytes_of(stream, info.file_size, self.budget)
 
 
 @contextmanager
-def safe_unpickling(source: str) -> Iterator[None]:
-    """Allow in ``torch.load(weights_only=True)`` what MMEngine's checkpoints hold.
-
-    Args:
-        source (str): File or URL, named in the errors.
-    """
+def _zip_damage():
     try:
-        with torch.serialization.safe_globals(_allowed()):
-            yield
-    except pickle.UnpicklingError as error:
-        refused = _refused_type(str(error))
-        if refused is None:
-            raise CheckpointError(
-                f'{source} can not be read as a checkpoint: it is damaged, cut short, '
-                f'or of another kind. Check its size, or fetch it again.'
-            ) from error
+        yield
+    except ZIP_ERRORS as error:
+        raise Refused(DAMAGED) from error
+
+
+def _bytes_of(stream: IO[bytes], nbytes: int, budget: Budget) -> Tensor:
+    """Read as many bytes, in pieces: compressed ones may claim to be few."""
+    budget.spend(nbytes)
+    try:
+        data = torch.empty(nbytes, dtype=torch.uint8, device='cpu')
+    except RuntimeError as error:  # of torch's allocator
+        raise MemoryError from error
+    rest = memoryview(data.numpy())
+    while rest:
+        count = stream.readinto(rest[:CHUNK])
+        if not count:
+            raise Refused(DAMAGED)
+        rest = rest[count:]
+    return data
+
+
+def _swapped(data: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn the bytes of each number, or of each half of a complex one, round."""
+    width = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
+    if len(data) % width:
+        raise Refused(DAMAGED)
+    return data.view(-1, width).flip(1).view(-1)
+
+
+def _finder(read: Callable, place: Callable) -> Callable[[StorageId], Storage]:
+    """Reads each storage once and moves it to its place."""
+    kept: dict[str, UntypedStorage] = {}
+
+    def find(found):
+        if found.key not in kept:
+            kept[found.key] = place(read(found).untyped_storage(), found.location)
+        if kept[found.key].nbytes() < found.numel * found.dtype.itemsize:
+            raise Refused(DAMAGED)
+        return Storage(kept[found.key], found.dtype)
+
+    return find
+
+
+def _placer(map_location: Any) -> Callable[[UntypedStorage, str], UntypedStorage]:
+    """What moves a storage to where ``map_location`` wants it."""
+    if map_location is None:
+        return lambda data, location: data
+    if isinstance(map_location, dict):
+        return lambda data, location: _on(map_location.get(location, 'cpu'), data)
+    if not callable(map_location):
+        return lambda data, location: _on(map_location, data)
+
+    def place(data, location):
+        placed = map_location(data, location)
+        return data if placed is None else placed
+
+    return place
+
+
+def _on(device, data):
+    whole = torch.empty(0, dtype=torch.uint8, device=data.device).set_(data)
+    return whole.to(device).untyped_storage()
+
+
+def _regular(path: str | PathLike) -> str | PathLike:
+    """The path, if what is there can be read to its end."""
+    if '\0' in os.fspath(path):
+        raise Refused('has an impossible name')
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise Refused('is not a regular file')
+    return path
+
+
+@contextmanager
+def _refusals(source: str) -> Iterator[None]:
+    """What is wrong with a file becomes one sentence with its name."""
+    try:
+        yield
+    except RefusedName as error:
         raise UnsafeCheckpointError(
-            f'{source} was refused: loading it would import or call {refused}, which '
-            'no checkpoint of MMEngine contains and which may run code of whoever '
-            'made the file. Get the weights from a source you trust, or, inside a '
-            'sandbox, load the file with its own program and save only its '
-            'state_dict with torch.save.'
+            f'{source} was refused: loading it {error}, which no checkpoint of '
+            'MMEngine contains and which may run code of whoever made the file. Get '
+            'the weights from a source you trust, or, inside a sandbox, load the file '
+            'with its own program and save only its state_dict with torch.save.'
         ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        if (
-            'PytorchStreamReader' in str(error)
-            or isinstance(error, EOFError)
-            # torch seeks before the beginning of a file that was cut short
-            or getattr(error, 'errno', None) == errno.EINVAL
-        ):
-            raise CheckpointError(
-                f'{source} is damaged or cut short. Fetch it again.'
-            ) from error
-        raise
-
-
-def _refused_type(message: str) -> str | None:
-    """The type that torch's weights-only unpickler stumbled over."""
-    for pattern in (
-        r'Unsupported global: GLOBAL (\S+)',
-        r'Unsupported class (\S+)',
-        r'Trying to (?:call|instantiate).*?(?:function|class) (\S+)',
-        r'Trying to load unsupported GLOBAL (\S+)',
-    ):
-        found = re.search(pattern, message)
-        if found:
-            return found[1].rstrip('.')
-    return None
-
-
-def _statistics_method(owner: type, name: str) -> Any:
-    """Stands in for the ``getattr`` with which HistoryBuffers name their methods.
-
-    The real one would let a pickle reach any attribute of any allowed object.
-    """
-    if owner is HistoryBuffer and name in HistoryBuffer._statistics_methods:
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'Unsupported global: GLOBAL builtins.getattr({name})')
-
-
-def _allowed() -> list:
-    """What the log buffers in MMEngine's checkpoints are pickled with.
-
-    And the arguments that the training programs of VideoMamba and VideoMAE save beside
-    their weights: a Namespace holds attributes and does nothing.
-    """
-    HistoryBuffer()  # fills _statistics_methods
-    core = np._core.multiarray
-    allowed = [
-        argparse.Namespace,
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        (_statistics_method, 'builtins.getattr'),
-    ]
-    for name in ('_reconstruct', 'scalar'):
-        function = getattr(core, name)
-        for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-            allowed.append((function, f'{module}.{name}'))
-    kinds = [np.bool_, *np.sctypeDict.values()]
-    kinds = {k for k in kinds if issubclass(k, (np.number, np.bool_))}
-    return allowed + sorted({type(np.dtype(k)) for k in kinds}, key=repr)
+    except Refused as error:
+        raise CheckpointError(
+            f'{source} cannot be used as a checkpoint: it {error}.'
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f'{source} cannot be read: {error.strerror}.') from error
+    except MemoryError as error:
+        raise CheckpointError(
+            f'{source} cannot be loaded: there is not enough memory.'
+        ) from error

@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import io
-import pickle
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from ..safe_load import read_legacy
+from ..safe_pickle import BUILDERS, Budget, Builder, Parser, Refused
+
+INTEGERS, REALS = ('i', 'u'), ('i', 'u', 'f')  # kinds of NumPy's types
 
 
 class ResultError(ValueError):
-    """A file that can not be used as dumped predictions."""
-
-
-class _ResultUnpickler(pickle.Unpickler):
-    """Builds tensors, arrays, numbers and containers; refuses the rest."""
-
-    def find_class(self, module: str, name: str):
-        core = np._core.multiarray
-        allowed = {
-            ('collections', 'OrderedDict'): OrderedDict,
-            ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
-            ('torch.storage', '_load_from_bytes'): _load_storage,
-            ('numpy', 'ndarray'): np.ndarray,
-            ('numpy', 'dtype'): np.dtype,
-            ('_codecs', 'encode'): _latin1,
-        }
-        for function in ('_reconstruct', 'scalar'):
-            for package in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-                allowed[package, function] = getattr(core, function)
-        if (module, name) in allowed:
-            return allowed[module, name]
-        raise pickle.UnpicklingError(f'{module}.{name}')
-
-
-def _load_storage(data: bytes):
-    return torch.load(io.BytesIO(data), weights_only=True)
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'_codecs.encode to {encoding}')
-    return text.encode('latin1')
+    """A file that cannot be used as dumped predictions."""
 
 
 def load_results(path: str | PathLike) -> list[dict]:
@@ -53,26 +29,30 @@ def load_results(path: str | PathLike) -> list[dict]:
         path (str | PathLike): A file that ``tools/test.py --dump`` wrote.
 
     Returns:
-        list[dict]: One dict a sample, in the order of the annotation file, with
-        ``pred_score`` (classes,), ``pred_label`` (1,) and ``gt_label`` (1,).
+        list[dict]: One dict per sample, in the order of the annotation file. It has the
+        tensors ``pred_score`` (classes,), finite and of as many classes in all samples,
+        ``pred_label`` (1,) and ``gt_label`` (1,), or (L,) with several labels: classes,
+        or -1 for a broken sample.
 
     Raises:
         ResultError: If the file is missing, is something else, or refers to types
             that no result contains.
     """
     try:
-        with open(path, 'rb') as file:
-            results = _ResultUnpickler(file).load()
+        data = Path(path).read_bytes()
     except FileNotFoundError:
         raise ResultError(f'{path} does not exist') from None
-    except pickle.UnpicklingError as error:
+    except (OSError, ValueError) as error:
+        raise ResultError(f'{path} cannot be read ({error})') from error
+    try:
+        results = _unpickle(data)
+    except Refused as error:
         raise ResultError(
-            f'{path} was refused: it is no pickle of predictions, or it holds '
-            f'something else as well ({error}). Only files of tools/test.py --dump '
+            f'{path} was refused: it {error}. Only files of tools/test.py --dump '
             'can be read.'
-        ) from None
-    except (EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as e:
-        raise ResultError(f'{path} is damaged or cut short ({e})') from None
+        ) from error
+    except MemoryError as error:
+        raise ResultError(f'{path} cannot be read: not enough memory') from error
     keys = {'pred_score', 'pred_label', 'gt_label'}
     if (
         not isinstance(results, list)
@@ -80,9 +60,68 @@ def load_results(path: str | PathLike) -> list[dict]:
         or not all(isinstance(r, dict) and keys <= set(r) for r in results)
     ):
         raise ResultError(
-            f'{path} holds no list of predictions with {", ".join(sorted(keys))}'
+            f'{path} is not a list of predictions with {", ".join(sorted(keys))}'
         )
-    return results
+    checked, classes = [], None
+    for i, result in enumerate(results):
+        try:
+            checked.append(_checked(result, classes))
+        except ValueError as error:
+            raise ResultError(f'{path}: sample {i}: {error}') from error
+        classes = len(checked[0]['pred_score'])
+    return checked
+
+
+def _unpickle(data: bytes) -> Any:
+    budget = Budget(len(data))
+    builders = {**BUILDERS, 'torch.storage._load_from_bytes': _storage}
+    note = Parser(builders, budget).parse(io.BytesIO(data))
+    return Builder(builders, budget).value(note)
+
+
+def _storage(builder: Builder, data: bytes):
+    return read_legacy(io.BytesIO(data), builder.budget, build=Builder.argument)
+
+
+def _checked(result: dict, classes: int | None) -> dict:
+    """A prediction as tensors, of so many classes if that is known."""
+    score = _numbers(result, 'pred_score', REALS)
+    if not len(score) or not score.isfinite().all():
+        raise ValueError('pred_score is empty, or not all of it is finite')
+    if classes not in (None, len(score)):
+        raise ValueError(f'pred_score has {len(score)} classes, in sample 0 {classes}')
+    predicted = _numbers(result, 'pred_label', INTEGERS)
+    labels = _numbers(result, 'gt_label', INTEGERS)
+    if len(predicted) != 1 or not 0 <= int(predicted) < len(score):
+        raise ValueError(f'pred_label is not one of the {len(score)} classes')
+    if ((labels < -1) | (labels >= len(score))).any():
+        raise ValueError(f'gt_label is not one of the {len(score)} classes, or -1')
+    return {**result, 'pred_score': score, 'pred_label': predicted, 'gt_label': labels}
+
+
+def _numbers(result: dict, key: str, kinds: tuple[str, ...]) -> Tensor:
+    """A tensor (n,) of a tensor, an array or a sequence of numbers of some kinds."""
+    value = result[key]
+    wanted = 'integers' if kinds is INTEGERS else 'real numbers'
+    if isinstance(value, Tensor):
+        kind = 'f' if value.is_floating_point() else 'i'
+        if value.is_complex() or value.dtype == torch.bool:
+            kind = 'other'
+        tensor = value.detach()
+    else:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):  # ragged, or of tensors
+            array = np.empty(0, object)
+        kind = array.dtype.kind
+        tensor = torch.from_numpy(array) if kind in kinds else None
+    if kind not in kinds or tensor.ndim > 1:
+        raise ValueError(f'{key} is not a row of {wanted}')
+    if 'f' not in kinds:
+        tensor = tensor.long()
+    elif tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.double()
+    return tensor.reshape(-1)
 
 
 def top_k(results: list[dict], k: int) -> float:
@@ -128,7 +167,7 @@ def accuracies(results: list[dict]) -> dict[str, float]:
         ResultError: If samples have several labels each.
     """
     if any(torch.as_tensor(r['gt_label']).numel() != 1 for r in results):
-        raise ResultError('the predictions are of several labels, or none, a sample')
+        raise ResultError('the predictions are of several labels, or none, per sample')
     found = {
         'Top 1 Accuracy': top_k(results, 1),
         'Top 5 Accuracy': top_k(results, 5),

@@ -13,6 +13,7 @@ from mmaction_videomambapro.zoo.results import (
     mean_class_accuracy,
     top_k,
 )
+from tests.fuzz import pickles
 
 
 def result(score, label):
@@ -100,6 +101,70 @@ def test_hostile_results_are_refused(tmp_path):
         with pytest.raises(ResultError, match='was refused'):
             load_results(file)
     assert not victim.exists()
+
+
+def test_refused_results_change_nothing(tmp_path):
+    rebuild = torch._utils._rebuild_tensor_v2
+    defaults, file = rebuild.__defaults__, tmp_path / 'result.pkl'
+    for target in ('torch._utils._rebuild_tensor_v2', 'collections.OrderedDict'):
+        state = pickles.items(b'N', pickles.mapping(('__defaults__', b')')))
+        value = pickles.with_state(pickles.name(target), state)
+        file.write_bytes(pickles.pickled(b']' + value + b'a'))
+        with pytest.raises(ResultError, match='was refused'):
+            load_results(file)
+    assert rebuild.__defaults__ == defaults
+
+
+def test_arrays_of_addresses_are_refused(tmp_path):
+    """They ended the process by a signal."""
+    eight = b'C\x08' + bytes(range(8))
+    for kind in ('O8', 'V8'):
+        value = pickles.array(pickles.dtype(kind, '|'), (1,), eight)
+        parts = [(key, value) for key in ('pred_score', 'pred_label', 'gt_label')]
+        file = tmp_path / 'result.pkl'
+        file.write_bytes(pickles.pickled(b']' + pickles.mapping(*parts) + b'a'))
+        with pytest.raises(ResultError, match='not of plain numbers'):
+            load_results(file)
+
+
+GOOD = torch.tensor([0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        *(('pred_score', x) for x in (
+            *('text', None, [], {}, 0.5, [[0.5], [0.5, 0.5]], [None, 1], [GOOD, GOOD]),
+            *(GOOD[None], torch.ones(3), GOOD > 0.5, 1j * GOOD, GOOD / 0),
+            *(torch.tensor([0.5, torch.nan]), np.array([0.5, np.inf])),
+        )),
+        *(('pred_label', x) for x in (
+            2, -1, 0.5, None, '1', [0, 1], torch.tensor([True]), [10**30], [[0]],
+        )),
+        *(('gt_label', x) for x in (2, -2, 0.0, None, [0, '1'], torch.ones(1), 1j)),
+    ],
+)  # fmt: skip
+def test_values_that_are_no_predictions_are_told(tmp_path, key, value):
+    good = dict(
+        pred_score=GOOD, pred_label=torch.tensor([1]), gt_label=torch.tensor([1])
+    )
+    file = tmp_path / 'result.pkl'
+    file.write_bytes(pickle.dumps([good, {**good, key: value}], 2))
+    with pytest.raises(ResultError, match=rf'result\.pkl: sample 1: {key} ') as error:
+        load_results(file)
+    assert '\n' not in str(error.value)
+
+
+def test_numbers_of_other_types_become_tensors(tmp_path):
+    scores = [0.25, 0.75]
+    for value in (scores, np.array(scores, '>f2'), torch.tensor(scores).bfloat16()):
+        good = dict(pred_score=value, pred_label=np.uint16(1), gt_label=[-1])
+        (tmp_path / 'result.pkl').write_bytes(pickle.dumps([good], 5))
+        (result,) = load_results(tmp_path / 'result.pkl')
+        assert result['pred_score'].tolist() == scores
+        assert result['pred_score'].dtype in (torch.float32, torch.float64)
+        assert result['pred_label'].tolist() == [1]
+        assert result['gt_label'].tolist() == [-1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""Through no door by which checkpoints come in does a file run code."""
+
+import os
+import runpy
+import sys
+from functools import partial
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from mmengine.runner import FlexibleRunner, Runner, load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader, load_from_http
+
+from mmaction_videomambapro.datasets.feature_cache import FeatureCache
+from mmaction_videomambapro.safe_load import CheckpointError
+from tests.conftest import DEMO_CONFIG, ROOT
+from tests.fuzz.pickles import attack_by_state, call, mapping, name, text
+from tests.fuzz.pickles import write_checkpoint as write
+
+ATTACKS = {
+    'by name': lambda marker: call(name('os.system'), text(f'touch {marker}')),
+    'by state': lambda marker: attack_by_state(f'open({str(marker)!r}, "w").close()'),
+    'by alias': lambda marker: call(
+        name('builtins.getattr'),
+        name('mmengine.logging.history_buffer.HistoryBuffer'),
+        text('__init__'),
+    ),
+}
+
+
+class Model(BaseModel):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, *args, **kwargs):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def doors(tmp_path, monkeypatch, demo_options):
+    """Functions that let a file in, by the name of the door."""
+    runner = partial(
+        dict, model=Model(), work_dir=str(tmp_path / 'runs'), default_scope='mmaction'
+    )
+
+    def run(kind, **kwargs):
+        kind(experiment_name=tmp_path.name, **runner(), **kwargs).load_or_resume()
+
+    def tool(script, *arguments):
+        """In this process; its error becomes that of a library."""
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
+        launch = 'mmaction_videomambapro.engine.launch'
+        monkeypatch.setattr(f'{launch}.keep_freed_memory', lambda: None)
+        monkeypatch.setattr(f'{launch}.run_tool', lambda main: main())
+        runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')
+
+    def teacher(file):
+        net = dict(type='VideoMamba', arch=dict(embed_dims=16, depth=1), img_size=32)
+        init_cfg = dict(type='Pretrained', checkpoint=file)
+        MODELS.build(dict(
+            type='DistilledRecognizer3D', backbone=net,
+            cls_head=dict(type='TimeSformerHead', num_classes=5, in_channels=16),
+            teacher={**net, 'init_cfg': init_cfg},
+        )).init_weights()  # fmt: skip
+
+    def sample(file):
+        cache = FeatureCache.create(str(tmp_path / 'cache'), 1, {})
+        os.makedirs(os.path.dirname(cache.path(0)), exist_ok=True)
+        os.replace(file, cache.path(0))
+        cache.load(0)
+
+    def url(file):
+        monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+        load_from_http(f'file://{file}')
+
+    def init_cfg(file):
+        Model(init_cfg=dict(type='Pretrained', checkpoint=file)).init_weights()
+
+    config = ROOT / DEMO_CONFIG
+    return {
+        'load_from': lambda file: run(Runner, load_from=file),
+        'resume': lambda file: run(Runner, load_from=file, resume=True),
+        'FlexibleRunner': lambda file: run(FlexibleRunner, load_from=file),
+        'init_cfg': init_cfg,
+        'load_checkpoint': lambda file: load_checkpoint(Model(), file),
+        'CheckpointLoader': CheckpointLoader.load_checkpoint,
+        'teacher': teacher,
+        'sample of a cache': sample,
+        'URL': url,
+        'test': lambda file: tool(
+            'test.py', config, file, '--work-dir', tmp_path, *demo_options()
+        ),
+        'convert': lambda file: tool(
+            'checkpoints/convert.py', file, tmp_path / 'new.pth', '--config', config
+        ),
+        'publish': lambda file: tool('model_zoo.py', 'publish', file, tmp_path / 'new'),
+        'extract': lambda file: tool(
+            'extract_features.py', config, file, tmp_path / 'features',
+            *demo_options('model.backbone.out_type=raw'),
+        ),
+    }  # fmt: skip
+
+
+DOORS = [
+    *('load_from', 'resume', 'FlexibleRunner', 'init_cfg', 'load_checkpoint'),
+    *('CheckpointLoader', 'teacher', 'sample of a cache', 'URL'),
+    *('test', 'convert', 'publish', 'extract'),
+]
+
+
+@pytest.mark.parametrize('door', DOORS)
+def test_no_door_runs_code(doors, tmp_path, door):
+    marker, methods = tmp_path / 'marker', dict(HistoryBuffer._statistics_methods)
+    for attack in ATTACKS.values():
+        file = tmp_path / 'hostile.pth'
+        weights = mapping(('layer.weight', attack(marker)))
+        write(file, mapping(('meta', b'}'), ('state_dict', weights)))
+        with (
+            DefaultScope.overwrite_default_scope('mmaction'),
+            pytest.raises(CheckpointError) as error,
+        ):
+            doors[door](str(file))
+        assert '\n' not in str(error.value)
+        assert '.pth' in str(error.value)
+        (tmp_path / 'hub' / 'checkpoints' / 'hostile.pth').unlink(missing_ok=True)
+    assert not marker.exists()
+    assert HistoryBuffer._statistics_methods == methods
