@@ -6,15 +6,18 @@ imports torch's or MMAction2's heavy parts: a mend waits for the module it mends
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import os.path as osp
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import wraps
+from importlib.machinery import PathFinder
 from types import ModuleType, SimpleNamespace
 from unittest import mock
 
@@ -81,7 +84,7 @@ def _replace(owner, name: str):
 
 @fault(
     'mmaction.utils.dependency',
-    symptom='transformers without timm: mmaction.models can not be imported',
+    symptom='transformers without timm: mmaction.models cannot be imported',
     until='mmaction2 looks for timm before it imports its multimodal models',
 )
 def _multimodal_models_need_timm(module):
@@ -110,6 +113,38 @@ def _missing_drn(mmaction):
 
     module.DRN = DRN
     sys.modules[package.__name__], sys.modules[module.__name__] = package, module
+
+
+@fault(
+    'mmaction',
+    symptom='RuntimeError: operator torchvision::nms does not exist, on import',
+    until='mmaction2 takes any error in the import of mmpretrain and mmdet for absence',
+)
+def _torchvision_of_another_torch(mmaction):
+    sys.meta_path.insert(0, _TorchvisionFinder())
+
+
+class _TorchvisionFinder:
+    """Lets a torchvision that cannot be imported count as one that is not installed."""
+
+    def find_spec(self, name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path) if name == 'torchvision' else None
+        if spec is not None and spec.loader is not None:
+
+            @_replace(spec.loader, 'exec_module')
+            def exec_module(original, module):
+                try:
+                    original(module)
+                except Exception as error:
+                    message = (
+                        f'torchvision cannot be imported ({error}) and counts as not '
+                        'installed: install the one for your PyTorch, see '
+                        'docs/install.md'
+                    )
+                    warnings.warn(message, stacklevel=2)
+                    raise ImportError(message, name='torchvision') from error
+
+        return spec
 
 
 @fault(
@@ -591,6 +626,48 @@ def _color_jitter(processing):
         return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
 
     processing.ColorJitter.adjust_hue = staticmethod(adjust_hue)
+
+
+def _names_of_numpy_1(module):
+    """Give a module the names that NumPy 2 has removed, and no other module."""
+    import numpy as np
+
+    if hasattr(np, 'Inf'):
+        return False
+    numpy = ModuleType('numpy')
+    numpy.__getattr__ = lambda name: getattr(np, name)
+    numpy.Inf, numpy.NAN = np.inf, np.nan
+    numpy.trapz = np.trapezoid
+    numpy.in1d = lambda x, y, **kwargs: np.isin(np.ravel(x), y, **kwargs)
+    module.np = numpy
+
+
+for _module, _symptom in {
+    'mmaction.datasets.transforms.pose_transforms': 'Inf in PoseCompact and MMCompact',
+    'mmaction.utils.misc': 'Inf in frame_extract, which the demos call',
+    'mmaction.evaluation.metrics.multimodal_metric': 'in1d in RetrievalRecall',
+    'mmaction.evaluation.functional.accuracy': 'trapz in the average recall',
+    'mmaction.evaluation.functional.ava_evaluation.metrics': 'NAN in the AP of AVA',
+}.items():
+    fault(
+        _module,
+        symptom=f'AttributeError: numpy has no attribute {_symptom}',
+        until='mmaction2 uses the names of NumPy 2',
+    )(_names_of_numpy_1)
+
+
+@fault(
+    'mmaction.evaluation.functional.multisports_utils',
+    symptom='TypeError: only 0-dimensional arrays can be converted, in MultiSports',
+    until='multisports_utils takes the one index out of its array',
+)
+def _index_of_one_frame(multisports_utils):
+    import numpy as np
+
+    def int_of_one(x):
+        return builtins.int(x.item() if isinstance(x, np.ndarray) else x)
+
+    multisports_utils.int = int_of_one
 
 
 @fault(

@@ -62,7 +62,7 @@ def _versions() -> list[tuple[str, str]]:
     ]
     rows += [(name, _version(name) or 'MISSING') for name in REQUIRED]
     rows += [(name, _version(name) or 'not installed') for name in OPTIONAL]
-    return rows
+    return [*rows, ('torchvision', _import_state('torchvision'))]
 
 
 def _version(distribution: str) -> str | None:
@@ -110,19 +110,21 @@ def _scan_backends() -> list[tuple[str, str]]:
 
 
 def _decoders() -> list[tuple[str, str]]:
-    rows = []
-    for module, name in DECODERS.items():
-        try:
-            found = importlib.import_module(module)
-        except ImportError as error:
-            missing = importlib.util.find_spec(module) is None
-            rows.append((name, 'not installed' if missing else f'BROKEN: {error}'))
-        else:
-            rows.append((name, getattr(found, '__version__', 'installed')))
+    rows = [(name, _import_state(module)) for module, name in DECODERS.items()]
     clash = decord_clash()
     if clash:
         rows.append(('decord', f'CLASH: {clash}'))
     return rows
+
+
+def _import_state(module: str) -> str:
+    """Its version, or why it cannot be imported."""
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # a page that reports faults must not die of one
+        missing = importlib.util.find_spec(module) is None
+        return 'not installed' if missing else f'BROKEN: {error}'
+    return getattr(found, '__version__', 'installed')
 
 
 def _faults() -> list[tuple[str, str]]:
@@ -131,7 +133,7 @@ def _faults() -> list[tuple[str, str]]:
     for fault in FAULTS:
         try:
             importlib.import_module(fault.module)
-        except Exception as error:  # a page that reports faults must not die of one
+        except Exception as error:
             rows.append((fault.module, f'NOT IMPORTABLE: {error}'))
             continue
         rows.append((fault.module, f'{fault.state}: {fault.symptom}'))

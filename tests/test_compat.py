@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -146,3 +147,117 @@ def test_multimodal_models_only_with_timm(timm, monkeypatch):
     module = SimpleNamespace(WITH_MULTIMODAL=True)
     item.mend(module)
     assert module.WITH_MULTIMODAL is timm
+
+
+BROKEN_TORCHVISION = """
+import sys, warnings
+warnings.simplefilter('ignore')
+import mmaction_videomambapro, mmaction
+import importlib.util
+assert importlib.util.find_spec('torchvision').origin.startswith(sys.argv[1])
+import mmaction.models
+try:
+    import torchvision
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_torchvision_of_another_torch_counts_as_absent(tmp_path):
+    """What imports it falls back, as MMAction2 does around mmpretrain's backbones."""
+    package = tmp_path / 'torchvision'
+    package.mkdir()
+    error = 'raise RuntimeError("operator torchvision::nms does not exist")\n'
+    (package / '__init__.py').write_text(error)
+    (tmp_path / 'mmpretrain').mkdir()
+    (tmp_path / 'mmpretrain' / '__init__.py').write_text('')
+    (tmp_path / 'mmpretrain' / 'models.py').write_text('import torchvision\n')
+    out = subprocess.run(
+        [sys.executable, '-c', BROKEN_TORCHVISION, str(tmp_path)],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+    )
+    assert 'operator torchvision::nms does not exist' in out.stdout, out.stderr
+    assert 'docs/install.md' in out.stdout
+
+
+@pytest.mark.parametrize('kind', ['PoseCompact', 'MMCompact'])
+def test_poses_are_cut_out(kind):
+    keypoint = np.zeros((1, 2, 3, 2))
+    keypoint[..., 0], keypoint[..., 1] = [30, 40, 50], [20, 30, 60]
+    results = dict(img_shape=(100, 100), keypoint=keypoint)
+    results['keypoint_score'] = np.ones((1, 2, 3))
+    results['imgs'] = [np.zeros((100, 100, 3), np.uint8)] * 2
+    transform = TRANSFORMS.build(dict(type=kind, padding=0.25, hw_ratio=1))
+    assert transform(results)['img_shape'] == (50, 50)
+
+
+def test_frames_are_extracted(clips, tmp_path):
+    from mmaction.utils import frame_extract
+
+    video = str(next(clips.rglob('*.mp4')))
+    paths, frames = frame_extract(video, short_side=32, out_dir=str(tmp_path))
+    assert len(paths) == len(frames) == 20
+    assert min(frames[0].shape[:2]) == 32
+
+
+def test_recall_of_retrieval():
+    from mmaction.evaluation import RetrievalRecall
+
+    scores = torch.tensor([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0]])
+    recall = RetrievalRecall.calculate(
+        scores, torch.eye(3)[:2], topk=(1, 2), pred_indices=False, target_indices=False
+    )
+    assert [float(x) for x in recall] == [50, 100]
+
+
+def test_average_recall_of_proposals():
+    from mmaction.evaluation import average_recall_at_avg_proposals
+
+    truth = {'video': np.array([[0.0, 10.0]])}
+    proposals = {'video': np.array([[0.0, 10.0, 0.9], [20.0, 30.0, 0.8]])}
+    _, recall, counts, area = average_recall_at_avg_proposals(truth, proposals, 2)
+    assert (recall[0], recall[-1]) == (0, 1)
+    trapezoids = (recall[1:] + recall[:-1]) / 2 * np.diff(counts)
+    assert area == pytest.approx(100 * trapezoids.sum() / counts[-1])
+
+
+def test_precision_of_classes_without_truth():
+    from mmaction.evaluation.functional.ava_evaluation import metrics
+
+    assert np.isnan(metrics.compute_average_precision(None, None))
+
+
+def test_multisports_metric(tmp_path):
+    """Perfect tubes of two videos: every score is 100 %, of a wrong one none."""
+    import pickle
+
+    from mmaction.evaluation import MultiSportsMetric
+
+    names, frames = ['aerobic/one', 'aerobic/two'], 20
+    box = np.array([10.0, 20, 50, 80])
+    tube = np.array([[t, *box] for t in range(1, frames + 1)])
+    truth = dict(
+        labels=['jump'],
+        train_videos=[[]],
+        test_videos=[names],
+        nframes=dict.fromkeys(names, frames),
+        resolution=dict.fromkeys(names, (100, 100)),
+        gttubes={name: {0: [tube]} for name in names},
+    )
+    with open(tmp_path / 'truth.pkl', 'wb') as file:
+        pickle.dump(truth, file)
+    metric = MultiSportsMetric(str(tmp_path / 'truth.pkl'), verbose=False)
+    for name in names:
+        for t in range(1, frames + 1):
+            found = box / 100 if name == names[0] else np.array([0.8, 0.8, 0.9, 0.9])
+            instances = dict(
+                bboxes=torch.tensor(found[None]), scores=torch.tensor([[0.9]])
+            )
+            metric.process(
+                None,
+                [dict(video_id=f'{name}.mp4', timestamp=t, pred_instances=instances)],
+            )
+    scores = metric.evaluate(2 * frames)
+    assert scores['mAP/v_map@0.5'] == pytest.approx(50, abs=1)

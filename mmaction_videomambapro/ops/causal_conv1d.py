@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .backends import choose_backend
+from .checks import check_tensors
 
 
 def causal_conv1d(
@@ -17,7 +18,10 @@ def causal_conv1d(
 ) -> Tensor:
     """Convolve each channel with its own kernel over the tokens scanned so far.
 
-    The first four arguments are those of ``causal_conv1d.causal_conv1d_fn``.
+    The first three arguments are those of ``causal_conv1d.causal_conv1d_fn``. Its
+    fourth is ``seq_idx``, which does not exist here, as states do not: give
+    ``activation`` by name where either may be called. Any mixture of floating-point
+    types does; sums are float32 (float64 for float64 tokens).
 
     Args:
         x (Tensor): Tokens, (B, D, L), any strides.
@@ -32,13 +36,20 @@ def causal_conv1d(
         Tensor: (B, D, L), of x's type.
 
     Raises:
-        ValueError: If ``activation`` is none of the three, or the shapes do not fit
-            together.
+        TypeError: If a tensor does not hold floating-point numbers.
+        ValueError: If ``activation`` is none of the three, the shapes do not fit
+            together, or the tensors are on several devices.
     """
+    if isinstance(activation, Tensor):
+        raise TypeError(
+            'the fourth argument is activation, but got a tensor: seq_idx and states '
+            'of causal-conv1d do not exist here'
+        )
     if activation not in (None, 'silu', 'swish'):
         raise ValueError(
             f"activation must be None, 'silu' or 'swish', but got {activation!r}"
         )
+    check_tensors(('x', 'weight', 'bias'), (x, weight, bias), needed=2)
     if x.ndim != 3 or 0 in x.shape:
         raise ValueError(
             f'x must be (B, D, L), none of them 0, but is {tuple(x.shape)}'

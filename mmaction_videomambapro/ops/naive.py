@@ -5,6 +5,8 @@ The convolution is PyTorch's, and serves where a backend has none of its own.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -74,11 +76,23 @@ def _one_per_channel(x: Tensor, channels: int) -> Tensor:
 
 
 def causal_conv1d_plain(x, weight, bias, activation, reverse) -> Tensor:
-    """Arguments, shapes and result are those of ``ops.causal_conv1d``."""
-    taps = weight.shape[1]
+    """Arguments, shapes and result are those of ``ops.causal_conv1d``.
+
+    Any mixture of types, as in a kernel: sums are float32, the result is of x's type.
+    """
+    dtype, taps = torch.promote_types(x.dtype, torch.float32), weight.shape[1]
+    x_, weight = x.to(dtype), weight.to(dtype)
+    bias = bias if bias is None else bias.to(dtype)
     if reverse:
         weight, padding = weight.flip(1), (0, taps - 1)
     else:
         padding = (taps - 1, 0)
-    y = F.conv1d(F.pad(x, padding), weight[:, None], bias, groups=weight.shape[0])
-    return y if activation is None else F.silu(y)
+    with _without_autocast(x.device.type):
+        y = F.conv1d(F.pad(x_, padding), weight[:, None], bias, groups=len(weight))
+    return (y if activation is None else F.silu(y)).to(x.dtype)
+
+
+def _without_autocast(device_type):
+    """A context; autocast does not know the meta device."""
+    known = device_type != 'meta' and torch.is_autocast_enabled(device_type)
+    return torch.autocast(device_type, enabled=False) if known else nullcontext()

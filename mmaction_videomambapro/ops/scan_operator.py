@@ -77,8 +77,8 @@ class ScanOperator:
             delta_bias_2: Tensor | None,
             delta_softplus: bool,
             residual: bool,
-            masked: list[bool],
-            reverse: list[bool],
+            masked: list[int],
+            reverse: list[int],
             keep: bool,
         ) -> tuple[Tensor, Tensor, Tensor]:
             first = ScanInputs(u, delta, A, B, C, D, delta_bias)
@@ -108,8 +108,8 @@ class ScanOperator:
             states: Tensor,
             delta_softplus: bool,
             residual: bool,
-            masked: list[bool],
-            reverse: list[bool],
+            masked: list[int],
+            reverse: list[int],
         ) -> list[Tensor]:
             first = ScanInputs(u, delta, A, B, C, D, delta_bias)
             second = ScanInputs(u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2)
@@ -159,7 +159,8 @@ class ScanOperator:
         return self._run(tensors, delta_softplus, residual, masked, [False, True])
 
     def _run(self, tensors, *flags):
-        keep = torch.is_grad_enabled() and any(
+        # torch.jit.trace checks its graph without gradients, and wants the same one
+        keep = (torch.is_grad_enabled() or torch.jit.is_tracing()) and any(
             x.requires_grad for x in tensors if x is not None
         )
         return self.scan(*tensors, *flags, keep)[0]

@@ -1,4 +1,4 @@
-"""The public scans: check the shapes, then pick a backend."""
+"""The public scans: check the tensors, then pick a backend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .backends import choose_backend
+from .checks import check_tensors
 from .scan_operator import ScanInputs
+
+_NAMES = 'u', 'delta', 'A', 'B', 'C', 'D', 'z', 'delta_bias'
+_FORWARD_NAMES, _BACKWARD_NAMES = (
+    ('forward.u', *(f'{side}.{name}' for name in ScanInputs._fields), 'z')
+    for side in ('forward', 'backward')
+)
 
 
 def selective_scan(
@@ -39,8 +46,10 @@ def selective_scan(
     The plain scan is that of Mamba (arXiv 2312.00752); ``residual`` and ``masked``
     are those of VideoMambaPro (arXiv 2406.19006) as its released code defines them.
 
-    Shapes and argument order are those of ``mamba_ssm``'s ``selective_scan_fn``.
-    Any strides do; the state is float32 (float64 for float64 inputs).
+    Shapes and argument order are those of ``mamba_ssm``'s ``selective_scan_fn`` up to
+    ``delta_softplus``; its ``return_last_state``, complex A, and B and C that are the
+    same for all tokens do not exist here. Any strides and any mixture of floating-point
+    types do; the state is float32 (float64 for float64 u).
 
     Args:
         u (Tensor): Input, (B, D, L).
@@ -63,10 +72,13 @@ def selective_scan(
         Tensor: y, (B, D, L), of u's type.
 
     Raises:
-        ValueError: If the shapes do not fit together, or a backend was forced with
-            the environment variable ``MMACTION_VIDEOMAMBAPRO_SCAN`` that does not
-            exist or can not serve the call.
+        TypeError: If a tensor does not hold floating-point numbers.
+        ValueError: If the shapes do not fit together, the tensors are on several
+            devices, or a backend was forced with the environment variable
+            ``MMACTION_VIDEOMAMBAPRO_SCAN`` that does not exist or cannot serve the
+            call.
     """
+    check_tensors(_NAMES, (u, delta, A, B, C, D, z, delta_bias), needed=5)
     _check_shapes(u, delta, A, B, C, D, z, delta_bias)
     return choose_backend(u, A.shape[1]).run(
         u,
@@ -109,8 +121,11 @@ def bidirectional_scan(
         Tensor: (B, D, L), of u's type.
 
     Raises:
-        ValueError: As :func:`selective_scan`.
+        TypeError: As :func:`selective_scan`.
+        ValueError: Likewise, or if the directions differ in size.
     """
+    for given, names in ((forward, _FORWARD_NAMES), (backward, _BACKWARD_NAMES)):
+        check_tensors(names, (forward.u, *given, z), needed=6)
     for u, delta, A, B, C, D, delta_bias in (forward, backward):
         _check_shapes(u, delta, A, B, C, D, z, delta_bias)
     if forward.u.shape != backward.u.shape or forward.A.shape != backward.A.shape:
@@ -125,14 +140,14 @@ def bidirectional_scan(
     flags = dict(delta_softplus=delta_softplus, residual=residual)
     y = backend.run(**forward._asdict(), **flags)
     y = y + backend.run(**backward._asdict(), **flags, masked=masked, reverse=True)
-    return y if z is None else y * F.silu(z)
+    return y if z is None else (y * F.silu(z)).to(y.dtype)
 
 
 def _check_shapes(u, delta, A, B, C, D, z, delta_bias):
     if u.ndim != 3 or 0 in u.shape:
         raise ValueError(f'u must be (B, D, L), none of them 0, but is {_shape(u)}')
     batch, channels, length = u.shape
-    if A.ndim != 2 or A.shape[0] != channels:
+    if A.ndim != 2 or A.shape[0] != channels or A.shape[1] == 0:
         raise ValueError(f'A must be (D, N) with D={channels}, but is {_shape(A)}')
     for name, x in dict(delta=delta, z=z).items():
         if x is not None and x.shape != u.shape:
@@ -144,7 +159,8 @@ def _check_shapes(u, delta, A, B, C, D, z, delta_bias):
     for name, x in dict(B=B, C=C).items():
         groups = x.shape[1] if x.ndim == 4 else 1
         expected = (batch, *x.shape[1:-2], A.shape[1], length)
-        if x.ndim not in (3, 4) or x.shape != expected or channels % groups:
+        fits = x.ndim in (3, 4) and x.shape == expected
+        if not fits or groups == 0 or channels % groups:
             raise ValueError(
                 f'{name} must be (B, N, L) or (B, G, N, L) with B={batch}, '
                 f'N={A.shape[1]}, L={length} and G a divisor of {channels}, '

@@ -67,7 +67,7 @@ def sample(n, start_index=0, avg_fps=None, clip_len=4, **config):
         (
             dict(type='SampleSSv2', mode='test', num_clips=2),
             3,
-            [[0, 2, 2, 2], [1, 2, 2, 2]],
+            [[0, 0, 1, 2], [0, 1, 1, 2]],
         ),
         (
             dict(type='SampleSSv2', mode='test', num_clips=3, source='rawframes'),

@@ -225,6 +225,8 @@ def test_autocast_leaves_the_state_alone():
         ('B', (2, 3, 12), 'B must be .* L=11'),
         ('C', (2, 3, 3, 11), 'C must be .* G a divisor of 4'),
         ('C', (2, 2, 3, 11), 'B and C must be alike'),
+        ('A', (4, 0), r'A must be \(D, N\)'),
+        ('B', (2, 0, 3, 11), 'B must be .* G a divisor of 4'),
     ],
 )
 def test_wrong_shapes_are_named(name, shape, message):

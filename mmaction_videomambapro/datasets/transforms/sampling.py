@@ -141,8 +141,8 @@ class SampleSSv2(PublishedSampler):
     """A frame from each of T segments, as for Something-Something V2.
 
     This is ``SSVideoClsDataset`` and ``SSRawFrameClsDataset`` of VideoMAE's and
-    VideoMamba's released code, which differ. In tests the video rule knows two clips
-    only. ``frame_interval`` has no effect.
+    VideoMamba's released code, which differ in training and validation. The one for
+    videos tests two clips. ``frame_interval`` has no effect.
 
     Args:
         source (str): ``'video'`` or ``'rawframes'``. Defaults to ``'video'``.
@@ -164,18 +164,15 @@ class SampleSSv2(PublishedSampler):
         T, K = self.clip_len, self.num_clips
         i, tick, whole = np.arange(T), n / T, n // T
         video = self.source == 'video'
-        if self.mode == 'train':
-            if whole > 0:
-                return [i * whole + np.random.randint(whole, size=T)]
-            return [i * 0 if video else np.maximum(i - (T - n), 0)]
-        if self.mode == 'val':
-            return [(tick / 2 + tick * i).astype(int) if video else whole * (i + 0.5)]
-        if video:
-            inds = sorted({int(x) for x in (*(tick / 2 + tick * i), *(tick * i))})
-            inds += inds[-1:] * (T * K - len(inds))
-        else:
+        if self.mode == 'test':
             inds = sorted(int(k * tick / K + tick * x) for k in range(K) for x in i)
-        return [inds[k::K] for k in range(K)]
+            return [inds[k::K] for k in range(K)]
+        if self.mode == 'val' and video:
+            return [(tick / 2 + tick * i).astype(int)]
+        if whole == 0:
+            return [i * 0 if video else np.maximum(i - (T - n), 0)]
+        draw = self.mode == 'train'
+        return [i * whole + (np.random.randint(whole, size=T) if draw else whole // 2)]
 
 
 @TRANSFORMS.register_module()

@@ -9,17 +9,17 @@ the lanes are one register, on AVX2 two, on NEON four.
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
-import tempfile
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 
+import llvmlite
 import llvmlite.binding as llvm
 from llvmlite import ir
 from mmengine.logging import print_log
+
+from . import code_cache
 
 LANES = 16
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
@@ -501,14 +501,16 @@ class _Compiler:
             return self._address(source, name)
 
     def _address(self, source, name):
-        key = (source, self.cpu, self.features, llvm.llvm_version_info)
-        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
-        path = cache_folder() / f'{name}-{digest}.o'
-        code = _read(path)
+        versions = llvmlite.__version__, llvm.llvm_version_info
+        target = llvm.get_default_triple(), self.cpu, self.features
+        origin = hashlib.sha256(repr((source, *target, *versions)).encode())
+        file, origin = f'{name}-{origin.hexdigest()[:32]}.o', origin.digest()
+        code = code_cache.read(file, origin)
         if code is None:
-            _announce(self.cpu)
+            _announce(f'Compiling kernels for this CPU ({self.cpu}), less than a '
+                      'second each, the first time they are used.')  # fmt: skip
             code = self._compile(source)
-            _write(path, code)
+            _keep(file, origin, code)
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self.engine.finalize_object()
         return self.engine.get_function_address(name)
@@ -527,37 +529,16 @@ def _compiler():
     return _Compiler()
 
 
-@lru_cache
-def _announce(cpu):
-    print_log(
-        f'Compiling kernels for this CPU ({cpu}), less than a second each, the first '
-        f'time they are used; they are kept in {cache_folder()}.',
-        'current',
-    )
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(home) / 'mmaction_videomambapro' / 'kernels'
-
-
-def _read(path):
-    """Code behind its checksum, because LLVM crashes on half a file; or None."""
+def _keep(file, origin, code):
+    folder = code_cache.cache_folder()
     try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    checksum, code = content[:32], content[32:]
-    return code if hashlib.sha256(code).digest() == checksum else None
-
-
-def _write(path, code):
-    """Into the cache if it can be written to; without it the next start compiles."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(file.name, path)
+        code_cache.write(file, origin, code)
     except OSError as error:
-        print_log(f'Compiled kernels are not kept: {error}', 'current')
+        _announce(f'Compiled kernels are not kept in {folder}: {error}')
+    else:
+        _announce(f'Compiled kernels are kept in {folder}.')
+
+
+@lru_cache
+def _announce(text):
+    print_log(text, 'current')

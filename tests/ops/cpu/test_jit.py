@@ -44,18 +44,6 @@ def test_kept_for_the_next_start(tmp_path, expected):
     assert 'Compiling' not in printed
 
 
-@pytest.mark.parametrize('damage', [b'', b'nonsense'])
-def test_damaged_file_is_replaced(tmp_path, expected, damage):
-    scan(tmp_path)
-    (kernel,) = tmp_path.rglob('*.o')
-    whole = kernel.read_bytes()
-    kernel.write_bytes(damage or whole[: len(whole) // 2])
-    value, printed = scan(tmp_path)
-    assert value == expected
-    assert 'Compiling' in printed
-    assert kernel.read_bytes() == whole
-
-
 def test_without_a_place_to_keep_them(tmp_path, expected):
     file = tmp_path / 'no_folder'
     file.touch()

@@ -127,3 +127,31 @@ def test_whoever_watches_operators_sees_them():
     inputs = make_inputs(1, 4, 11, 3)
     traced = make_fx(lambda u: scan_operator.run(**{**inputs, 'u': u}))(inputs['u'])
     assert 'mmaction_videomambapro.selective_scan_llvm' in traced.code
+
+
+@pytest.mark.parametrize('gradients', [False, True])
+def test_traced_backbone(gradients, tmp_path):
+    """By torch.jit, as counters of operations do; what is saved runs and trains."""
+    net = VideoMambaPro(
+        arch=dict(embed_dims=16, depth=2), img_size=16, num_frames=2, drop_path_rate=0
+    )
+    clip, other = torch.randn(2, 1, 3, 2, 16, 16)
+    with torch.set_grad_enabled(gradients):
+        traced = torch.jit.trace(net, clip)
+    torch.jit.save(traced, tmp_path / 'traced.pt')
+    loaded = torch.jit.load(tmp_path / 'traced.pt')
+    expected, found = net(other), loaded(other)
+    torch.testing.assert_close(found, expected)
+    expected.sum().backward()
+    found.sum().backward()
+    for (name, p), q in zip(net.named_parameters(), loaded.parameters()):
+        torch.testing.assert_close(q.grad, p.grad, msg=name)
+
+
+def test_operations_are_counted_by_mmengine():
+    from mmengine.analysis import get_model_complexity_info
+
+    net = VideoMambaPro(arch=dict(embed_dims=16, depth=1), img_size=16, num_frames=2)
+    found = get_model_complexity_info(net, (3, 2, 16, 16))
+    assert found['params'] == sum(p.numel() for p in net.parameters())
+    assert found['flops'] > 2 * 768 * 16  # of the patch embedding alone
