@@ -16,7 +16,11 @@ train_pipeline = [
     dict(type='VideoInit'),
     sampling,
     dict(type='VideoDecode', short_side=320),
-    dict(type='ClipRandAugment', policy='rand-m7-n4-mstd0.5-inc1'),
+    dict(
+        type='ClipRandAugment',
+        policy='rand-m7-n4-mstd0.5-inc1',
+        interpolation='bicubic',
+    ),
     dict(type='RandomResizedCrop'),
     dict(type='Resize', scale=(224, 224), keep_ratio=False),
     dict(type='FormatShape', input_format='NCTHW'),

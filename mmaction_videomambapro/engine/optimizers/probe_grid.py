@@ -91,7 +91,9 @@ class ProbeGridScheduler(_ParamScheduler):
         finals: Sequence[float] | None = None,
         **kwargs,
     ) -> None:
-        bases = [group[param_name] for group in optimizer.param_groups]
+        # a wrapper has one more, what it was built with, for logs
+        groups = getattr(optimizer, 'optimizer', optimizer).param_groups
+        bases = [group[param_name] for group in groups]
         self.starts = bases if starts is None else list(starts)
         self.warmups = [0] * len(bases) if warmups is None else list(warmups)
         self.finals = [0.0] * len(bases) if finals is None else list(finals)
@@ -134,7 +136,7 @@ class ProbeGridScheduler(_ParamScheduler):
             else:
                 share = (step - warmup) / max(1, total - warmup)
                 values.append(final + (base - final) * _falling(share))
-        return values
+        return values + self.base_values[len(values) :]
 
 
 def _falling(share):
