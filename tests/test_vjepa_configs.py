@@ -193,7 +193,8 @@ def test_probe_fits_together_steps_and_tests(path, clips):
     }
     assert changed
     assert all(k.startswith('cls_head.probes.') for k in changed)
-    assert {k.split('.')[2] for k in changed} == set(map(str, range(20)))
+    probes = set(map(str, range(21 if dataset == 'in1k' else 20)))
+    assert {k.split('.')[2] for k in changed} == probes
     batch = batch_of(cfg, 'test')
     assert len(batch['inputs'][0]) == CLIPS[dataset] * crops
     model.eval()

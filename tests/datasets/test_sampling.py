@@ -116,7 +116,7 @@ def test_frames_per_second_of_v_jepa_2(avg_fps, fps):
 
 
 def test_seconds_of_an_odd_frame_rate():
-    """23.976 is 24 a second: 4 seconds of 16 frames are every sixth, not every fifth."""
+    """23.976 is 24: 4 seconds of 16 frames are every sixth, not every fifth."""
     config = dict(VJEPA, clip_len=16)
     assert sample(400, avg_fps=23.976, **dict(config, clip_duration=4)) == sample(
         400, **dict(config, frame_interval=6)

@@ -1,7 +1,7 @@
 """What AutoAugment and RandAugment do to clips: timm's operations, on uint8 frames.
 
 They are lookup tables, or OpenCV's on whole frames, and agree with Pillow's to one
-level. Only bicubic interpolation differs: OpenCV's kernel has -0.75 where Pillow's has -1.
+level. Only bicubic interpolation differs: OpenCV's kernel has -0.75, Pillow's has -1.
 """
 
 from __future__ import annotations

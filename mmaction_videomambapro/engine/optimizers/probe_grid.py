@@ -62,19 +62,21 @@ class ProbeGridOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 class ProbeGridScheduler(_ParamScheduler):
     """A warm-up and a cosine for each probe of a grid, as V-JEPA 2 schedules them.
 
-    At iteration i = 1, 2, ... of N a probe has start + (base - start) i / w before its
-    warm-up of w iterations ends, and from then on
-    final + (base - final) (1 + cos(pi (i - w) / (N - w))) / 2; base is what the
-    optimizer was built with. (MMEngine's schedulers have the same warm-up for all
-    parameters, and the start in a fixed proportion to the rate.)
+    At iteration i = 1, 2, ... of N a probe has start + (1 - start) i / w of what the
+    optimizer was built with, before its warm-up of w iterations ends, and from then on
+    final + (1 - final) (1 + cos(pi (i - w) / (N - w))) / 2. (MMEngine's schedulers have
+    one warm-up, and one factor, for all parameters.)
 
     Args:
         optimizer (OptimWrapper): With one group for each probe, as
             :class:`ProbeGridOptimWrapperConstructor` makes them.
         param_name (str): 'lr' or 'weight_decay'. Defaults to 'lr'.
-        starts (Sequence[float], optional): Of each probe. Defaults to None, its base.
-        warmups (Sequence[float], optional): Likewise, in epochs. Defaults to None, 0.
-        finals (Sequence[float], optional): Likewise. Defaults to None, 0.
+        starts (Sequence[float], optional): Factor of each probe to begin with.
+            Defaults to None, 1.
+        warmups (Sequence[float], optional): Epochs of each one's warm-up.
+            Defaults to None, 0.
+        finals (Sequence[float], optional): Factor of each probe to end with.
+            Defaults to None, 0.
         **kwargs: As for MMEngine's schedulers; ``end``, by default that of the
             training, has to be given or filled in by the runner.
 
@@ -92,16 +94,15 @@ class ProbeGridScheduler(_ParamScheduler):
         **kwargs,
     ) -> None:
         # a wrapper has one more, what it was built with, for logs
-        groups = getattr(optimizer, 'optimizer', optimizer).param_groups
-        bases = [group[param_name] for group in groups]
-        self.starts = bases if starts is None else list(starts)
-        self.warmups = [0] * len(bases) if warmups is None else list(warmups)
-        self.finals = [0.0] * len(bases) if finals is None else list(finals)
+        probes = len(getattr(optimizer, 'optimizer', optimizer).param_groups)
+        self.starts = [1.0] * probes if starts is None else list(starts)
+        self.warmups = [0] * probes if warmups is None else list(warmups)
+        self.finals = [0.0] * probes if finals is None else list(finals)
         for name in ('starts', 'warmups', 'finals'):
-            if len(getattr(self, name)) != len(bases):
+            if len(getattr(self, name)) != probes:
                 raise ValueError(
                     f'{type(self).__name__}: {name} has {len(getattr(self, name))} '
-                    f'numbers for {len(bases)} probes'
+                    f'numbers for {probes} probes'
                 )
         if kwargs.get('end', INF) == INF:
             raise ValueError(f'{type(self).__name__} needs an end')
@@ -132,12 +133,9 @@ class ProbeGridScheduler(_ParamScheduler):
             self.base_values, self.starts, self.warmups, self.finals
         ):
             if step < warmup:
-                values.append(start + (base - start) * step / warmup)
+                factor = start + (1 - start) * step / warmup
             else:
                 share = (step - warmup) / max(1, total - warmup)
-                values.append(final + (base - final) * _falling(share))
+                factor = final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
+            values.append(base * factor)
         return values + self.base_values[len(values) :]
-
-
-def _falling(share):
-    return (1 + math.cos(math.pi * share)) / 2

@@ -307,14 +307,27 @@ def _grid_schedules(values, epochs):
     rate = dict(
         **common,
         param_name='lr',
-        starts=_each(values, 'start_lr'),
+        starts=_shares(values, 'start_lr', 'lr'),
         warmups=_each(values, 'warmup'),
-        finals=_each(values, 'final_lr'),
+        finals=_shares(values, 'final_lr', 'lr'),
     )
-    decays = _each(values, 'final_weight_decay')
-    if decays == _each(values, 'weight_decay'):
+    decays = _shares(values, 'final_weight_decay', 'weight_decay')
+    if set(decays) == {1.0}:
         return [rate]
     return [rate, dict(**common, param_name='weight_decay', finals=decays)]
+
+
+def _shares(values, name, whole):
+    """One value of every probe over another one."""
+    shares = []
+    for i, (value, base) in enumerate(zip(_each(values, name), _each(values, whole))):
+        if value and not base:
+            raise UsageError(
+                f'{GRID}.{i}.{name} is {value:g}, but {whole} is 0, of which it is a '
+                'share here'
+            )
+        shares.append(value / base if base else 1.0)
+    return shares
 
 
 def _video_probe_data(values):

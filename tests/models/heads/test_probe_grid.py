@@ -109,10 +109,9 @@ def test_each_probe_has_its_schedule():
     """Epochs of 7 iterations, 6 of them; one probe without a warm-up."""
     optimizer = wrapper(grid())
     schedules = dict(
-        lr=dict(starts=[1e-2, 2e-3, 2e-5, 0], warmups=[0, 2, 1.5, 6],
-                finals=[0, 1e-4, 0, 0]),
-        weight_decay=dict(finals=[0.0, 0.0, 0.5, 0.0]),
-    )  # fmt: skip
+        lr=dict(starts=[1, 0.2, 0.4, 0], warmups=[0, 2, 1.5, 6], finals=[0, 0.1, 0, 0]),
+        weight_decay=dict(finals=[0, 0, 1, 0]),
+    )
     schedulers = [
         PARAM_SCHEDULERS.build(
             dict(type='ProbeGridScheduler', param_name=name, end=6, by_epoch=True,
@@ -126,11 +125,10 @@ def test_each_probe_has_its_schedule():
             lr, decay = GRID[i]
             how = schedules['lr']
             warmup = int(7 * how['warmups'][i])
-            expected = published(
-                lr, how['starts'][i], how['finals'][i], warmup, step, 42
-            )
+            start, final = (lr * how[k][i] for k in ('starts', 'finals'))
+            expected = published(lr, start, final, warmup, step, 42)
             assert group['lr'] == pytest.approx(expected, abs=1e-15)
-            final = schedules['weight_decay']['finals'][i]
+            final = decay * schedules['weight_decay']['finals'][i]
             expected = published(decay, decay, final, 0, step, 42)
             assert group['weight_decay'] == pytest.approx(expected, abs=1e-15)
         optimizer.step()
