@@ -36,7 +36,7 @@ def refuse_common(values, section):
             'positions are added to tokens, as fixed sines and cosines: checkpoints of '
             'V-JEPA 2 do not fit',
         )
-    if 'data.dataset_type' in values.known:
+    if values.name('data.dataset_type') in values.known:
         values.choose('data.dataset_type', ['VideoDataset', 'videodataset'])
 
 

@@ -184,8 +184,8 @@ def _jepa(values):
         heads = values['model.pred_num_heads'] or VITS[name][2]
         if values['model.pred_embed_dim'] % heads:
             raise UsageError(
-                f'model.pred_embed_dim is {values["model.pred_embed_dim"]}, which '
-                f'{heads} attention heads of the predictor do not divide'
+                f'model.pred_embed_dim is {values["model.pred_embed_dim"]}, which the '
+                f'{heads} heads of the predictor (model.pred_num_heads) do not divide'
             )
         predictor.update(type='JEPATransformerPredictor', num_heads=heads)
     else:  # VideoMamba's layers
