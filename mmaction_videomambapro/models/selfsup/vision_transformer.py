@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from mmaction.models.backbones.vit_mae import VisionTransformer
 from mmaction.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..layers.attention import run_layer
+from ..layers.attention import init_attention_blocks, run_layer
 from ..layers.position import sincos_pos_embed
 from ..layers.tokens import gather_tokens
 
@@ -38,8 +38,7 @@ class TokenVisionTransformer(VisionTransformer):
             sets. Defaults to None, those of the last one.
         frozen (bool): Whether nothing is trained, and the mode stays that of
             evaluation. Defaults to False.
-        init_cfg (dict, optional): MMEngine's. Defaults to None, MMAction2's rule for
-            this network.
+        init_cfg (dict, optional): MMEngine's. Defaults to None.
 
     Raises:
         ValueError: If there is no such layer.
@@ -74,7 +73,7 @@ class TokenVisionTransformer(VisionTransformer):
             mlp_ratio=mlp_ratio,
             drop_path_rate=drop_path_rate,
             use_mean_pooling=False,
-            **({} if init_cfg is None else dict(init_cfg=init_cfg)),
+            init_cfg=init_cfg,
         )
         del self.pos_embed  # one over the token's number
         self.patch_shape = (tubelet_size, patch_size, patch_size)
@@ -113,6 +112,13 @@ class TokenVisionTransformer(VisionTransformer):
             if i in self.out_layers:
                 outs.append(self.norm(x))
         return torch.cat(outs, dim=1) if len(outs) > 1 else outs[0]
+
+    def init_weights(self) -> None:
+        """As V-JEPA's encoder; ``init_cfg`` has the last word."""
+        nn.init.trunc_normal_(self.patch_embed.projection.weight, std=0.02)
+        nn.init.zeros_(self.patch_embed.projection.bias)
+        init_attention_blocks(self.blocks)
+        super().init_weights()
 
     def train(self, mode: bool = True) -> TokenVisionTransformer:
         """Switch mode, unless frozen."""
