@@ -24,7 +24,7 @@ def scope():
         yield
 
 
-def schedule(name, epochs, iterations=50):
+def schedule(name, epochs, iterations=50, **changes):
     """(rate, decay, decay of what is not decayed) after each of some epochs."""
     cfg = Config.fromfile(ROOT / f'configs/_base_/schedules/{name}.py')
     decayed, other = (torch.nn.Parameter(torch.ones(())) for _ in 'ab')
@@ -38,7 +38,7 @@ def schedule(name, epochs, iterations=50):
     )
     schedulers = []
     for config in cfg.param_scheduler:
-        config = dict(config)
+        config = dict(config, **changes)
         assert config.pop('convert_to_iter_based')
         cls = PARAM_SCHEDULERS.get(config.pop('type'))
         schedulers.append(
@@ -66,6 +66,12 @@ def test_vjepa(accumulate):
         assert lr == pytest.approx(rate, rel=3e-3), epoch
         assert weight_decay == pytest.approx(decay, rel=3e-3), epoch
         assert none == 0
+
+
+def test_cool_down_as_released():
+    """Over 1.25 times the epochs, which ends at 0.2 x 5.25e-4 + 0.8 x 1e-6."""
+    values = schedule('vjepa2_cooldown', (40,), 50, end=50)
+    assert values[40][0] == pytest.approx(1.058e-4, rel=2e-3)
 
 
 def test_vjepa2_and_its_cooldown():

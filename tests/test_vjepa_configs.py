@@ -170,7 +170,11 @@ def test_probe_fits_together_steps_and_tests(path, clips):
     for split in ('train', 'val', 'test'):
         (sampler, *_) = [t for t in cfg[f'{split}_pipeline'] if 'clip_len' in t]
         assert cfg[f'{split}_dataloader'].dataset.pipeline == cfg[f'{split}_pipeline']
-        assert sampler.type == 'SampleFrames'
+        expected = 'SampleFrames' if dataset == 'in1k' else 'SampleVJEPA'
+        assert sampler.type == expected
+        if dataset != 'in1k':
+            assert sampler.allow_overlap
+            assert sampler.get('random', True) == (split == 'train')
         assert sampler.get('num_clips', 1) == CLIPS[dataset]
         assert sampler.clip_len == 16
         assert dataset == 'in1k' or sampler.frame_interval == 4
@@ -193,7 +197,8 @@ def test_probe_fits_together_steps_and_tests(path, clips):
     }
     assert changed
     assert all(k.startswith('cls_head.probes.') for k in changed)
-    assert {k.split('.')[2] for k in changed} == set(map(str, range(20)))
+    probes = set(map(str, range(21 if dataset == 'in1k' else 20)))
+    assert {k.split('.')[2] for k in changed} == probes
     batch = batch_of(cfg, 'test')
     assert len(batch['inputs'][0]) == CLIPS[dataset] * crops
     model.eval()

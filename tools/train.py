@@ -4,6 +4,7 @@ import argparse
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.checkpoints import checkpoints, newest_of
+from mmaction_videomambapro.engine.checks import check_batches, check_blending
 from mmaction_videomambapro.engine.launch import (
     UsageError,
     add_common_arguments,
@@ -123,12 +124,13 @@ def main():
     args = parse_args()
     cfg = load_config(args)
     merge_args(cfg, args)
+    check_blending(cfg)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
     check_initial_weights(cfg.get('model'))
     if cfg.resume == 'auto' and checkpoints(cfg.work_dir):
         cfg.load_from = None  # is not needed any more
     check_files(cfg, ('train_dataloader', *validate))
-    build_runner(cfg).train()
+    check_batches(build_runner(cfg)).train()
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ from .optimizers import (
     GuardedOptimWrapper,
     LayerDecayOptimWrapperConstructor,
     ProbeGridOptimWrapperConstructor,
+    ProbeGridScheduler,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     'PretrainingCurvesHook',
     'ProbeChoiceHook',
     'ProbeGridOptimWrapperConstructor',
+    'ProbeGridScheduler',
 ]

@@ -19,7 +19,7 @@ FACTS = (
     'Projection FLOPs',
 )  # fmt: skip
 CROPS = {'ThreeCrop': 3, 'TenCrop': 10}
-DENSE_SAMPLERS = ('SampleFrames', 'DenseSampleFrames', 'SampleDense')
+DENSE_SAMPLERS = 'SampleFrames', 'DenseSampleFrames', 'SampleDense', 'SampleVJEPA'
 SIZES = {'tiny': 'Ti', 'small': 'S', 'middle': 'M', 'base': 'B', 'large': 'L'}
 VIT_SIZES = {192: 'Ti', 384: 'S', 768: 'B', 1024: 'L', 1280: 'H'}
 DATASETS = {  # in the names of configs and of published checkpoints

@@ -105,6 +105,24 @@ def test_seconds_instead_of_frames():
     )
 
 
+@pytest.mark.parametrize('avg_fps', [1.0, 7.9, 23.976, 24, 25, 29.97, 30, 59.94])
+@pytest.mark.parametrize('fps', [1, 4, 8])
+def test_frames_per_second_of_v_jepa_2(avg_fps, fps):
+    """ceil(frame rate) // fps, as its released code; where that is 0 it stops."""
+    interval = max(1, -int(-avg_fps // 1) // fps)
+    assert sample(200, avg_fps=avg_fps, **dict(VJEPA, fps=fps)) == sample(
+        200, **dict(VJEPA, frame_interval=interval)
+    )
+
+
+def test_seconds_of_an_odd_frame_rate():
+    """23.976 is 24: 4 seconds of 16 frames are every sixth, not every fifth."""
+    config = dict(VJEPA, clip_len=16)
+    assert sample(400, avg_fps=23.976, **dict(config, clip_duration=4)) == sample(
+        400, **dict(config, frame_interval=6)
+    )
+
+
 def test_training_draws_from_whole_segments():
     drawn = np.array([sample(10, type='SampleSparse')[0] for _ in range(300)])
     borders = [0, 2, 4, 7, 9]
@@ -155,6 +173,8 @@ def test_every_frame_exists(name, n, num_clips, mode, start_index, **kwargs):
         (dict(type='SampleDense', num_clips=0), 'num_clips has to be at least 1'),
         (dict(type='SampleSSv2', mode='test', num_clips=3), 'tests 2 clips, not 3'),
         (dict(type='SampleSSv2', source='jpg'), "source is 'jpg'"),
+        (dict(VJEPA, fps=4, clip_duration=2), 'at most one of them'),
+        (dict(VJEPA, fps=0), 'fps is 0'),
     ],
 )
 def test_wrong_arguments_are_named(config, message):

@@ -5,6 +5,8 @@ import copy
 import pytest
 import yaml
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 
 from mmaction_videomambapro.engine.launch import UsageError
 from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, translate
@@ -144,6 +146,190 @@ num_classes: 1000
 resolution: 192
 dataset_name: ImageNet
 """
+
+
+PRETRAINING_2 = """
+app: vjepa
+nodes: 2
+tasks_per_node: 4
+cpus_per_task: 16
+mem_per_gpu: 220G
+folder: /runs/two
+data:
+  dataset_type: VideoDataset
+  datasets: [/lists/one.csv, /lists/two.csv]
+  datasets_weights: [0.7, 0.3]
+  batch_size: 6
+  crop_size: 128
+  patch_size: 16
+  dataset_fpcs: [12, 12]
+  tubelet_size: 2
+  fps: 5
+  num_workers: 7
+  persistent_workers: false
+  pin_mem: true
+data_aug:
+  auto_augment: false
+  motion_shift: false
+  random_resize_aspect_ratio: [0.75, 1.35]
+  random_resize_scale: [0.3, 1.0]
+  reprob: 0.0
+loss:
+  loss_exp: 1.0
+mask:
+  - aspect_ratio: [0.75, 1.5]
+    full_complement: false
+    inv_block: false
+    max_keep: null
+    max_temporal_keep: 1.0
+    num_blocks: 8
+    pred_full_complement: false
+    spatial_scale: [0.15, 0.15]
+    temporal_scale: [1.0, 1.0]
+  - aspect_ratio: [0.75, 1.5]
+    full_complement: true
+    num_blocks: 2
+    spatial_scale: [0.7, 0.7]
+    temporal_scale: [1.0, 1.0]
+meta:
+  dtype: bfloat16
+  eval_freq: 100
+  load_checkpoint: true
+  read_checkpoint: null
+  save_every_freq: 50
+  seed: 239
+  skip_batches: -1
+  sync_gc: false
+  use_sdpa: true
+model:
+  compile_model: false
+  model_name: vit_large
+  pred_depth: 6
+  pred_embed_dim: 384
+  pred_num_heads: 12
+  uniform_power: true
+  use_activation_checkpointing: true
+  use_mask_tokens: true
+  use_pred_silu: false
+  use_rope: true
+  use_silu: false
+  wide_silu: false
+  zero_init_mask_tokens: true
+optimization:
+  betas: [0.9, 0.98]
+  ema: [0.99925, 0.99925]
+  epochs: 60
+  eps: 1.0e-08
+  final_lr: 0.000525
+  final_weight_decay: 0.04
+  ipe: 300
+  ipe_scale: 1.25
+  lr: 0.000525
+  start_lr: 0.0001
+  warmup: 40
+  weight_decay: 0.04
+"""
+
+COOL_DOWN = dict(
+    anneal_ckpt='/runs/two/epoch_60.pth', is_anneal=True, resume_anneal=True,
+    epochs=40, final_lr=1e-6, warmup=0,
+)  # fmt: skip
+
+VIDEO_PROBE_2 = """
+cpus_per_task: 16
+eval_name: video_classification_frozen
+folder: /runs/probes
+max_workers: 8
+mem_per_gpu: 220G
+nodes: 8
+num_workers: 5
+resume_checkpoint: true
+tag: diving
+tasks_per_node: 4
+val_only: false
+experiment:
+  classifier:
+    num_heads: 32
+    num_probe_blocks: 4
+  data:
+    clip_duration: null
+    dataset_type: VideoDataset
+    dataset_train: /lists/train.csv
+    dataset_val: /lists/val.csv
+    frame_step: 2
+    frames_per_clip: 32
+    normalization: null
+    num_classes: 48
+    num_segments: 4
+    num_views_per_segment: 3
+    resolution: 256
+  optimization:
+    batch_size: 2
+    multihead_kwargs:
+      - {lr: 0.001, start_lr: 0.001, final_lr: 0.0, warmup: 0.0,
+         weight_decay: 0.8, final_weight_decay: 0.8}
+      - {lr: 0.0003, start_lr: 0.0003, final_lr: 0.0, warmup: 0.0,
+         weight_decay: 0.1, final_weight_decay: 0.1}
+    num_epochs: 100
+    use_bfloat16: true
+    use_pos_embed: false
+model_kwargs:
+  checkpoint: /weights/vitl.pth
+  module_name: evals.video_classification_frozen.modelcustom.vit_encoder_multiclip_multilevel
+  wrapper_kwargs:
+    max_frames: 128
+    out_layers: [17, 19, 21, 23]
+    use_pos_embed: false
+  pretrain_kwargs:
+    encoder:
+      checkpoint_key: target_encoder
+      img_temporal_dim_size: null
+      model_name: vit_large
+      patch_size: 16
+      tubelet_size: 2
+      uniform_power: true
+      use_rope: true
+      use_sdpa: true
+      use_silu: false
+      wide_silu: true
+"""  # noqa: E501
+
+
+def image_probe_2():
+    experiment = yaml.safe_load(VIDEO_PROBE_2)
+    experiment['eval_name'] = 'image_classification_frozen'
+    experiment['experiment']['data'] = {
+        **yaml.safe_load(IMAGE_DATA),
+        'normalization': [[0.5, 0.4, 0.3], [0.2, 0.2, 0.1]],
+    }  # fmt: skip
+    experiment['experiment']['optimization']['multihead_kwargs'] = [
+        dict(lr=0.001, start_lr=0.001, final_lr=0.0, warmup=0, weight_decay=0.001,
+             final_weight_decay=0.0),
+        dict(lr=0.002, start_lr=0.0002, final_lr=0.0001, warmup=5, weight_decay=0.004,
+             final_weight_decay=0.004),
+    ]  # fmt: skip
+    model = experiment['model_kwargs']
+    model['module_name'] = 'evals.image_classification_frozen.modelcustom.vit_encoder'
+    model['wrapper_kwargs'] = dict(img_as_video_nframes=18)
+    return experiment
+
+
+def pretraining_2(**changes):
+    experiment = yaml.safe_load(PRETRAINING_2)
+    for key, value in changes.items():
+        section, name = key.split('__')
+        experiment[section][name] = value
+    return experiment
+
+
+def cool_down():
+    experiment = yaml.safe_load(PRETRAINING_2)
+    experiment['optimization'].update(COOL_DOWN)
+    return experiment
+
+
+def val_only():
+    return {**yaml.safe_load(VIDEO_PROBE_2), 'val_only': True}
 
 
 def image_probe():
@@ -319,6 +505,61 @@ def test_pretraining_ignores_what_has_no_meaning():
     assert '# From b.yaml. ' in text
 
 
+def test_pretrain_cool_down_and_probe(clips, tmp_path):
+    """Three files of V-JEPA 2, small, one after the other, by MMEngine's runner."""
+    lists = {}
+    for split in ('train', 'val'):
+        lists[split] = str(tmp_path / f'{split}.csv')
+        rows = (clips / f'{split}_videos.txt').read_text().splitlines()
+        rows = [
+            f'{clips / row.rsplit(maxsplit=1)[0]} {i % 2}' for i, row in enumerate(rows)
+        ]
+        (tmp_path / f'{split}.csv').write_text('\n'.join(rows))
+
+    def run(experiment, folder):
+        experiment = {**experiment, 'folder': str(folder), 'nodes': 1}
+        experiment['tasks_per_node'] = 1
+        cfg, _ = convert(experiment)
+        for loader in (cfg.train_dataloader, cfg.get('val_dataloader')):
+            if loader:
+                loader.update(num_workers=0, persistent_workers=False)
+        cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
+        with DefaultScope.overwrite_default_scope('mmaction'):
+            runner = Runner.from_cfg(cfg)
+            runner.train()
+        return runner
+
+    experiment = pretraining_2(
+        data__datasets=[lists['train']], data__datasets_weights=None,
+        data__dataset_fpcs=[4], data__crop_size=32, data__batch_size=4,
+        model__model_name='vit_tiny', model__pred_depth=1, meta__dtype='float32',
+        meta__load_checkpoint=False, meta__save_every_freq=-1,
+        optimization__epochs=1, optimization__ipe=2,
+    )  # fmt: skip
+    run(experiment, tmp_path / 'first')
+    experiment['optimization'].update(
+        COOL_DOWN, epochs=1, anneal_ckpt=str(tmp_path / 'first/epoch_1.pth')
+    )
+    run(experiment, tmp_path / 'second')
+    probe = yaml.safe_load(VIDEO_PROBE_2)
+    probe['experiment']['data'].update(
+        dataset_train=lists['train'], dataset_val=lists['val'], frames_per_clip=4,
+        num_segments=2, num_classes=2, resolution=32,
+    )  # fmt: skip
+    probe['experiment']['optimization'].update(
+        batch_size=6, num_epochs=1, use_bfloat16=False
+    )
+    probe['experiment']['classifier']['num_heads'] = 3
+    probe['model_kwargs']['checkpoint'] = str(tmp_path / 'second/epoch_1.pth')
+    probe['model_kwargs']['wrapper_kwargs']['out_layers'] = [5, 11]
+    probe['model_kwargs']['pretrain_kwargs']['encoder']['model_name'] = 'vit_tiny'
+    runner = run({**probe, 'resume_checkpoint': False}, tmp_path)
+    head = runner.model.cls_head
+    assert len(head.probes) == 2
+    assert int(head.best) >= 0
+    assert runner.iter == 3  # 16 videos, 6 a batch: none is left out
+
+
 def test_what_may_be_left_out_is_v_jepas_default():
     experiment = pretraining()
     experiment['data']['datasets'] = ['/lists/one.csv']
@@ -455,25 +696,150 @@ def test_image_probe():
     assert {'data.dataset_name', 'pretrain.clip_duration'} <= set(ignored)
 
 
-@pytest.mark.parametrize('kind', ['pretraining', 'video', 'image'])
+def test_pretraining_2():
+    """What V-JEPA 2 says otherwise than V-JEPA."""
+    cfg, ignored = convert(pretraining_2())
+    backbone, predictor = cfg.model.backbone, cfg.model.predictor
+    assert (backbone.type, backbone.num_frames) == ('TokenVisionTransformer', 12)
+    assert (backbone.embed_dims, backbone.img_size) == (1024, 128)
+    assert (predictor.type, predictor.num_heads) == ('JEPATransformerPredictor', 12)
+    assert backbone.with_cp
+    assert predictor.with_cp
+    equalise = [mask.equalise for mask in cfg.model.masks]
+    assert equalise == ['truncate', 'full_complement']
+    assert cfg.model.ema == dict(type='LinearEMA', momentum=0.00075, interval=1)
+    loader = cfg.train_dataloader
+    assert loader.sampler.num_samples == 300 * 6 * 8
+    assert loader.persistent_workers is False
+    for dataset in loader.dataset.datasets:
+        sample = step(dataset.pipeline, 'SampleVJEPA')
+        assert (sample.clip_len, sample.fps, sample.num_clips) == (12, 5, 1)
+    assert 'clip_grad' not in cfg.optim_wrapper
+    (warm, rate) = cfg.param_scheduler  # a constant rate and decay
+    assert (warm.end, rate.begin, rate.end, rate.eta_min) == (40, 40, 60, 0.000525)
+    assert cfg.work_dir == '/runs/two'
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    rope = (
+        'model.use_rope (positions are added to tokens, as fixed sines and cosines: '
+        'checkpoints of V-JEPA 2 do not fit)'
+    )
+    assert ignored == [
+        'cpus_per_task', 'data.pin_mem', 'mem_per_gpu', 'meta.eval_freq',
+        'meta.skip_batches', 'meta.sync_gc', 'meta.use_sdpa', 'model.compile_model',
+        rope, 'model.wide_silu',
+    ]  # fmt: skip
+
+
+def test_cool_down():
+    """12,000 updates of a line that would be at its end after 15,000."""
+    cfg, _ = convert(cool_down())
+    assert (cfg.resume, cfg.load_from) == (False, '/runs/two/epoch_60.pth')
+    (line,) = cfg.param_scheduler
+    assert (line.type, line.start_factor, line.end) == ('LinearLR', 1, 50)
+    assert line.end_factor == pytest.approx(1e-6 / 5.25e-4)
+    assert cfg.train_cfg.max_epochs == 40
+
+
+def test_a_warm_up_may_be_longer_than_the_training():
+    """V-JEPA 2's files for ViT-L and ViT-H: 10 epochs, 40 of warm-up."""
+    cfg, ignored = convert(pretraining_2(optimization__epochs=10))
+    (warm,) = cfg.param_scheduler
+    assert warm.end == 40
+    assert 'optimization.final_lr (10 epochs end before the warm-up does)' in ignored
+
+
+def test_state_space_models_of_v_jepa_2():
+    cfg, ignored = convert(pretraining_2(model__model_name='videomamba_small'))
+    assert cfg.model.predictor.type == 'JEPAMambaPredictor'
+    assert cfg.model.backbone.with_cp
+    assert 'model.pred_num_heads (state-space layers have no heads)' in ignored
+
+
+def test_video_probe_2():
+    cfg, _ = convert(yaml.safe_load(VIDEO_PROBE_2))
+    backbone = cfg.model.backbone
+    assert backbone.out_layers == [17, 19, 21, 23]
+    assert (backbone.num_frames, backbone.img_size, backbone.frozen) == (32, 256, True)
+    assert backbone.init_cfg.checkpoint == '/weights/vitl.pth'
+    assert cfg.model.cls_head == dict(
+        type='AttentiveProbeGrid', num_classes=48, in_channels=1024, num_heads=32,
+        num_clips=4, average_clips='prob', depth=4, pairs=[(0.001, 0.8), (0.0003, 0.1)],
+    )  # fmt: skip
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        assert (loader.batch_size, loader.num_workers) == (2, 5)
+        assert loader.dataset.num_classes == 48
+        sample = step(loader.dataset.pipeline, 'SampleVJEPA')
+        assert (sample.clip_len, sample.frame_interval) == (32, 2)
+        assert sample.num_clips == 4
+    assert 'drop_last' not in cfg.train_dataloader
+    assert step(cfg.test_dataloader.dataset.pipeline, 'ThreeCrop').crop_size == 256
+    wrapper = cfg.optim_wrapper
+    assert wrapper.constructor == 'ProbeGridOptimWrapperConstructor'
+    assert 'clip_grad' not in wrapper
+    (rate,) = cfg.param_scheduler
+    assert rate == dict(
+        type='ProbeGridScheduler', param_name='lr', end=100, by_epoch=True,
+        convert_to_iter_based=True, starts=[1, 1], warmups=[0, 0], finals=[0, 0],
+    )  # fmt: skip
+    assert cfg.val_evaluator.type == 'ProbeGridMetric'
+    assert [m.type for m in cfg.test_evaluator] == ['AccMetric', 'ProbeGridMetric']
+    assert cfg.default_hooks.probe_choice.type == 'ProbeChoiceHook'
+    assert cfg.default_hooks.checkpoint.type == 'CheckpointHook', 'from the base'
+    assert cfg.work_dir == '/runs/probes/video_classification_frozen/diving'
+    assert cfg.resume is True
+
+
+def test_image_probe_2():
+    cfg, _ = convert(image_probe_2())
+    assert cfg.model.backbone.num_frames == 18
+    assert cfg.model.cls_head.num_clips == 1
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.ann_file == '/images/imagenet/061417/train'
+    assert step(dataset.pipeline, 'SampleFrames').clip_len == 18
+    assert cfg.model.data_preprocessor.mean == [127.5, 102.0, 76.5]
+    assert cfg.model.data_preprocessor.std == [51.0, 51.0, 25.5]
+    rate, decay = cfg.param_scheduler
+    assert (rate.starts, rate.warmups) == ([1, 0.1], [0, 5])
+    assert rate.finals == [0, pytest.approx(0.05)]
+    assert (decay.param_name, decay.finals) == ('weight_decay', [0, 1])
+
+
+def test_val_only_is_a_config_for_tests():
+    cfg, ignored = convert(val_only())
+    assert 'train_dataloader' not in cfg
+    assert 'optim_wrapper' not in cfg
+    assert cfg.test_dataloader.dataset.ann_file == '/lists/val.csv'
+    assert 'resume_checkpoint (val_only: nothing is trained)' in ignored
+
+
+@pytest.mark.parametrize(
+    'kind', ['pretraining', 'video', 'image', 'pretraining 2', 'cool-down', 'video 2',
+             'image 2', 'val_only'],
+)  # fmt: skip
 def test_no_key_is_without_effect(kind):
     """Each changes the config, is ignored, or is refused with another value."""
     experiment = {
         'pretraining': pretraining,
         'video': lambda: yaml.safe_load(VIDEO_PROBE),
         'image': image_probe,
+        'pretraining 2': pretraining_2,
+        'cool-down': cool_down,
+        'video 2': lambda: yaml.safe_load(VIDEO_PROBE_2),
+        'image 2': image_probe_2,
+        'val_only': val_only,
     }[kind]()
     config, ignored = translate(experiment)
+    ignored = {key.partition(' ')[0] for key in ignored}
     for key, value in leaves(experiment).items():
-        if key in ignored or key in ('app', 'eval_name', 'data.mask_type'):
+        parts = key.split('.')
+        if ignored & {'.'.join(parts[:i]) for i in range(1, len(parts) + 1)}:
             continue
-        changed = copy.deepcopy(experiment)
-        node = changed
-        *sections, name = key.split('.')
-        for section in sections:
-            node = node[int(section) if isinstance(node, list) else section]
-        node[name] = other(value)
-        assert reaction(changed, key) != config, key
+        if key in ('app', 'eval_name', 'data.mask_type'):
+            continue
+        if kind == 'val_only' and key in ('nodes', 'tasks_per_node'):
+            continue  # in the first line's command only
+        different = changed(copy.deepcopy(experiment), key, other(value))
+        assert reaction(different, key) != config, key
 
 
 def reaction(experiment, key):
@@ -514,6 +880,72 @@ def test_unknown_keys_are_all_told():
         convert_experiment(probe)
 
 
+def test_what_has_no_counterpart_is_one_sentence():
+    experiment = {**pretraining_2(), 'app': 'vjepa_droid'}
+    del experiment['mask']
+    with pytest.raises(
+        UsageError, match="app is 'vjepa_droid', expected vjepa: others"
+    ):
+        convert_experiment(experiment)
+    experiment = yaml.safe_load(VIDEO_PROBE_2)
+    experiment['eval_name'] = 'action_anticipation_frozen'
+    with pytest.raises(UsageError, match=r'eval_name is .*anticipation of actions'):
+        convert_experiment(experiment)
+
+
+@pytest.mark.parametrize(
+    ('keys', 'value', 'message'),
+    [
+        ('data.dataset_fpcs', [16], '1 numbers for 2 datasets'),
+        ('data.dataset_fpcs', [16, 64], 'clips of different lengths'),
+        ('data.dataset_fpcs', [], 'expected a list of whole numbers above 0'),
+        ('model.use_silu', True, 'true is not possible'),
+        ('model.pred_num_heads', 7, '384, which the 7 heads'),
+        ('mask.0.inv_block', True, 'true is not possible'),
+        ('optimization.is_anneal', True, 'anneal_ckpt is missing'),
+        ('data.num_frames', 16, 'unknown keys'),
+    ],
+)
+def test_wrong_values_of_pretraining_2(keys, value, message):
+    with pytest.raises(UsageError, match=message):
+        convert_experiment(changed(pretraining_2(), keys, value))
+
+
+@pytest.mark.parametrize(
+    ('keys', 'value', 'message'),
+    [
+        ('experiment.optimization.multihead_kwargs', [], 'is not a list of probes'),
+        ('experiment', None, 'is not a list of probes'),
+        ('experiment.classifier.num_probe_blocks', 5, '5, expected at most 4'),
+        ('experiment.classifier.num_heads', 7, 'does not divide the 1024 channels'),
+        ('experiment.data.normalization', [[1, 1], [1, 1]], 'expected a mean and a st'),
+        ('model_kwargs.module_name', 'mine', "'mine', expected one of evals"),
+        ('model_kwargs.wrapper_kwargs.out_layers', None, 'does not fit'),
+        ('model_kwargs.wrapper_kwargs.out_layers', [24], '24 layers of vit_large'),
+        ('model_kwargs.pretrain_kwargs.encoder.model_name', 'videomamba_tiny',
+         'out_layers: .* is not possible'),
+        ('model_kwargs.pretrain_kwargs.encoder.model_name', 'resnet',
+         r"model_kwargs\.pretrain_kwargs\.encoder\.model_name is 'resnet'"),
+        ('model_kwargs.pretrain_kwargs', None, 'expected a section of keys'),
+        ('experiment.optimization.multihead_kwargs.0.lr', 0, 'start_lr is .* lr is 0'),
+        ('experiment.optimization.multihead_kwargs.1.lr', '1e-3', 'expected a number'),
+    ],
+)  # fmt: skip
+def test_wrong_values_of_probes_2(keys, value, message):
+    with pytest.raises(UsageError, match=message):
+        convert_experiment(changed(yaml.safe_load(VIDEO_PROBE_2), keys, value))
+
+
+def changed(experiment, keys, value):
+    """With another value of a dotted key."""
+    node = experiment
+    *sections, name = keys.split('.')
+    for section in sections:
+        node = node[int(section) if isinstance(node, list) else section]
+    node[name] = value
+    return experiment
+
+
 def test_missing_keys_are_all_told():
     experiment = pretraining()
     del experiment['optimization']['ipe'], experiment['logging']
@@ -533,18 +965,17 @@ def test_missing_keys_are_all_told():
         ('optimization__lr', '1e-3', r"'1e-3', expected a number \(YAML.*1\.0e-3"),
         ('optimization__ipe', None, 'None, expected a whole number'),
         ('optimization__ema', [0.998], 'expected two numbers'),
-        ('optimization__warmup', 50, 'below 50 epochs'),
         ('optimization__start_lr', 0.0, 'above 0'),
-        ('optimization__weight_decay', 0.0, 'can not become'),
+        ('optimization__weight_decay', 0.0, 'cannot become'),
         ('data__num_clips', True, 'True, expected a whole number'),
         ('data__batch_size', 0, '0, expected a whole number above 0'),
         ('optimization__warmup', -1, '-1, expected a number from 0 on'),
-        ('data__datasets', ['/a.npy', '/b.csv'], r'/a\.npy is no text'),
+        ('data__datasets', ['/a.npy', '/b.csv'], r'/a\.npy is not a text'),
         ('data__datasets_weights', [1.0], '1 numbers for 2 datasets'),
-        ('data__filter_short_videos', True, 'true can not be had.*--min-frames'),
-        ('data_aug__motion_shift', True, 'true can not be had'),
-        ('model__uniform_power', False, 'false can not be had'),
-        ('model__use_mask_tokens', False, 'false can not be had'),
+        ('data__filter_short_videos', True, 'true is not possible.*--min-frames'),
+        ('data_aug__motion_shift', True, 'true is not possible'),
+        ('model__uniform_power', False, 'false is not possible'),
+        ('model__use_mask_tokens', False, 'false is not possible'),
         ('meta__dtype', 'int8', 'expected one of float32'),
     ],
 )

@@ -1,22 +1,27 @@
-# Kinetics-400 for attentive probes: 8 clips of 16 frames, every fourth, in training and
-# tests, as the head attends to all of them; tested on 3 crops, validated on one. No
-# flips, as in V-JEPA. Short videos repeat their last frame.
+# Kinetics-400 for attentive probes, with the clips of V-JEPA's: 8 of 16 frames, about
+# every fourth, in training and tests, as the head attends to all of them; tested on 3
+# crops, validated on one. No flips. V-JEPA draws the clips of its validation as well;
+# here they are where their parts of the video begin, the same each time.
 # Other lists: {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}.
 data_root = 'data/kinetics400/videos_train'
 data_root_val = 'data/kinetics400/videos_val'
 sampling = dict(
-    type='SampleFrames',
+    type='SampleVJEPA',
     clip_len=16,
     frame_interval=4,
     num_clips=8,
-    out_of_bound_opt='repeat_last',
+    allow_overlap=True,
 )
 
 train_pipeline = [
     dict(type='VideoInit'),
     sampling,
     dict(type='VideoDecode', short_side=320),
-    dict(type='ClipRandAugment', policy='rand-m7-n4-mstd0.5-inc1'),
+    dict(
+        type='ClipRandAugment',
+        policy='rand-m7-n4-mstd0.5-inc1',
+        interpolation='bicubic',
+    ),
     dict(type='RandomResizedCrop'),
     dict(type='Resize', scale=(224, 224), keep_ratio=False),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -24,7 +29,7 @@ train_pipeline = [
 ]
 val_pipeline = [
     dict(type='VideoInit'),
-    dict(**sampling, test_mode=True),
+    dict(**sampling, random=False),
     dict(type='VideoDecode', short_side=320),
     dict(type='Resize', scale=(-1, 256)),
     dict(type='CenterCrop', crop_size=224),
@@ -33,7 +38,7 @@ val_pipeline = [
 ]
 test_pipeline = [
     dict(type='VideoInit'),
-    dict(**sampling, test_mode=True),
+    dict(**sampling, random=False),
     dict(type='VideoDecode', short_side=320),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='ThreeCrop', crop_size=224),

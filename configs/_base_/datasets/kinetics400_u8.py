@@ -15,7 +15,11 @@ train_pipeline = [
         type='RepeatViews',
         num_views=2,
         transforms=[
-            dict(type='ClipRandAugment', policy='rand-m7-n4-mstd0.5-inc1'),
+            dict(
+                type='ClipRandAugment',
+                policy='rand-m7-n4-mstd0.5-inc1',
+                interpolation='bicubic',
+            ),
             dict(type='RandomResizedCrop'),
             dict(type='Resize', scale=(224, 224), keep_ratio=False),
             dict(type='Flip', flip_ratio=0.5),

@@ -1,7 +1,8 @@
 # V-JEPA's pre-training: AdamW, bf16, 300 epochs of 300 updates. The rate warms up for
 # 40 epochs and follows a cosine, weight decay another, both 1.25 times as long as the
 # training, so that neither reaches its end. Encoder and predictor are clipped apart,
-# after the warm-up.
+# after the warm-up. All is decayed but biases and vectors, mask tokens too, as released;
+# A_log is not, by Mamba's own rule, against what Video Mamba JEPA does.
 #
 # Everything is said in epochs. An epoch is as long as the sampler makes it: for 300
 # updates, num_samples is 300 x clips of an update, over all GPUs and accumulated steps.
@@ -35,7 +36,6 @@ optim_wrapper = dict(
         custom_keys=dict(
             A_log=dict(decay_mult=0.0),
             A_b_log=dict(decay_mult=0.0),
-            mask_tokens=dict(decay_mult=0.0),
         ),
     ),
     clip_grad=dict(max_norm=10.0),

@@ -24,3 +24,16 @@ model = dict(
     ),
 )
 train_dataloader = dict(batch_size=128)
+# not decayed: embeddings, as published, and A_log, by Mamba's own rule, where VideoMamba's
+# released code decays it; D, biases and norms are not by mmpretrain's schedule
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            'backbone.cls_token': dict(decay_mult=0.0),
+            'backbone.pos_embed': dict(decay_mult=0.0),
+            'backbone.temporal_pos_embedding': dict(decay_mult=0.0),
+            '.A_log': dict(decay_mult=0.0),
+            '.A_b_log': dict(decay_mult=0.0),
+        }
+    )
+)

@@ -2,9 +2,10 @@
 # Published: V-JEPA's ViT-L with 3072 clips an update and a rate of 6.25e-4; Video Mamba
 # JEPA's Tiny with 24 clips and rates from 6.25e-4 to 1.9e-5, in float32.
 # Here: 192 clips an update, 6.25e-4 scaled by the square root of that, bf16 with scans
-# in float32, masks that are equalised without a bias to the start of the clip, and mask
-# tokens in the order of the clip. Not tuned, and no result is known: nobody has trained
-# it. If a collapse shows (rankme, target_std), lower the rate or the EMA's momentum.
+# in float32, Video Mamba JEPA's second beta (V-JEPA's is 0.999), masks that are
+# equalised without a bias to the start of the clip, and mask tokens in the order of the
+# clip. Not tuned, and no result is known: nobody has trained it. If a collapse shows
+# (rankme, target_std), lower the rate or the EMA's momentum.
 # Others: --cfg-options train_dataloader.dataset.ann_file=LIST train_cfg.max_epochs=N
 _base_ = [
     '../../_base_/models/vjepa.py',

@@ -2,12 +2,10 @@
 # for images of ImageNet-1K, each a clip of 16 equal frames.
 # Published with V-JEPA: ViT-L 74.8, ViT-H 75.9 top-1; one probe with a rate of 1e-3
 # and a weight decay from 1e-3 to 1e-6.
-# Here: V-JEPA 2's grid for images, no result known: nobody has trained it. V-JEPA 2
-# starts each rate at 2e-4, here it is a quarter; its 21st probe has no warm-up.
+# Here: V-JEPA 2's grid for images, no result known: nobody has trained it. 20 probes warm
+# up from 2e-4, the last one has no warm-up and its weight decay falls to 0.
 # Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
-# Shorter: train_cfg.max_epochs=EPOCHS param_scheduler.0.end=WARMUP
-#   param_scheduler.1.begin=WARMUP
-# Others: {train,val,test}_dataloader.dataset.ann_file=LIST
+# Others: train_cfg.max_epochs=N {train,val,test}_dataloader.dataset.ann_file=LIST
 _base_ = [
     '../../_base_/models/attentive_probe.py',
     '../../_base_/datasets/imagenet_16f.py',
@@ -23,22 +21,17 @@ model = dict(
         num_clips=1,
         lrs=[5e-4, 1e-3, 1.5e-3, 2e-3],
         weight_decays=[5e-4, 1e-3, 2e-3, 4e-3, 8e-3],
+        pairs=[(1e-3, 1e-3)],
     ),
 )
+schedule = dict(type='ProbeGridScheduler', by_epoch=True, convert_to_iter_based=True)
 param_scheduler = [
     dict(
-        type='LinearLR',
-        start_factor=0.25,
-        end=5,
-        by_epoch=True,
-        convert_to_iter_based=True,
+        **schedule,
+        param_name='lr',
+        starts=[*[0.4] * 5, *[0.2] * 5, *[0.4 / 3] * 5, *[0.1] * 5, 1.0],  # 2e-4
+        warmups=[5] * 20 + [0],
     ),
-    dict(
-        type='CosineAnnealingLR',
-        begin=5,
-        eta_min=0.0,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
+    dict(**schedule, param_name='weight_decay', finals=[1.0] * 20 + [0.0]),
 ]
 auto_scale_lr = dict(base_batch_size=1024)

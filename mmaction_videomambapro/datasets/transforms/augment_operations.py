@@ -1,7 +1,7 @@
 """What AutoAugment and RandAugment do to clips: timm's operations, on uint8 frames.
 
-They are lookup tables, or OpenCV's on whole frames; all agree with Pillow's to one
-level, but for the interpolation of the geometric ones.
+They are lookup tables, or OpenCV's on whole frames, and agree with Pillow's to one
+level. Only bicubic interpolation differs: OpenCV's kernel has -0.75, Pillow's has -1.
 """
 
 from __future__ import annotations
@@ -231,18 +231,26 @@ def _linear(frame, matrix, shift):
 
 
 def _warp(frames, how, matrix):
-    """Affine, from where a result's pixel comes; its centre is at a half."""
+    """Affine, from where a result's pixel comes; its centre is at a half.
+
+    As in Pillow the fill is not blended into what lies at the border of a frame.
+    """
     matrix = np.array(matrix, dtype=np.float64)
-    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
     height, width = frames[0].shape[:2]
-    return [
-        cv2.warpAffine(
+    x, y = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
+    source_x, source_y = (a * x + b * y + c for a, b, c in matrix)
+    outside = (source_x < 0) | (source_x >= width)
+    outside |= (source_y < 0) | (source_y >= height)
+    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
+    results = []
+    for frame in frames:
+        result = cv2.warpAffine(
             frame,
             matrix,
             (width, height),
             flags=how.interpolation | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=how.fill,
+            borderMode=cv2.BORDER_REPLICATE,
         )
-        for frame in frames
-    ]
+        result[outside] = how.fill
+        results.append(result)
+    return results

@@ -6,6 +6,8 @@ these loses accuracy when it is tested with them.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
@@ -188,8 +190,14 @@ class SampleVJEPA(PublishedSampler):
         allow_overlap (bool): Let clips overlap where parts are shorter than a clip,
             instead of repeating the last frame. Defaults to False.
         clip_duration (float, optional): Seconds of a clip, which decide the interval
-            with the frame rate of the video, "avg_fps". Defaults to None.
+            with the frame rate of the video, "avg_fps". That is rounded up to a whole
+            number first, as in V-JEPA 2; V-JEPA takes it as it is. Defaults to None.
+        fps (int, optional): Frames of a clip in a second, which decide the interval
+            likewise. Defaults to None.
         **kwargs: As for :class:`PublishedSampler`; ``mode`` has no effect.
+
+    Raises:
+        ValueError: If both are given, or one is not above 0.
     """
 
     def __init__(
@@ -198,16 +206,25 @@ class SampleVJEPA(PublishedSampler):
         random: bool = True,
         allow_overlap: bool = False,
         clip_duration: float | None = None,
+        fps: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
+        given = [x for x in (clip_duration, fps) if x is not None]
+        if len(given) > 1 or not all(x > 0 for x in given):
+            raise ValueError(
+                f'SampleVJEPA: clip_duration is {clip_duration} and fps is {fps}, '
+                'expected at most one of them, above 0'
+            )
         self.random, self.allow_overlap = random, allow_overlap
-        self.clip_duration = clip_duration
+        self.clip_duration, self.fps = clip_duration, fps
 
     def transform(self, results: dict) -> dict:
         if self.clip_duration is not None:
-            frames = self.clip_duration * results['avg_fps']
+            frames = self.clip_duration * math.ceil(results['avg_fps'])
             self.frame_interval = max(1, int(frames / self.clip_len))
+        elif self.fps is not None:
+            self.frame_interval = max(1, math.ceil(results['avg_fps']) // self.fps)
         return super().transform(results)
 
     def clips(self, n):

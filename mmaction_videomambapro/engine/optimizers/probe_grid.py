@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS
+import math
+from collections.abc import Sequence
+
+from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS
 from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.optim.scheduler.param_scheduler import INF, _ParamScheduler
 from torch import nn
 
 
@@ -52,3 +56,86 @@ class ProbeGridOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for probe, (lr, weight_decay) in zip(head.probes, head.grid):
             group = dict(lr=lr, weight_decay=weight_decay)
             params.append(dict(params=list(probe.parameters()), **group))
+
+
+@PARAM_SCHEDULERS.register_module()
+class ProbeGridScheduler(_ParamScheduler):
+    """A warm-up and a cosine for each probe of a grid, as V-JEPA 2 schedules them.
+
+    At iteration i = 1, 2, ... of N a probe has start + (1 - start) i / w of what the
+    optimizer was built with, before its warm-up of w iterations ends, and from then on
+    final + (1 - final) (1 + cos(pi (i - w) / (N - w))) / 2. (MMEngine's schedulers have
+    one warm-up, and one factor, for all parameters.)
+
+    Args:
+        optimizer (OptimWrapper): With one group for each probe, as
+            :class:`ProbeGridOptimWrapperConstructor` makes them.
+        param_name (str): 'lr' or 'weight_decay'. Defaults to 'lr'.
+        starts (Sequence[float], optional): Factor of each probe to begin with.
+            Defaults to None, 1.
+        warmups (Sequence[float], optional): Epochs of each one's warm-up.
+            Defaults to None, 0.
+        finals (Sequence[float], optional): Factor of each probe to end with.
+            Defaults to None, 0.
+        **kwargs: As for MMEngine's schedulers; ``end``, by default that of the
+            training, has to be given or filled in by the runner.
+
+    Raises:
+        ValueError: If there are not as many numbers as probes, or no end.
+    """
+
+    def __init__(
+        self,
+        optimizer,
+        param_name: str = 'lr',
+        starts: Sequence[float] | None = None,
+        warmups: Sequence[float] | None = None,
+        finals: Sequence[float] | None = None,
+        **kwargs,
+    ) -> None:
+        # a wrapper has one more, what it was built with, for logs
+        probes = len(getattr(optimizer, 'optimizer', optimizer).param_groups)
+        self.starts = [1.0] * probes if starts is None else list(starts)
+        self.warmups = [0] * probes if warmups is None else list(warmups)
+        self.finals = [0.0] * probes if finals is None else list(finals)
+        for name in ('starts', 'warmups', 'finals'):
+            if len(getattr(self, name)) != probes:
+                raise ValueError(
+                    f'{type(self).__name__}: {name} has {len(getattr(self, name))} '
+                    f'numbers for {probes} probes'
+                )
+        if kwargs.get('end', INF) == INF:
+            raise ValueError(f'{type(self).__name__} needs an end')
+        super().__init__(optimizer, param_name, **kwargs)
+
+    @classmethod
+    def build_iter_from_epoch(
+        cls,
+        *args,
+        begin: int = 0,
+        end: int = INF,
+        by_epoch: bool = True,
+        epoch_length: int | None = None,
+        warmups: Sequence[float] | None = None,
+        **kwargs,
+    ) -> ProbeGridScheduler:
+        """Build one that counts iterations from arguments in epochs."""
+        if warmups is not None:
+            warmups = [int(warmup * epoch_length) for warmup in warmups]
+        begin, end = int(begin * epoch_length), int(end * epoch_length)
+        kwargs.update(begin=begin, end=end, by_epoch=False, warmups=warmups)
+        return cls(*args, **kwargs)
+
+    def _get_value(self) -> list[float]:
+        step, total = self.last_step + 1, self.end - self.begin
+        values = []
+        for base, start, warmup, final in zip(
+            self.base_values, self.starts, self.warmups, self.finals
+        ):
+            if step < warmup:
+                factor = start + (1 - start) * step / warmup
+            else:
+                share = (step - warmup) / max(1, total - warmup)
+                factor = final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
+            values.append(base * factor)
+        return values + self.base_values[len(values) :]

@@ -20,9 +20,10 @@ BASE = 'mmaction_videomambapro::_base_/default_runtime.py'
 def convert_experiment(
     experiment: Mapping, name: str = 'experiment', base: str = BASE
 ) -> tuple[str, list[str]]:
-    """Translate an experiment of V-JEPA into a config.
+    """Translate an experiment of V-JEPA or V-JEPA 2 into a config.
 
-    Pre-trainings, and probes of videos and of images (those with ``eval_name``).
+    Pre-trainings, cool-downs, and probes of videos and of images (those with
+    ``eval_name``).
     Rates, decays and the moving average follow the same curves, in updates; what is
     known as a fault there is not repeated: with accumulation, schedules count updates,
     and no layer is dropped in pre-training. Masks are made equally long by
@@ -113,6 +114,7 @@ def translate(experiment: Mapping) -> tuple[dict, list[str]]:
     else:
         raise UsageError(
             f'eval_name is {experiment["eval_name"]!r}, expected one of '
-            f'{", ".join(PROBES)}'
+            f'{", ".join(PROBES)}: others, as the anticipation of actions, have no '
+            'counterpart here'
         )
     return config, values.ignored()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...safe_yaml import YamlError, read_yaml
@@ -36,6 +37,17 @@ KINDS['a list of numbers'] = lambda v: (
 )
 KINDS['a list of texts'] = lambda v: (
     isinstance(v, list) and v and all(map(KINDS['a text'], v))
+)
+KINDS['a list of whole numbers above 0'] = lambda v: (
+    isinstance(v, list) and v and all(map(KINDS['a whole number above 0'], v))
+)
+KINDS['a list of whole numbers from 0 on'] = lambda v: (
+    isinstance(v, list) and v and all(KINDS['a whole number'](x) and x >= 0 for x in v)
+)
+KINDS['a mean and a standard deviation for red, green and blue'] = lambda v: (
+    isinstance(v, list)
+    and len(v) == 2
+    and all(KINDS['a list of numbers'](x) and len(x) == 3 for x in v)
 )
 
 TEXT, FLAG, INT, NUMBER, PAIR = (
@@ -117,6 +129,59 @@ MULTI_BLOCK = {
 }
 TUBE = {'ratio': Key('a number', 0.9)}
 
+# V-JEPA 2
+PRETRAINING_2 = {
+    **{
+        key: kind
+        for key, kind in PRETRAINING.items()
+        if key
+        not in (
+            'data.mask_type',
+            'data.decode_one_clip',
+            'data.num_clips',
+            'data.num_frames',
+            'data.sampling_rate',
+            'data.filter_short_videos',
+            'data.clip_duration',
+            'data.log_resource_utilization',
+            'logging.folder',
+            'logging.write_tag',
+            'loss.reg_coeff',
+            'model.pred_head_dim',
+            'optimization.clip_grad',
+            'optimization.accumulation_steps',
+        )
+    },
+    'folder': TEXT,
+    'cpus_per_task': NO_MEANING,
+    'mem_per_gpu': NO_MEANING,
+    'data.dataset_fpcs': Key('a list of whole numbers above 0'),
+    'data.fps': COUNT,
+    'data.crop_size': Key('a whole number above 0', 224),
+    'data.num_workers': Key('a whole number', 1),
+    'data.persistent_workers': ON,
+    'data_aug.random_resize_aspect_ratio': Key('two numbers', [3 / 4, 4 / 3]),
+    'data_aug.random_resize_scale': Key('two numbers', [0.3, 1.0]),
+    'meta.seed': Key('a whole number', 0),
+    'meta.sync_gc': NO_MEANING,
+    'model.compile_model': NO_MEANING,
+    'model.pred_num_heads': Key('a whole number above 0', None),
+    'model.use_activation_checkpointing': OFF,
+    'model.use_rope': OFF,
+    'model.use_silu': OFF,
+    'model.use_pred_silu': OFF,
+    'model.wide_silu': NO_MEANING,
+    'optimization.is_anneal': OFF,
+    'optimization.anneal_ckpt': Key('a text', None),
+    'optimization.resume_anneal': OFF,
+}
+MULTI_BLOCK_2 = {
+    **MULTI_BLOCK,
+    'full_complement': OFF,
+    'pred_full_complement': OFF,
+    'inv_block': OFF,
+}
+
 PROBE = {
     'nodes': COUNT,
     'tasks_per_node': COUNT,
@@ -167,6 +232,105 @@ IMAGE_PROBE = {
     'data.dataset_name': NO_MEANING,
     'pretrain.clip_duration': NO_MEANING,
 }
+IMAGE_PROBE_NAMES = {'optimization.resolution': 'data.resolution'}
+
+
+# V-JEPA 2; names are those of V-JEPA's keys, where there is one
+PROBE_2_NAMES = {
+    'data.num_classes': 'experiment.data.num_classes',
+    'optimization.num_epochs': 'experiment.optimization.num_epochs',
+    'optimization.batch_size': 'experiment.optimization.batch_size',
+    'optimization.use_bfloat16': 'experiment.optimization.use_bfloat16',
+    'pretrain.checkpoint': 'model_kwargs.checkpoint',
+    'pretrain.folder': 'folder',
+    **{
+        f'pretrain.{name}': f'model_kwargs.pretrain_kwargs.encoder.{name}'
+        for name in (
+            'model_name',
+            'checkpoint_key',
+            'tubelet_size',
+            'patch_size',
+            'uniform_power',
+        )
+    },
+}
+VIDEO_PROBE_2_NAMES = {
+    **PROBE_2_NAMES,
+    'pretrain.frames_per_clip': 'experiment.data.frames_per_clip',
+    'pretrain.clip_duration': 'experiment.data.clip_duration',
+    'optimization.resolution': 'experiment.data.resolution',
+    **{
+        f'data.{name}': f'experiment.data.{name}'
+        for name in (
+            'dataset_train',
+            'dataset_val',
+            'dataset_type',
+            'frames_per_clip',
+            'num_segments',
+            'num_views_per_segment',
+            'frame_step',
+        )
+    },
+}
+IMAGE_PROBE_2_NAMES = {
+    **PROBE_2_NAMES,
+    'pretrain.frames_per_clip': 'model_kwargs.wrapper_kwargs.img_as_video_nframes',
+    'optimization.resolution': 'experiment.data.resolution',
+    **{
+        f'data.{name}': f'experiment.data.{name}'
+        for name in ('root_path', 'image_folder', 'dataset_name')
+    },
+}
+_PROBE_2 = {
+    'nodes': COUNT,
+    'tasks_per_node': COUNT,
+    'cpus_per_task': NO_MEANING,
+    'mem_per_gpu': NO_MEANING,
+    'max_workers': NO_MEANING,
+    'num_workers': Key('a whole number', 12),
+    'tag': Key('a text', None),
+    'eval_name': TEXT,
+    'resume_checkpoint': OFF,
+    'val_only': OFF,
+    'experiment.classifier.num_heads': Key('a whole number above 0', 16),
+    'experiment.classifier.num_probe_blocks': Key('a whole number above 0', 1),
+    'experiment.data.normalization': Key(
+        'a mean and a standard deviation for red, green and blue', None
+    ),
+    'experiment.optimization.use_pos_embed': NO_MEANING,
+    'model_kwargs.module_name': TEXT,
+    'model_kwargs.pretrain_kwargs.encoder.img_temporal_dim_size': NO_MEANING,
+    'model_kwargs.pretrain_kwargs.encoder.use_rope': OFF,
+    'model_kwargs.pretrain_kwargs.encoder.use_sdpa': NO_MEANING,
+    'model_kwargs.pretrain_kwargs.encoder.use_silu': OFF,
+    'model_kwargs.pretrain_kwargs.encoder.wide_silu': NO_MEANING,
+}
+VIDEO_PROBE_2 = {
+    **_PROBE_2,
+    **{new: VIDEO_PROBE[old] for old, new in VIDEO_PROBE_2_NAMES.items()},
+    'model_kwargs.wrapper_kwargs.max_frames': NO_MEANING,
+    'model_kwargs.wrapper_kwargs.use_pos_embed': OFF,
+    'model_kwargs.wrapper_kwargs.out_layers': Key(
+        'a list of whole numbers from 0 on', None
+    ),
+}
+IMAGE_PROBE_2 = {
+    **_PROBE_2,
+    'experiment.data.resolution': COUNT,
+    **{
+        new: IMAGE_PROBE[old]
+        for old, new in IMAGE_PROBE_2_NAMES.items()
+        if old in IMAGE_PROBE
+    },
+}
+ONE_PROBE = {  # of multihead_kwargs
+    'lr': FROM_0,
+    'start_lr': FROM_0,
+    'final_lr': FROM_0,
+    'warmup': FROM_0,
+    'weight_decay': FROM_0,
+    'final_weight_decay': FROM_0,
+}
 
 
 def read_experiment(path: str | os.PathLike) -> dict:
@@ -190,16 +354,27 @@ class Values(dict):
     Args:
         experiment (Mapping): Keys and values, in sections or not.
         keys (Mapping[str, Key]): All that there can be, dotted.
+        names (Mapping[str, str]): What the file calls keys that code asks for under
+            another name. Defaults to none.
+        implied (Mapping): Values of what code asks for and files do not have.
+            Defaults to none.
 
     Raises:
         UsageError: If keys are unknown or missing, all of them; or if a value is none
             of its kind.
     """
 
-    def __init__(self, experiment: Mapping, keys: Mapping[str, Key]):
+    def __init__(
+        self,
+        experiment: Mapping,
+        keys: Mapping[str, Key],
+        names: Mapping[str, str] = MappingProxyType({}),
+        implied: Mapping[str, Any] = MappingProxyType({}),
+    ):
         super().__init__(_flatten(experiment))
-        self.known = keys
-        sections = {key.partition('.')[0] for key in keys if '.' in key}
+        self.known, self.names, self.implied = keys, names, implied
+        self._ignored = {}
+        sections = {key[:end] for key in keys for end, c in enumerate(key) if c == '.'}
         for key in sorted(sections & set(self)):
             raise UsageError(f'{key} is {self[key]!r}, expected a section of keys')
         unknown = sorted(str(key) for key in self if key not in keys)
@@ -218,24 +393,43 @@ class Values(dict):
                 raise UsageError(f'{key} is {value!r}, expected {kind}{hint}')
 
     def __missing__(self, key):
-        return self.known[key].default
+        if key in self.names:
+            return self[self.names[key]]
+        return self.implied[key] if key in self.implied else self.known[key].default
+
+    def name(self, key: str) -> str:
+        """What the file calls a key."""
+        return self.names.get(key, key)
+
+    def ignore(self, key: str, reason: str) -> None:
+        """Note a key, or section, that has no meaning here because of others."""
+        key = self.name(key)
+        if key in self or any(known.startswith(f'{key}.') for known in self):
+            self._ignored[key] = reason
 
     def ignored(self) -> list[str]:
-        """Keys that are there and have no meaning here."""
-        return sorted(key for key in self if self.known[key] is NO_MEANING)
+        """Keys that are there and have no meaning here, with a reason if it is said."""
+        keys = {key for key in self if self.known[key] is NO_MEANING} | set(
+            self._ignored
+        )
+        return [
+            f'{key} ({self._ignored[key]})' if key in self._ignored else key
+            for key in sorted(keys)
+        ]
 
     def refuse(self, key: str, value: Any, reason: str) -> None:
         """Stop at a value that has no counterpart."""
         if self[key] == value:
             value = str(value).lower() if isinstance(value, bool) else repr(value)
-            raise UsageError(f'{key}: {value} can not be had: {reason}')
+            raise UsageError(f'{self.name(key)}: {value} is not possible: {reason}')
 
     def choose(self, key: str, choices: Iterable) -> Any:
         """The value, one of some choices; what they stand for, if it is a mapping."""
         value = self[key]
         if value not in choices:
             raise UsageError(
-                f'{key} is {value!r}, expected one of {", ".join(map(str, choices))}'
+                f'{self.name(key)} is {value!r}, expected one of '
+                f'{", ".join(map(str, choices))}'
             )
         return choices[value] if isinstance(choices, Mapping) else value
 

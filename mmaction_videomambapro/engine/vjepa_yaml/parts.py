@@ -12,6 +12,7 @@ VITS = {
     'vit_large': (1024, 24, 16, 4),
     'vit_huge': (1280, 32, 16, 4),
     'vit_giant': (1408, 40, 16, 48 / 11),
+    'vit_giant_xformers': (1408, 40, 22, 48 / 11),
 }
 VIDEOMAMBAS = {  # channels, layers
     'videomamba_tiny': (192, 24),
@@ -29,7 +30,13 @@ def refuse_common(values, section):
         False,
         'positions have an equal share of channels for each axis',
     )
-    if 'data.dataset_type' in values.known:
+    if values[f'{section}.use_rope']:
+        values.ignore(
+            f'{section}.use_rope',
+            'positions are added to tokens, as fixed sines and cosines: checkpoints of '
+            'V-JEPA 2 do not fit',
+        )
+    if values.name('data.dataset_type') in values.known:
         values.choose('data.dataset_type', ['VideoDataset', 'videodataset'])
 
 
@@ -58,12 +65,13 @@ def make_backbone(values, name, key, **arguments):
     )
 
 
-def preprocessor(erase_prob):
-    """Normalising and, behind it, erasing."""
+def preprocessor(erase_prob, normalization=None):
+    """Normalising, by ImageNet's figures unless others are given, and then erasing."""
+    mean, std = normalization or ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     config = dict(
         type='ActionDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
+        mean=[round(255 * x, 3) for x in mean],
+        std=[round(255 * x, 3) for x in std],
         format_shape='NCTHW',
     )
     if erase_prob:
@@ -71,16 +79,13 @@ def preprocessor(erase_prob):
     return config
 
 
-def schedules(values, epochs, stretch, final_decay):
-    """A linear warm-up and a cosine of the rate, a cosine of the decay; in epochs."""
-    warmup, total = _whole(values['optimization.warmup']), _whole(stretch * epochs)
+_EPOCHS = dict(by_epoch=True, convert_to_iter_based=True)
+
+
+def warmup_and_cosine(values, epochs, stretch):
+    """The rate; the cosine ends after ``stretch`` times the epochs."""
+    warmup = _whole(values['optimization.warmup'])
     start, lr = values['optimization.start_lr'], values['optimization.lr']
-    decay = values['optimization.weight_decay']
-    if not warmup < epochs:
-        raise UsageError(
-            f'optimization.warmup is {warmup}, which has to be below {epochs} epochs'
-        )
-    common = dict(by_epoch=True, convert_to_iter_based=True)
     schedulers = []
     if warmup:
         if not 0 < start <= lr:
@@ -89,45 +94,68 @@ def schedules(values, epochs, stretch, final_decay):
                 f'lr={lr}'
             )
         schedulers.append(
-            dict(type='LinearLR', start_factor=start / lr, end=warmup, **common)
+            dict(type='LinearLR', start_factor=start / lr, end=warmup, **_EPOCHS)
         )
-    schedulers.append(
-        dict(
-            type='CosineAnnealingLR',
-            begin=warmup,
-            end=epochs,
-            T_max=_whole(total - warmup),
-            eta_min=float(values['optimization.final_lr']),
-            **common,
-        )
-    )
-    if final_decay != decay:
-        if not decay:
-            raise UsageError(
-                'optimization.weight_decay is 0, which can not become '
-                f'{final_decay}: what is not decayed could not be told from the rest'
-            )
+    if warmup < epochs:
         schedulers.append(
             dict(
-                type='CosineAnnealingParamScheduler',
-                param_name='weight_decay',
+                type='CosineAnnealingLR',
+                begin=warmup,
                 end=epochs,
-                T_max=total,
-                # a ratio leaves what is not decayed at 0
-                eta_min_ratio=final_decay / decay,
-                **common,
+                T_max=_whole(stretch * epochs - warmup),
+                eta_min=float(values['optimization.final_lr']),
+                **_EPOCHS,
             )
         )
+    else:
+        values.ignore(
+            'optimization.final_lr', f'{epochs} epochs end before the warm-up does'
+        )
     return schedulers
+
+
+def straight_line(values, epochs, stretch):
+    """The rate of a cool-down; it would be at its end after more than the epochs."""
+    lr, final = values['optimization.lr'], values['optimization.final_lr']
+    if not 0 <= final <= lr or not lr:
+        raise UsageError(
+            f'optimization.final_lr is {final}, expected from 0 to lr={lr}, which has '
+            'to be above 0'
+        )
+    line = dict(type='LinearLR', start_factor=1.0, end_factor=final / lr)
+    return [dict(**line, end=_whole(stretch * epochs), **_EPOCHS)]
+
+
+def cosine_of_decay(values, epochs, stretch, final):
+    """The weight decay, to ``final`` after ``stretch`` times the epochs."""
+    decay = values['optimization.weight_decay']
+    if final == decay:
+        return []
+    if not decay:
+        raise UsageError(
+            f'optimization.weight_decay is 0, which cannot become {final}: what is not '
+            'decayed could not be told from the rest'
+        )
+    return [
+        dict(
+            type='CosineAnnealingParamScheduler',
+            param_name='weight_decay',
+            end=epochs,
+            T_max=_whole(stretch * epochs),
+            # a ratio leaves what is not decayed at 0
+            eta_min_ratio=final / decay,
+            **_EPOCHS,
+        )
+    ]
 
 
 def _whole(number):
     return int(number) if number == int(number) else number
 
 
-def workers(number):
+def workers(number, persistent=True):
     """Processes of a data loader."""
-    return dict(num_workers=number, persistent_workers=number > 0)
+    return dict(num_workers=number, persistent_workers=persistent and number > 0)
 
 
 def pack():

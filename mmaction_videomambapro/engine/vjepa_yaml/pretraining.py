@@ -6,43 +6,43 @@ import os.path as osp
 from collections.abc import Mapping
 
 from ..launch import UsageError
-from .keys import MULTI_BLOCK, PRETRAINING, TUBE, Values
+from .keys import MULTI_BLOCK, MULTI_BLOCK_2, PRETRAINING, PRETRAINING_2, TUBE, Values
 from .parts import (
     POLICY,
     VITS,
     bfloat16,
+    cosine_of_decay,
     make_backbone,
     pack,
     preprocessor,
     refuse_common,
-    schedules,
+    straight_line,
+    warmup_and_cosine,
     workers,
 )
 
 
 def pretraining(experiment):
     """The values of an experiment, and its config."""
+    if experiment.get('app') != 'vjepa':
+        raise UsageError(
+            f'app is {experiment.get("app")!r}, expected vjepa: others, as training '
+            'with the actions of a robot, have no counterpart here'
+        )
     masks = experiment.get('mask')
     if not (isinstance(masks, list) and masks):
         raise UsageError(
-            'mask is missing, or no list of masks; a probe would have an eval_name'
+            'mask is missing, or is not a list of masks; a probe would have an '
+            'eval_name'
         )
     data = experiment.get('data')
-    mask_type = data.get('mask_type') if isinstance(data, Mapping) else None
-    # V-JEPA takes every other type for tubes
-    mask_keys = MULTI_BLOCK if mask_type in (None, 'multiblock3d') else TUBE
-    keys = {f'mask.{i}.{k}': v for i in range(len(masks)) for k, v in mask_keys.items()}
-    values = Values(experiment, {**PRETRAINING, **keys})
-    values.choose('app', ['vjepa'])
+    data = data if isinstance(data, Mapping) else {}
+    read = _second_version if 'dataset_fpcs' in data else _first_version
+    values = read(experiment, data, len(masks))
     refuse_common(values, 'model')
     values.refuse('model.use_mask_tokens', False, 'predictors have mask tokens')
     values.refuse('model.zero_init_mask_tokens', False, 'mask tokens start at zero')
     values.refuse('data_aug.motion_shift', True, 'crops stay where they are in a clip')
-    values.refuse(
-        'data.filter_short_videos',
-        True,
-        'leave short videos out of the list, tools/data/convert_list.py --min-frames',
-    )
     world = values['nodes'] * values['tasks_per_node']
     accumulate = values['optimization.accumulation_steps']
     clips = values['data.batch_size'] * world * accumulate
@@ -53,12 +53,7 @@ def pretraining(experiment):
             type='EpochBasedTrainLoop', max_epochs=values['optimization.epochs']
         ),
         optim_wrapper=_pretraining_optimizer(values),
-        param_scheduler=schedules(
-            values,
-            values['optimization.epochs'],
-            values['optimization.ipe_scale'],
-            values['optimization.final_weight_decay'],
-        ),
+        param_scheduler=_schedules(values),
         default_hooks=dict(checkpoint=_checkpoints(values['meta.save_every_freq'])),
         auto_scale_lr=dict(enable=False, base_batch_size=clips),
         randomness=dict(seed=values['meta.seed']),
@@ -67,8 +62,96 @@ def pretraining(experiment):
     )
 
 
+def _first_version(experiment, data, masks):
+    # V-JEPA takes every other type for tubes
+    mask_type = data.get('mask_type')
+    mask = MULTI_BLOCK if mask_type in (None, 'multiblock3d') else TUBE
+    implied = {
+        'data.fps': None,
+        'data.persistent_workers': True,
+        'model.pred_num_heads': None,
+        'model.use_activation_checkpointing': False,
+        'model.use_rope': False,
+        'optimization.is_anneal': False,
+    }
+    values = Values(experiment, PRETRAINING | _of_each(mask, masks), implied=implied)
+    values.refuse(
+        'data.filter_short_videos',
+        True,
+        'leave short videos out of the list, tools/data/convert_list.py --min-frames',
+    )
+    return values
+
+
+def _second_version(experiment, data, masks):
+    implied = {
+        'data.num_clips': 1,
+        'data.sampling_rate': 1,
+        'data.clip_duration': None,
+        'loss.reg_coeff': 0.0,
+        'optimization.accumulation_steps': 1,
+        'optimization.clip_grad': None,
+    }
+    values = Values(
+        experiment,
+        PRETRAINING_2 | _of_each(MULTI_BLOCK_2, masks),
+        {'logging.folder': 'folder'},
+        implied,
+    )
+    frames = values['data.dataset_fpcs']
+    if len(frames) != len(values['data.datasets']):
+        raise UsageError(
+            f'data.dataset_fpcs has {len(frames)} numbers for '
+            f'{len(values["data.datasets"])} datasets'
+        )
+    if len(set(frames)) > 1:
+        raise UsageError(
+            f'data.dataset_fpcs is {frames}: clips of different lengths are not '
+            'possible in one batch'
+        )
+    implied['data.num_frames'] = frames[0]
+    for key in ('model.use_silu', 'model.use_pred_silu'):
+        values.refuse(key, True, 'MLPs have GELU')
+    for i in range(masks):
+        for key in ('pred_full_complement', 'inv_block'):
+            values.refuse(
+                f'mask.{i}.{key}', True, 'what blocks cover is what is predicted'
+            )
+    if values['optimization.is_anneal']:
+        if values['optimization.anneal_ckpt'] is None:
+            raise UsageError('optimization.anneal_ckpt is missing: is_anneal needs it')
+        values.ignore(
+            'optimization.resume_anneal', 'tools/train.py --resume goes on with a run'
+        )
+        for key in ('optimization.start_lr', 'optimization.warmup'):
+            values.ignore(key, 'a cool-down has no warm-up')
+        for key in ('meta.load_checkpoint', 'meta.read_checkpoint'):
+            values.ignore(key, 'a cool-down starts from anneal_ckpt')
+    else:
+        for key in ('optimization.anneal_ckpt', 'optimization.resume_anneal'):
+            values.ignore(key, 'is_anneal is off')
+    return values
+
+
+def _of_each(keys, masks):
+    return {f'mask.{i}.{k}': v for i in range(masks) for k, v in keys.items()}
+
+
+def _schedules(values):
+    epochs, stretch = values['optimization.epochs'], values['optimization.ipe_scale']
+    anneal = values['optimization.is_anneal']
+    rate = straight_line if anneal else warmup_and_cosine
+    final_decay = values['optimization.final_weight_decay']
+    return [
+        *rate(values, epochs, stretch),
+        *cosine_of_decay(values, epochs, stretch, final_decay),
+    ]
+
+
 def _resume(values):
     """From the file, or from the latest checkpoint if there is one."""
+    if values['optimization.is_anneal']:
+        return dict(resume=False, load_from=values['optimization.anneal_ckpt'])
     if not values['meta.load_checkpoint']:
         return dict(resume=False)
     name = values['meta.read_checkpoint']
@@ -98,10 +181,19 @@ def _jepa(values):
         embed_dims=values['model.pred_embed_dim'], depth=values['model.pred_depth']
     )
     if name in VITS:
-        predictor.update(type='JEPATransformerPredictor', num_heads=VITS[name][2])
+        heads = values['model.pred_num_heads'] or VITS[name][2]
+        if values['model.pred_embed_dim'] % heads:
+            raise UsageError(
+                f'model.pred_embed_dim is {values["model.pred_embed_dim"]}, which the '
+                f'{heads} heads of the predictor (model.pred_num_heads) do not divide'
+            )
+        predictor.update(type='JEPATransformerPredictor', num_heads=heads)
     else:  # VideoMamba's layers
+        values.ignore('model.pred_num_heads', 'state-space layers have no heads')
         mixer = dict(residual=False, masked=False)
         predictor.update(type='JEPAMambaPredictor', mixer_cfg=mixer)
+    if values['model.use_activation_checkpointing']:
+        backbone['with_cp'] = predictor['with_cp'] = True
     return dict(
         type='VideoJEPA',
         backbone=backbone,
@@ -123,12 +215,16 @@ def _masks(values):
             value = values[key]
             value = tuple(value) if isinstance(value, list) else value
             masks.setdefault(number, {})[name] = value
-    return [
-        dict(type='RandomTubeMask', **mask)
-        if 'ratio' in mask
-        else dict(type='MultiBlock3DMask', **mask, equalise='truncate')
-        for mask in masks.values()
-    ]
+    return [_mask(**mask) for mask in masks.values()]
+
+
+def _mask(
+    full_complement=False, pred_full_complement=False, inv_block=False, **arguments
+):
+    if 'ratio' in arguments:
+        return dict(type='RandomTubeMask', **arguments)
+    equalise = 'full_complement' if full_complement else 'truncate'
+    return dict(type='MultiBlock3DMask', **arguments, equalise=equalise)
 
 
 def _moving_average(values):
@@ -154,7 +250,7 @@ def _pretraining_data(values, clips):
     for dataset in datasets:
         if dataset['ann_file'].endswith('.npy'):
             raise UsageError(
-                f'data.datasets: {dataset["ann_file"]} is no text: write its paths '
+                f'data.datasets: {dataset["ann_file"]} is not a text: write its paths '
                 'into a list of "path label" lines'
             )
         dataset['pipeline'] = _pretraining_pipeline(values)
@@ -173,7 +269,7 @@ def _pretraining_data(values, clips):
         dataset = dict(type='ConcatDataset', datasets=datasets)
     return dict(
         batch_size=values['data.batch_size'],
-        **workers(values['data.num_workers']),
+        **workers(values['data.num_workers'], values['data.persistent_workers']),
         drop_last=True,
         sampler=sampler,
         dataset=dataset,
@@ -189,6 +285,8 @@ def _pretraining_pipeline(values):
         num_clips=values['data.num_clips'],
         clip_duration=values['data.clip_duration'],
     )
+    if values['data.fps']:
+        sample['fps'] = values['data.fps']
     augment = [dict(type='ClipRandAugment', policy=POLICY, interpolation='bicubic')]
     return [
         dict(type='VideoInit'),
@@ -237,12 +335,11 @@ def _pretraining_optimizer(values):
             custom_keys=dict(
                 A_log=dict(decay_mult=0.0),
                 A_b_log=dict(decay_mult=0.0),
-                mask_tokens=dict(decay_mult=0.0),
             ),
         ),
     )
     if values['optimization.clip_grad'] is not None:
-        # V-JEPA clips from the second epoch behind the warm-up on
+        # V-JEPA clips from the second epoch after the warm-up on
         warm = (values['optimization.warmup'] + 1) * values['optimization.ipe']
         config['clip_grad'] = dict(max_norm=float(values['optimization.clip_grad']))
         config['clip_begin'] = round(warm)

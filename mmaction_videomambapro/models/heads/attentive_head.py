@@ -73,11 +73,15 @@ class AttentiveHead(BaseHead):
         self.fc_cls = nn.Linear(C, num_classes)
 
     def init_weights(self) -> None:
-        """Truncated normal; ``init_cfg`` has the last word."""
+        """As in V-JEPA 2; ``init_cfg`` has the last word.
+
+        Truncated normal with 0.02, but for the classifier, which starts as PyTorch's
+        layers do. Output layers are divided by the root of 2 i, i the number of their
+        layer of self-attention; those of the query by that of the last one.
+        """
         init_attention_blocks(self.blocks)
         nn.init.trunc_normal_(self.query, std=0.02)
-        layers = (self.q, self.kv, self.proj, self.mlp[0], self.mlp[2], self.fc_cls)
-        for layer in layers:
+        for layer in (self.q, self.kv, self.proj, self.mlp[0], self.mlp[2]):
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
@@ -86,7 +90,8 @@ class AttentiveHead(BaseHead):
             if isinstance(self.proj, nn.Linear):
                 outputs.append(self.proj)
             for layer in outputs:
-                layer.weight /= 2**0.5
+                layer.weight /= (2 * max(1, len(self.blocks))) ** 0.5
+        self.fc_cls.reset_parameters()
         super().init_weights()
 
     def forward(self, x: Tensor, **kwargs) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 
@@ -32,6 +33,9 @@ class AttentiveProbeGrid(BaseHead):
         lrs (Sequence[float]): Learning rates.
         weight_decays (Sequence[float]): Weight decays; there is a probe for each pair.
             Defaults to (0.01,).
+        pairs (Sequence[tuple[float, float]]): Further probes, each with a learning rate
+            and a weight decay. A pair may occur again, for another schedule.
+            Defaults to none.
         init_cfg (dict, optional): MMEngine's. Defaults to None.
         **kwargs: As for :class:`AttentiveHead`.
 
@@ -43,19 +47,21 @@ class AttentiveProbeGrid(BaseHead):
         self,
         num_classes: int,
         in_channels: int,
-        lrs: Sequence[float],
+        lrs: Sequence[float] = (),
         weight_decays: Sequence[float] = (0.01,),
+        pairs: Sequence[tuple[float, float]] = (),
         init_cfg: dict | list | None = None,
         **kwargs,
     ) -> None:
         super().__init__(num_classes, in_channels, init_cfg=init_cfg)
-        self.grid = list(product(lrs, weight_decays))
-        self.names = [f'lr{lr:g}_wd{decay:g}' for lr, decay in self.grid]
-        if not self.names or len(set(self.names)) < len(self.names):
+        grid = list(product(lrs, weight_decays))
+        self.grid = grid + [tuple(pair) for pair in pairs]
+        if not self.grid or len(set(grid)) < len(grid):
             raise ValueError(
                 f'lrs={lrs} and weight_decays={weight_decays} must have at least one '
                 'value each, and none twice'
             )
+        self.names = _numbered(f'lr{lr:g}_wd{decay:g}' for lr, decay in self.grid)
         self.probes = nn.ModuleList(
             AttentiveHead(num_classes, in_channels, **kwargs) for _ in self.grid
         )
@@ -122,3 +128,12 @@ class AttentiveProbeGrid(BaseHead):
             sample.set_field(guesses[:, i], 'probe_labels')
             sample.set_field(self.names, 'probe_names')
         return data_samples
+
+
+def _numbered(names):
+    """Names that occur again get a number: a, b, a_2."""
+    numbered, seen = [], Counter()
+    for name in names:
+        seen[name] += 1
+        numbered.append(name if seen[name] == 1 else f'{name}_{seen[name]}')
+    return numbered

@@ -1,9 +1,17 @@
-"""Initialisation of MMAction2's self-attention blocks."""
+"""What MMAction2's self-attention blocks need: initialisation, checkpointing."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+def run_layer(layer: nn.Module, x: Tensor, with_cp: bool) -> Tensor:
+    """Run a layer, if asked with activation checkpointing."""
+    if with_cp and torch.is_grad_enabled():
+        return checkpoint(layer, x, use_reentrant=False)
+    return layer(x)
 
 
 def init_attention_blocks(blocks: nn.ModuleList) -> None:

@@ -64,7 +64,8 @@ class MultiBlock3DMask(VideoMask):
         aspect_ratio (tuple[float]): Range of its height over its width.
             Defaults to (0.75, 1.5).
         max_temporal_keep (float): Share of the clip, from its beginning, in which
-            tokens can be visible; later ones are to be predicted. Defaults to 1.0.
+            tokens can be visible; later ones are to be predicted. Rounded down to whole
+            time steps, but at least one. Defaults to 1.0.
         max_keep (int, optional): Visible tokens at most. Defaults to None.
         equalise (str): How the samples of a batch become equally long:
 
@@ -175,7 +176,7 @@ class MultiBlock3DMask(VideoMask):
         for block in range(self.num_blocks):
             frame = rows[:, block, :, None] & columns[:, block, None, :]
             hidden |= time[:, block, :, None, None] & frame[:, None]
-        hidden[:, int(grid[0] * self.max_temporal_keep) :] = True
+        hidden[:, max(1, int(grid[0] * self.max_temporal_keep)) :] = True
         return hidden.reshape(total, -1)
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..checks import check_choice
 from ..layers import MambaBlock, init_blocks
-from ..layers.attention import init_attention_blocks
+from ..layers.attention import init_attention_blocks, run_layer
 from ..layers.position import sincos_pos_embed
 from ..layers.tokens import take_tokens
 
@@ -165,6 +165,7 @@ class JEPATransformerPredictor(JEPAPredictor):
         depth (int): Layers. Defaults to 12.
         num_heads (int): Attention heads. Defaults to 12.
         mlp_ratio (float): Hidden channels of a layer, over P. Defaults to 4.
+        with_cp (bool): Activation checkpointing. Defaults to False.
         **kwargs: As for :class:`JEPAPredictor`.
     """
 
@@ -175,9 +176,11 @@ class JEPATransformerPredictor(JEPAPredictor):
         depth: int = 12,
         num_heads: int = 12,
         mlp_ratio: float = 4,
+        with_cp: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(in_channels, embed_dims, **kwargs)
+        self.with_cp = with_cp
         self.layers = nn.ModuleList(
             Block(embed_dims, num_heads, mlp_ratio) for _ in range(depth)
         )
@@ -190,5 +193,5 @@ class JEPATransformerPredictor(JEPAPredictor):
 
     def layers_forward(self, x):
         for layer in self.layers:
-            x = layer(x)
+            x = run_layer(layer, x, self.with_cp)
         return self.norm(x)

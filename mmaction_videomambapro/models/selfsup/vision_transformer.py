@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from mmaction.models.backbones.vit_mae import VisionTransformer
 from mmaction.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..layers.attention import init_attention_blocks, run_layer
 from ..layers.position import sincos_pos_embed
 from ..layers.tokens import gather_tokens
 
@@ -28,10 +32,16 @@ class TokenVisionTransformer(VisionTransformer):
         num_heads (int): Attention heads. Defaults to 12.
         mlp_ratio (float): Hidden channels of a layer, over C. Defaults to 4.
         drop_path_rate (float): As for ``VideoMamba``. Defaults to 0.
+        with_cp (bool): Activation checkpointing of every layer. Defaults to False.
+        out_layers (Sequence[int], optional): Layers, from 0, whose tokens are given one
+            after the other, each after the final norm, as V-JEPA 2 probes some data
+            sets. Defaults to None, those of the last one.
         frozen (bool): Whether nothing is trained, and the mode stays that of
             evaluation. Defaults to False.
-        init_cfg (dict, optional): MMEngine's. Defaults to None, MMAction2's rule for
-            this network.
+        init_cfg (dict, optional): MMEngine's. Defaults to None.
+
+    Raises:
+        ValueError: If there is no such layer.
     """
 
     def __init__(
@@ -46,6 +56,8 @@ class TokenVisionTransformer(VisionTransformer):
         num_heads: int = 12,
         mlp_ratio: float = 4,
         drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        out_layers: Sequence[int] | None = None,
         frozen: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
@@ -61,10 +73,17 @@ class TokenVisionTransformer(VisionTransformer):
             mlp_ratio=mlp_ratio,
             drop_path_rate=drop_path_rate,
             use_mean_pooling=False,
-            **({} if init_cfg is None else dict(init_cfg=init_cfg)),
+            init_cfg=init_cfg,
         )
         del self.pos_embed  # one over the token's number
         self.patch_shape = (tubelet_size, patch_size, patch_size)
+        self.with_cp = with_cp
+        self.out_layers = [depth - 1] if out_layers is None else list(out_layers)
+        if not self.out_layers or not set(self.out_layers) <= set(range(depth)):
+            raise ValueError(
+                f'out_layers is {out_layers}, but the {depth} layers are numbered '
+                'from 0'
+            )
         self.frozen = frozen
         if frozen:
             self.requires_grad_(False)
@@ -79,16 +98,27 @@ class TokenVisionTransformer(VisionTransformer):
 
         Returns:
             Tensor: Tokens after the final norm, (N, K, C), in the order of
-            ``keep_indices``, or all of them, frame by frame and row by row.
+            ``keep_indices``, or all of them, frame by frame and row by row; (N, k K, C)
+            for k ``out_layers``.
         """
         grid = tuple(n // p for n, p in zip(x.shape[2:], self.patch_shape))
         x = self.patch_embed(x)[0]
         x = self.pos_drop(x + sincos_pos_embed(grid, self.embed_dims).to(x))
         if keep_indices is not None:
             x = gather_tokens(x, keep_indices)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
+        outs = []
+        for i, block in enumerate(self.blocks):
+            x = run_layer(block, x, self.with_cp)
+            if i in self.out_layers:
+                outs.append(self.norm(x))
+        return torch.cat(outs, dim=1) if len(outs) > 1 else outs[0]
+
+    def init_weights(self) -> None:
+        """As V-JEPA's encoder; ``init_cfg`` has the last word."""
+        nn.init.trunc_normal_(self.patch_embed.projection.weight, std=0.02)
+        nn.init.zeros_(self.patch_embed.projection.bias)
+        init_attention_blocks(self.blocks)
+        super().init_weights()
 
     def train(self, mode: bool = True) -> TokenVisionTransformer:
         """Switch mode, unless frozen."""

@@ -109,6 +109,30 @@ def test_in_a_recognizer_with_a_frozen_backbone():
     assert [result.pred_score.shape for result in results] == [(5,), (5,)]
 
 
+@pytest.mark.parametrize(('depth', 'last'), [(1, 1), (2, 1), (3, 2), (4, 3)])
+def test_initial_weights_are_those_of_v_jepa_2(depth, last):
+    """Read off its code: all 0.02, outputs over the root of twice their layer's number.
+
+    Of 4 layers the last MLP's is 0.02 / 6 ** 0.5 = 0.0082; the classifier starts as
+    PyTorch's Linear does, uniform up to 1 / C ** 0.5: 0.0295 for 384 channels.
+    """
+    torch.manual_seed(0)
+    probe = AttentiveHead(400, 384, 6, depth, use_out_proj=True)
+    probe.init_weights()
+    state = probe.state_dict()
+    std = {n: float(p.std()) for n, p in state.items() if p.ndim > 1}
+    expected = dict.fromkeys(std, 0.02)
+    for i in range(1, depth):
+        for name in ('attn.proj', 'mlp.layers.1'):
+            expected[f'blocks.{i - 1}.{name}.weight'] = 0.02 / (2 * i) ** 0.5
+    expected['mlp.2.weight'] = expected['proj.weight'] = 0.02 / (2 * last) ** 0.5
+    expected['fc_cls.weight'] = (1 / 3 / 384) ** 0.5
+    assert std == pytest.approx(expected, rel=0.1)
+    biases = {n: float(p.abs().max()) for n, p in state.items() if 'bias' in n}
+    assert 0.045 < biases.pop('fc_cls.bias') <= 384**-0.5
+    assert set(biases.values()) == {0.0}
+
+
 def test_published_sizes():
     """174 classes: 0.48, 1.84, 4.09 and 12.8 million parameters with V-JEPA's layer."""
     for channels, heads, millions in (

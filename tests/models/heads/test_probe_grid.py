@@ -1,12 +1,16 @@
 """A grid of probes, against probes that are trained one by one."""
 
+import math
+
 import pytest
 import torch
-from mmaction.registry import METRICS, MODELS
+from mmaction.registry import METRICS, MODELS, PARAM_SCHEDULERS
 from mmaction.structures import ActionDataSample
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch.nn import functional as F
+
+from mmaction_videomambapro.engine import ProbeGridScheduler
 
 GRID = [(1e-2, 0.5), (1e-2, 0.0), (1e-4, 0.5), (1e-4, 0.0)]
 LABELS = 3, 1, 0, 4
@@ -76,6 +80,62 @@ def test_equals_probes_that_are_trained_apart():
     assert not any(torch.equal(first.q.weight, p.q.weight) for p in others)
 
 
+def test_further_pairs_and_their_names():
+    """V-JEPA 2's grid for images has one pair twice, with another schedule."""
+    model = recognizer(
+        dict(
+            type='AttentiveProbeGrid', lrs=[1e-2, 1e-4], weight_decays=[0.5, 0.0],
+            pairs=[(1e-2, 0.5), (3e-3, 0.2)],
+        )
+    )  # fmt: skip
+    assert model.cls_head.grid == [*GRID, (1e-2, 0.5), (3e-3, 0.2)]
+    assert model.cls_head.names == [
+        'lr0.01_wd0.5', 'lr0.01_wd0', 'lr0.0001_wd0.5', 'lr0.0001_wd0',
+        'lr0.01_wd0.5_2', 'lr0.003_wd0.2',
+    ]  # fmt: skip
+    alone = recognizer(dict(type='AttentiveProbeGrid', pairs=[(1e-3, 0.0)]))
+    assert alone.cls_head.grid == [(1e-3, 0.0)]
+
+
+def published(base, start, final, warmup, step, total):
+    """V-JEPA 2's value at a step, from 1 on."""
+    if step < warmup:
+        return start + (base - start) * step / warmup
+    share = (step - warmup) / max(1, total - warmup)
+    return final + (base - final) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def test_each_probe_has_its_schedule():
+    """Epochs of 7 iterations, 6 of them; one probe without a warm-up."""
+    optimizer = wrapper(grid())
+    schedules = dict(
+        lr=dict(starts=[1, 0.2, 0.4, 0], warmups=[0, 2, 1.5, 6], finals=[0, 0.1, 0, 0]),
+        weight_decay=dict(finals=[0, 0, 1, 0]),
+    )
+    schedulers = [
+        PARAM_SCHEDULERS.build(
+            dict(type='ProbeGridScheduler', param_name=name, end=6, by_epoch=True,
+                 convert_to_iter_based=True, **schedule),
+            default_args=dict(optimizer=optimizer, epoch_length=7),
+        )
+        for name, schedule in schedules.items()
+    ]  # fmt: skip
+    for step in range(1, 43):
+        for i, group in enumerate(optimizer.optimizer.param_groups):
+            lr, decay = GRID[i]
+            how = schedules['lr']
+            warmup = int(7 * how['warmups'][i])
+            start, final = (lr * how[k][i] for k in ('starts', 'finals'))
+            expected = published(lr, start, final, warmup, step, 42)
+            assert group['lr'] == pytest.approx(expected, abs=1e-15)
+            final = decay * schedules['weight_decay']['finals'][i]
+            expected = published(decay, decay, final, 0, step, 42)
+            assert group['weight_decay'] == pytest.approx(expected, abs=1e-15)
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+
+
 def test_a_probe_that_diverges_leaves_the_others_alone():
     model = grid()
     with torch.no_grad():
@@ -124,6 +184,11 @@ def test_best_of_validation_predicts():
     [
         (lambda: grid(lrs=()), 'at least one value'),
         (lambda: grid(lrs=(0.1, 0.1)), 'none twice'),
+        (
+            lambda: ProbeGridScheduler(wrapper(grid()), starts=[1], end=3),
+            'starts has 1 numbers for 4 probes',
+        ),
+        (lambda: ProbeGridScheduler(wrapper(grid())), 'needs an end'),
         (lambda: wrapper(grid(), clip_grad=dict(max_norm=1)), 'takes no clip_grad'),
         (lambda: wrapper(recognizer(dict(type='AttentiveHead'))), 'AttentiveProbeGrid'),
         (

@@ -140,6 +140,14 @@ def test_visible_in_the_beginning_only():
     assert set(range(4 * 196, 8 * 196)) <= set(targets[0].tolist())
 
 
+@pytest.mark.parametrize(('share', 'steps'), [(0.01, 1), (0.12, 1), (0.2, 1), (0.3, 2)])
+def test_at_least_one_time_step_is_visible(share, steps):
+    """int(8 share) of 8 steps, but one at least, as published."""
+    mask = MultiBlock3DMask(**SHORT, max_temporal_keep=share, equalise='truncate')
+    for keep, _ in draw(mask, 20, batch=1):
+        assert set(np.unique(keep // 196)) == set(range(steps))
+
+
 def test_tubes_see_the_same_places_in_all_frames():
     keep, targets = RandomTubeMask(0.9)(GRID, range(3), 3, (0,))
     assert keep.shape == (3, 8 * 19)

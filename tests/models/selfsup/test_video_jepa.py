@@ -7,6 +7,7 @@ from mmengine.registry import DefaultScope
 from torch.nn import functional as F
 
 from mmaction_videomambapro.models import LinearEMA
+from mmaction_videomambapro.models.layers.position import sincos_pos_embed
 
 VIDEOMAMBA = dict(
     type='VideoMambaPro',
@@ -267,6 +268,55 @@ def test_moving_average_is_the_closed_form(interval):
         history.append((ema.module.weight - expected).abs().max())
     assert max(history) < 1e-12
     assert int(ema.steps) == updates * interval + 1
+
+
+def test_initial_weights_of_the_control_are_those_of_v_jepa():
+    """0.02, the outputs of layer i over the root of 2 i; the patch embedding, too."""
+    net = MODELS.build({**VIT, 'embed_dims': 192, 'depth': 3, 'num_heads': 3})
+    net.init_weights()
+    state = net.state_dict()
+    for i in range(3):
+        for name in ('attn.proj', 'mlp.layers.1'):
+            std = float(state[f'blocks.{i}.{name}.weight'].std())
+            assert std == pytest.approx(0.02 / (2 * (i + 1)) ** 0.5, rel=0.05)
+        assert float(state[f'blocks.{i}.attn.qkv.weight'].std()) == pytest.approx(
+            0.02, rel=0.05
+        )
+    weight = state['patch_embed.projection.weight']
+    assert float(weight.std()) == pytest.approx(0.02, rel=0.05)
+    assert not state['patch_embed.projection.bias'].any()
+
+
+def test_layers_of_the_control_one_after_the_other():
+    """Each after the final norm, and the last one is what it gives without."""
+    last = MODELS.build({**VIT, 'depth': 3, 'drop_path_rate': 0.0}).eval()
+    both = MODELS.build(
+        {**VIT, 'depth': 3, 'drop_path_rate': 0.0, 'out_layers': [0, 2]}
+    ).eval()
+    both.load_state_dict(last.state_dict())
+    clips, keep = torch.randn(2, 3, 8, 32, 32), torch.tensor([[0, 5, 9], [1, 2, 3]])
+    for indices, tokens in ((None, 64), (keep, 3)):
+        out = both(clips, indices)
+        assert out.shape == (2, 2 * tokens, 24)
+        torch.testing.assert_close(out[:, tokens:], last(clips, indices))
+    x = last.patch_embed(clips)[0] + sincos_pos_embed((4, 4, 4), 24)
+    first = last.norm(last.blocks[0](x))
+    torch.testing.assert_close(both(clips)[:, :64], first)
+    with pytest.raises(ValueError, match='the 2 layers are numbered from 0'):
+        MODELS.build({**VIT, 'out_layers': [2]})
+
+
+def test_activation_checkpointing_changes_nothing():
+    clips = torch.randn(2, 1, 3, 8, 32, 32)
+    gradients = []
+    for with_cp in (False, True):
+        PREDICTORS['cp'] = {**PREDICTORS['transformer'], 'with_cp': with_cp}
+        model = jepa({**VIT, 'drop_path_rate': 0.0, 'with_cp': with_cp}, 'cp')
+        model(clips, mode='loss')['loss_jepa'].backward()
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    del PREDICTORS['cp']
+    assert gradients[0]
+    torch.testing.assert_close(*gradients)
 
 
 def test_moving_average_ends_where_the_papers_say():
