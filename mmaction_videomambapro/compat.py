@@ -296,6 +296,23 @@ def _scope_of_functions(runner):
 
 
 @fault(
+    'mmengine.optim.scheduler.param_scheduler',
+    symptom='a warm-up of one step never ends: the rate stays at start_factor',
+    until="LinearParamScheduler's last value is end_factor, however few steps it has",
+)
+def _warm_up_of_one_step(param_scheduler):
+    for name in ('LinearParamScheduler', 'ConstantParamScheduler'):
+
+        @_replace(getattr(param_scheduler, name), '_get_value')
+        def _get_value(original, self):
+            if self.total_iters > 0:
+                return original(self)
+            factor = getattr(self, 'end_factor', 1.0)
+            groups = self.optimizer.param_groups
+            return [group[self.param_name] * factor for group in groups]
+
+
+@fault(
     'mmengine.dist.utils',
     symptom='torch._C has no attribute _cuda_setDevice with a launcher and no GPU',
     until='mmengine calls torch.cuda.set_device only where CUDA is available',

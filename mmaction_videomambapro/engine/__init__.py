@@ -13,6 +13,7 @@ from .optimizers import (
     LayerDecayOptimWrapperConstructor,
     ProbeGridOptimWrapperConstructor,
 )
+from .schedules import StretchedCosineLR, StretchedCosineParamScheduler
 
 __all__ = [
     'AdaptCheckpointHook',
@@ -24,4 +25,6 @@ __all__ = [
     'PretrainingCurvesHook',
     'ProbeChoiceHook',
     'ProbeGridOptimWrapperConstructor',
+    'StretchedCosineLR',
+    'StretchedCosineParamScheduler',
 ]

@@ -85,7 +85,7 @@ class _Guarded:
     def initialize_count_status(
         self, model: nn.Module, init_counts: int, max_counts: int
     ) -> None:
-        """Take note of the model's children.
+        """Take note of the model's children, and give moving averages their length.
 
         Raises:
             ValueError: If a moving average in the model is updated more or less often
@@ -102,6 +102,8 @@ class _Guarded:
                     f'accumulative_counts is {self._accumulative_counts}: they have to '
                     'be the same'
                 )
+            if hasattr(module, 'fit_training'):
+                module.fit_training(max_counts / self._accumulative_counts)
         self.modules = {
             name: [p for p in child.parameters() if p.requires_grad]
             for name, child in model.named_children()
