@@ -9,6 +9,7 @@ from mmaction_videomambapro.engine.launch import (
     build_runner,
     check_files,
     check_initial_weights,
+    check_schedules,
     load_config,
     run_tool,
 )
@@ -74,7 +75,7 @@ def merge_args(cfg, args):
                 f'in {args.config}'
             )
         cfg.auto_scale_lr.enable = True
-    check_schedule(cfg)
+    check_schedules(cfg)
     randomness = {'seed': None, **(cfg.get('randomness') or {})}
     if args.seed is not None:
         randomness['seed'] = args.seed
@@ -82,20 +83,6 @@ def merge_args(cfg, args):
         if getattr(args, flag):
             randomness[flag] = True
     cfg.randomness = randomness
-
-
-def check_schedule(cfg):
-    """Refuse schedules that begin behind the last epoch."""
-    schedulers = cfg.get('param_scheduler') or []
-    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
-    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else []):
-        begin = scheduler.get('begin', 0)
-        if epochs and scheduler.get('by_epoch', True) and begin >= epochs:
-            raise UsageError(
-                f'param_scheduler.{i} begins behind epoch {begin}, but there are only '
-                f'train_cfg.max_epochs={epochs}: shorten the warm-up, --cfg-options '
-                f'param_scheduler.{i - 1}.end=N param_scheduler.{i}.begin=N'
-            )
 
 
 def use_amp(optim_wrapper, dtype):

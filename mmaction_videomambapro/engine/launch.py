@@ -24,6 +24,9 @@ class UsageError(Exception):
     """Something the user has to change, said in one sentence."""
 
 
+# of a cosine and of one cycle, after which they turn round
+LENGTHS = 'T_max', 'total_steps'
+
 REFUSALS = UsageError, CheckpointError, FeatureCacheError, ListError, ProbeChoiceError
 
 
@@ -75,6 +78,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
+    derive_ends(cfg)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
@@ -92,6 +96,67 @@ def read_config(path: str | os.PathLike) -> Config:
     except Exception as e:  # a config is a program: anything can go wrong in it
         reason = ' '.join(f'{type(e).__name__}: {e}'.split())
         raise UsageError(f'config file {path} can not be read: {reason}') from e
+
+
+def derive_ends(cfg: Config) -> None:
+    """Drop what MMEngine derives from the length of the training anyway.
+
+    Schedules that were written to end with it then do so after ``--cfg-options
+    train_cfg.max_epochs=N`` as well.
+    """
+    for _, scheduler, last in _schedulers(cfg):
+        if last is None:
+            continue
+        if scheduler.get('end') == last:
+            del scheduler['end']
+        length = scheduler.get('end', last) - scheduler.get('begin', 0)
+        for name in LENGTHS:
+            if scheduler.get(name) == length:
+                del scheduler[name]
+
+
+def check_schedules(cfg: Config) -> None:
+    """Refuse schedules that do not fit the length of the training.
+
+    Raises:
+        UsageError: If one begins after the end, or a cosine would rise again.
+    """
+    for key, scheduler, last in _schedulers(cfg):
+        if last is None:
+            continue
+        begin, unit = scheduler.get('begin', 0), 'epoch'
+        if not scheduler.get('by_epoch', True):
+            unit = 'iter'
+        total = f'train_cfg.max_{unit}s={last}'
+        name, _, i = key.rpartition('.')
+        if begin >= last:
+            shorter = f'{name}.{int(i) - 1}.end=N ' if i.isdigit() and int(i) else ''
+            raise UsageError(
+                f'{key} begins after {unit} {begin}, but there are only {total}: '
+                f'shorten the warm-up, --cfg-options {shorter}{key}.begin=N'
+            )
+        length = min(scheduler.get('end', last), last) - begin
+        for name in LENGTHS:
+            if scheduler.get(name, length) < length:
+                raise UsageError(
+                    f'{key} ends after {unit} {begin + scheduler[name]} of {total}, '
+                    f'and the value would turn round: leave {name} out of the config, '
+                    f'and it follows, or set {key}.{name}={length} with --cfg-options'
+                )
+
+
+def _schedulers(cfg):
+    """Key, config and length of the training, in its units, of all schedulers."""
+    train_cfg = cfg.get('train_cfg') or {}
+    todo = [('param_scheduler', cfg.get('param_scheduler'))]
+    for key, node in todo:
+        if isinstance(node, (list, tuple)):
+            todo += [(f'{key}.{i}', child) for i, child in enumerate(node)]
+        elif isinstance(node, dict) and 'type' not in node:  # of several optimizers
+            todo += [(f'{key}.{name}', child) for name, child in node.items()]
+        elif isinstance(node, dict):
+            unit = 'epochs' if node.get('by_epoch', True) else 'iters'
+            yield key, node, train_cfg.get(f'max_{unit}')
 
 
 def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
