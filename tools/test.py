@@ -8,6 +8,7 @@ from mmaction_videomambapro.engine.launch import (
     add_common_arguments,
     build_runner,
     check_files,
+    check_output,
     load_config,
     run_tool,
 )
@@ -66,6 +67,8 @@ def main():
     cfg = load_config(args)
     merge_args(cfg, args)
     check_files(cfg, ('test_dataloader',))
+    if args.dump:
+        check_output(args.dump, '--dump')
     build_runner(cfg).test()
 
 

@@ -10,8 +10,10 @@ from mmaction_videomambapro.engine.launch import (
     check_files,
     check_initial_weights,
     check_schedules,
+    hold_work_dir,
     load_config,
     run_tool,
+    train,
 )
 
 AMP = {
@@ -105,7 +107,8 @@ def main():
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
     check_initial_weights(cfg.get('model'))
     check_files(cfg, ('train_dataloader', *validate))
-    build_runner(cfg).train()
+    hold_work_dir(cfg)
+    train(build_runner(cfg))
 
 
 if __name__ == '__main__':

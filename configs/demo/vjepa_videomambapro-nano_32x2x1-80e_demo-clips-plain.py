@@ -137,6 +137,7 @@ param_scheduler = [
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='BrokenFilesHook'),
+    dict(type='FiniteLossHook'),
     dict(type='PretrainingCurvesHook'),
 ]
 default_hooks = dict(

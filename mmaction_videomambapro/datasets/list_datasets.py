@@ -14,6 +14,7 @@ from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
 from .lists import BadLine, ListError, Row, read_list
+from .sample_files import file_of_info
 
 
 class ListDataset(BaseActionDataset):
@@ -136,7 +137,10 @@ class ListDataset(BaseActionDataset):
             label = info['label']
             info['label'] = label * 0 if self.multi_class else -1
             try:
-                return self.pipeline(info)
+                data = self.pipeline(info)
+                file = file_of_info(self.get_data_info(idx))
+                data['data_samples'].set_metainfo(dict(file=file))
+                return data
             except Exception as error:
                 self._report(other, error)
         raise RuntimeError(f'no sample of {self.ann_file} can be read')

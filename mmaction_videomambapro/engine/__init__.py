@@ -4,6 +4,7 @@ from .hooks import (
     AdaptCheckpointHook,
     BrokenFilesHook,
     EpochSeedHook,
+    FiniteLossHook,
     PretrainingCurvesHook,
     ProbeChoiceHook,
 )
@@ -19,6 +20,7 @@ __all__ = [
     'AdaptCheckpointHook',
     'BrokenFilesHook',
     'EpochSeedHook',
+    'FiniteLossHook',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
     'LayerDecayOptimWrapperConstructor',

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import os.path as osp
+import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,10 +17,20 @@ from mmengine.runner import Runner
 
 from ..datasets.feature_cache import FeatureCacheError
 from ..datasets.lists import ListError
+from ..evaluation.evaluator import EvaluationError
 from ..safe_load import CheckpointError
+from .hooks.finite_loss_hook import FiniteLossHook
 from .hooks.probe_choice_hook import ProbeChoiceError
 from .memory import keep_freed_memory
 from .optimizers import TrainingStopped
+from .process import (
+    InUseError,
+    Terminated,
+    ending_children,
+    hold,
+    is_main_process,
+    reason_of,
+)
 
 
 class UsageError(Exception):
@@ -27,21 +40,45 @@ class UsageError(Exception):
 # of a cosine and of one cycle, after which they turn round
 LENGTHS = 'T_max', 'total_steps'
 
-REFUSALS = UsageError, CheckpointError, FeatureCacheError, ListError, ProbeChoiceError
+REFUSALS = (
+    UsageError, CheckpointError, FeatureCacheError, InUseError, ListError,
+    ProbeChoiceError,
+)  # fmt: skip
+STOPPED = EvaluationError, TrainingStopped
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run ``main``; what the user has to change becomes one line.
+    """Run ``main``; what the user or the machine has to change becomes one line.
 
-    The exit code is 2, or 1 if a training that had begun stopped itself.
+    The exit code is 2, or 1 if a run that had begun stopped itself or was stopped by
+    the machine, or that of the signal: 130 for Ctrl-C, 143 for SIGTERM. Processes that
+    it started, such as data loaders', are ended.
     """
     keep_freed_memory()
     try:
-        main()
-    except (*REFUSALS, TrainingStopped) as error:
-        if int(os.environ.get('LOCAL_RANK', 0)) == 0:
-            print(f'{osp.basename(sys.argv[0])}: error: {error}', file=sys.stderr)
-        sys.exit(1 if isinstance(error, TrainingStopped) else 2)
+        with ending_children():
+            main()
+    except REFUSALS as error:
+        _end(error, 2)
+    except STOPPED as error:
+        _end(error, 1)
+    except KeyboardInterrupt:
+        _end('interrupted', 128 + signal.SIGINT)
+    except Terminated as error:
+        _end(f'ended by {signal.Signals(error.number).name}', 128 + error.number)
+    except Exception as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        _end(reason, 1)
+
+
+def _end(reason, code):
+    # of scores that are not finite the other processes do not know
+    alone = isinstance(reason, EvaluationError)
+    if alone or int(os.environ.get('LOCAL_RANK', 0)) == 0:
+        print(f'{osp.basename(sys.argv[0])}: error: {reason}', file=sys.stderr)
+    sys.exit(code)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -246,6 +283,49 @@ def _is_local(path: str) -> bool:
     return '://' not in path
 
 
+def hold_work_dir(cfg: Config) -> None:
+    """Make the work directory, and refuse one in which another training runs.
+
+    All processes of one run share it; the first of them keeps it.
+
+    Raises:
+        UsageError: If it cannot be made, or written to.
+        InUseError: If another training runs in it.
+    """
+    if not is_main_process():
+        return
+    try:
+        hold(cfg.work_dir, '--work-dir')
+    except OSError as error:
+        raise UsageError(
+            f'the work directory {cfg.work_dir} cannot be written to: '
+            f'{error.strerror}; choose another one with --work-dir'
+        ) from error
+
+
+def check_output(path: str, option: str) -> None:
+    """Make sure that a file can be written before it is worked for.
+
+    Args:
+        path (str): The file; its folder is made if need be.
+        option (str): What names it, for errors.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    folder = osp.dirname(osp.abspath(path))
+    try:
+        if osp.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f'{option} {path} cannot be written: {error.strerror}; choose another file'
+        ) from error
+
+
 def build_runner(cfg: Config) -> Runner:
     """MMEngine's runner, or the one that ``runner_type`` names."""
     if 'runner_type' not in cfg:
@@ -253,3 +333,10 @@ def build_runner(cfg: Config) -> Runner:
     from mmaction.registry import RUNNERS
 
     return RUNNERS.build(cfg)
+
+
+def train(runner: Runner) -> None:
+    """Train, and stop at the first loss that is not finite, whatever the recipe."""
+    if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+        runner.register_hook(FiniteLossHook())
+    runner.train()
