@@ -62,8 +62,6 @@ def run_tool(main: Callable[[], Any]) -> None:
         _end(error, 2)
     except STOPPED as error:
         _end(error, 1)
-    except KeyboardInterrupt:
-        _end('interrupted', 128 + signal.SIGINT)
     except Terminated as error:
         _end(f'ended by {signal.Signals(error.number).name}', 128 + error.number)
     except Exception as error:

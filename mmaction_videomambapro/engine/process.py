@@ -19,7 +19,7 @@ GRACE = 10  # seconds to end in, after a signal
 
 _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 _NO_LOCKS = errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL
-_SIGNALS = signal.SIGTERM, signal.SIGHUP
+_SIGNALS = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
 _SHARED_MEMORY = re.compile(
     r'bus error|out of shared memory|allocate shared memory|shared memory object'
     r'|write to file </?torch_|truncat\w+ .*</?torch_',
@@ -47,35 +47,53 @@ class InUseError(Exception):
 def ending_children() -> Iterator[None]:
     """End the processes that were started inside, however it is left.
 
-    SIGTERM and SIGHUP become :class:`Terminated`, unless somebody handles or ignores
-    them already, as submitit and nohup do. If that is lost, as exceptions are in
-    destructors, the process ends after a while all the same.
+    SIGTERM, SIGHUP and Ctrl-C raise :class:`Terminated`, unless somebody handles or
+    ignores them already, as submitit and nohup do. Where a library takes that for an
+    error of its own, it is raised again; where it is lost, as in a destructor, the
+    process ends after a while all the same.
+
+    Raises:
+        Terminated: After the children have ended.
     """
-    own = os.getpid()
+    own, received, handled = os.getpid(), [], {}
 
     def terminate(number, frame):
         if os.getpid() != own:  # a child, forked with this handler
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            signal.signal(number, handled[number])
+            signal.raise_signal(number)
             return
+        received.append(number)
         last_resort = threading.Timer(GRACE, _end_at_once, [128 + number])
         last_resort.daemon = True
         last_resort.start()
         raise Terminated(number)
 
-    for number in _SIGNALS:
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, terminate)
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            before = signal.getsignal(number)
+            if before in (signal.SIG_DFL, signal.default_int_handler):
+                handled[number] = before
+                signal.signal(number, terminate)
     try:
         yield
+    except BaseException:
+        if received:
+            raise Terminated(received[0]) from None
+        raise
     finally:
+        for number in handled:  # once is enough
+            signal.signal(number, signal.SIG_IGN)
         _end_children()
+        for number, before in handled.items():
+            signal.signal(number, before)
 
 
 def _end_children():
+    children = multiprocessing.active_children()
+    if not children:
+        return
     # torch's handler would raise at children that end by a signal
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    children = multiprocessing.active_children()
     for end in ('terminate', 'kill'):
         for child in children:
             getattr(child, end)()
