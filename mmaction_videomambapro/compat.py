@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os.path as osp
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ def fault(module: str, symptom: str, until: str) -> Callable:
 
 def mend_all() -> None:
     """Mend what is imported already, and the rest as it comes. Idempotent."""
+    # nothing here needs that operator: MMAction2 runs on mmcv-lite
+    message = 'Fail to import ``MultiScaleDeformableAttention``'
+    warnings.filterwarnings('ignore', message=message, category=UserWarning)
     for item in FAULTS:
         if item.state == 'waiting':
             wrapt.register_post_import_hook(item.apply, item.module)

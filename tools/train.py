@@ -11,6 +11,7 @@ from mmaction_videomambapro.engine.launch import (
     check_initial_weights,
     check_schedules,
     hold_work_dir,
+    limit_labels,
     load_config,
     run_tool,
     train,
@@ -106,7 +107,9 @@ def main():
     merge_args(cfg, args)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
     check_initial_weights(cfg.get('model'))
-    check_files(cfg, ('train_dataloader', *validate))
+    loaders = ('train_dataloader', *validate)
+    check_files(cfg, loaders)
+    limit_labels(cfg, loaders)
     hold_work_dir(cfg)
     train(build_runner(cfg))
 

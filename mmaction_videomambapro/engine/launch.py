@@ -19,6 +19,7 @@ from ..datasets.feature_cache import FeatureCacheError
 from ..datasets.lists import ListError
 from ..evaluation.evaluator import EvaluationError
 from ..safe_load import CheckpointError
+from .console import introduce, quiet_console
 from .hooks.finite_loss_hook import FiniteLossHook
 from .hooks.probe_choice_hook import ProbeChoiceError
 from .memory import keep_freed_memory
@@ -40,6 +41,10 @@ class UsageError(Exception):
 # of a cosine and of one cycle, after which they turn round
 LENGTHS = 'T_max', 'total_steps'
 
+LISTS = 'VideoClsDataset', 'RawFrameClsDataset', 'ImageListDataset'
+MOST_WORKERS = 64  # or four for each core
+MOST_SAMPLES = 10**9
+
 REFUSALS = (
     UsageError, CheckpointError, FeatureCacheError, InUseError, ListError,
     ProbeChoiceError,
@@ -55,6 +60,7 @@ def run_tool(main: Callable[[], Any]) -> None:
     it started, such as data loaders', are ended.
     """
     keep_freed_memory()
+    quiet_console()
     try:
         with ending_children():
             main()
@@ -210,6 +216,7 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
     if local and not osp.isfile(osp.expanduser(checkpoint)):
         raise UsageError(f'checkpoint {checkpoint} does not exist')
     for loader in dataloaders:
+        _check_loader(loader, cfg.get(loader) or {})
         for key, dataset in _datasets(cfg.get(loader), loader):
             _check_dataset(key, dataset)
 
@@ -249,6 +256,47 @@ def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict]]:
     elif isinstance(node, (list, tuple)):
         for i, child in enumerate(node):
             yield from _datasets(child, f'{key}.{i}')
+
+
+def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
+    """Have lists checked against the classes of the head, as they are read.
+
+    Args:
+        cfg (Config): Of a recognizer, or of something without labels.
+        dataloaders (tuple[str]): Whose datasets get ``num_classes``, unless they have.
+    """
+    model = cfg.get('model') or {}
+    head = model.get('cls_head') or model.get('head') or {}
+    if 'num_classes' not in head:
+        return
+    for loader in dataloaders:
+        for _, dataset in _datasets(cfg.get(loader), loader):
+            name = dataset.get('type')
+            name = getattr(name, '__name__', str(name)).split('.')[-1]
+            if name in LISTS and dataset.get('num_classes') is None:
+                dataset['num_classes'] = head['num_classes']
+
+
+def _check_loader(key, loader):
+    """Refuse numbers that no machine can serve."""
+    workers = max(MOST_WORKERS, 4 * (os.cpu_count() or 1))
+    limits = {
+        'num_workers': (loader, 0, workers),
+        'batch_size': (loader, 1, MOST_SAMPLES),
+        'num_samples': (loader.get('sampler') or {}, 1, MOST_SAMPLES),
+        'prefetch_factor': (loader, 1, workers),
+    }
+    for name, (node, least, most) in limits.items():
+        value = node.get(name)
+        if value is None:
+            continue
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not least <= value <= most:
+            where = key if node is loader else f'{key}.sampler'
+            raise UsageError(
+                f'{where}.{name} is {value!r}, expected a whole number from {least} '
+                f'to {most}'
+            )
 
 
 def _check_dataset(key: str, dataset: dict) -> None:
@@ -337,4 +385,5 @@ def train(runner: Runner) -> None:
     """Train, and stop at the first loss that is not finite, whatever the recipe."""
     if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
         runner.register_hook(FiniteLossHook())
+    introduce(runner)
     runner.train()
