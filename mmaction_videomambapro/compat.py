@@ -60,7 +60,7 @@ def mend_all() -> None:
     """Mend what is imported already, and the rest as it comes. Idempotent."""
     # nothing here needs that operator: MMAction2 runs on mmcv-lite
     message = 'Fail to import ``MultiScaleDeformableAttention``'
-    warnings.filterwarnings('ignore', message=message, category=UserWarning)
+    warnings.filterwarnings('ignore', message, UserWarning)
     for item in FAULTS:
         if item.state == 'waiting':
             wrapt.register_post_import_hook(item.apply, item.module)

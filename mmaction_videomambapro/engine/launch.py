@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..datasets.feature_cache import FeatureCacheError
+from ..datasets.feature_cache import FeatureCacheError, check_same_weights
 from ..datasets.lists import ListError
 from ..evaluation.evaluator import EvaluationError
 from ..safe_load import CheckpointError
@@ -25,6 +25,7 @@ from .hooks.probe_choice_hook import ProbeChoiceError
 from .memory import keep_freed_memory
 from .optimizers import TrainingStopped
 from .process import (
+    LOCK,
     InUseError,
     Terminated,
     ending_children,
@@ -43,6 +44,7 @@ LENGTHS = 'T_max', 'total_steps'
 
 LISTS = 'VideoClsDataset', 'RawFrameClsDataset', 'ImageListDataset'
 MOST_WORKERS = 64  # or four for each core
+MOST_AT_ONCE = 2**16
 MOST_SAMPLES = 10**9
 
 REFUSALS = (
@@ -81,7 +83,10 @@ def _end(reason, code):
     # of scores that are not finite the other processes do not know
     alone = isinstance(reason, EvaluationError)
     if alone or int(os.environ.get('LOCAL_RANK', 0)) == 0:
-        print(f'{osp.basename(sys.argv[0])}: error: {reason}', file=sys.stderr)
+        text = str(reason)
+        if 'in DataLoader worker process' in text:  # and its traceback
+            text = text.strip().split('\n')[-1].partition(': ')[2]
+        print(f'{osp.basename(sys.argv[0])}: error: {text}', file=sys.stderr)
     sys.exit(code)
 
 
@@ -215,10 +220,15 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
     local = checkpoint and _is_local(checkpoint)
     if local and not osp.isfile(osp.expanduser(checkpoint)):
         raise UsageError(f'checkpoint {checkpoint} does not exist')
+    caches = []
     for loader in dataloaders:
         _check_loader(loader, cfg.get(loader) or {})
         for key, dataset in _datasets(cfg.get(loader), loader):
             _check_dataset(key, dataset)
+            if _type_name(dataset) == 'CachedFeatures':
+                root = dataset.get('data_root') or ''
+                caches.append(osp.join(root, dataset['ann_file']))
+    check_same_weights(caches)
 
 
 def check_initial_weights(node: Any, key: str = 'model') -> None:
@@ -271,10 +281,13 @@ def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
         return
     for loader in dataloaders:
         for _, dataset in _datasets(cfg.get(loader), loader):
-            name = dataset.get('type')
-            name = getattr(name, '__name__', str(name)).split('.')[-1]
-            if name in LISTS and dataset.get('num_classes') is None:
+            if _type_name(dataset) in LISTS and dataset.get('num_classes') is None:
                 dataset['num_classes'] = head['num_classes']
+
+
+def _type_name(config):
+    kind = config.get('type')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
 def _check_loader(key, loader):
@@ -282,7 +295,7 @@ def _check_loader(key, loader):
     workers = max(MOST_WORKERS, 4 * (os.cpu_count() or 1))
     limits = {
         'num_workers': (loader, 0, workers),
-        'batch_size': (loader, 1, MOST_SAMPLES),
+        'batch_size': (loader, 1, MOST_AT_ONCE),
         'num_samples': (loader.get('sampler') or {}, 1, MOST_SAMPLES),
         'prefetch_factor': (loader, 1, workers),
     }
@@ -341,7 +354,8 @@ def hold_work_dir(cfg: Config) -> None:
     if not is_main_process():
         return
     try:
-        hold(cfg.work_dir, '--work-dir')
+        os.makedirs(cfg.work_dir, exist_ok=True)
+        hold(osp.join(cfg.work_dir, LOCK), '--work-dir')
     except OSError as error:
         raise UsageError(
             f'the work directory {cfg.work_dir} cannot be written to: '

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import torch
+
 LOCK = '.lock'
 GRACE = 10  # seconds to end in, after a signal
 
@@ -145,6 +147,11 @@ def reason_of(error: BaseException) -> str | None:
     if isinstance(error, BlockingIOError) or getattr(error, 'errno', 0) == errno.EAGAIN:
         return 'no more processes can be started: set num_workers lower (ulimit -u)'
     if isinstance(error, OSError) and error.filename is not None:
+        if torch.hub.get_dir().startswith(str(error.filename)):
+            return (
+                f'{error.filename}: {error.strerror}, and checkpoints cannot be '
+                'fetched to there: set TORCH_HOME to a folder of your own'
+            )
         return f'{error.filename}: {error.strerror}'
     return None
 
@@ -157,41 +164,51 @@ _NO_SHARED_MEMORY = (
 )
 
 
-def hold(folder: str, what: str) -> None:
-    """Make a folder and keep it for this process, until it ends.
+def hold(path: str, what: str) -> None:
+    """Keep the folder of a file for this process, until it ends.
 
     The lock goes with the process, however that ends. File systems without locks are
     used without one.
 
     Args:
-        folder (str): Where.
-        what (str): The option that names it, for errors.
+        path (str): The file to lock, ``LOCK`` in a folder or one that is there.
+        what (str): What to choose another one of, for errors.
 
     Raises:
         InUseError: If another process holds it.
-        OSError: If the folder cannot be made, or written to.
+        OSError: If the file cannot be written to.
     """
-    os.makedirs(folder, exist_ok=True)
-    path = osp.join(folder, LOCK)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    status = os.fstat(handle)
+    if (status.st_dev, status.st_ino) in _held:
+        os.close(handle)
+        return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        holder = os.read(handle, 200).decode(errors='replace').strip()
+        holder = ''
+        if osp.basename(path) == LOCK:
+            holder = os.read(handle, 200).decode(errors='replace').strip()
         os.close(handle)
         if error.errno in _NO_LOCKS:
             return
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
         raise InUseError(
-            f'{folder} is in use by {holder or "another process"}: wait for it, end '
-            f'it, or choose another {what}'
+            f'{osp.dirname(path)} is in use by {holder or "another process"}: wait for '
+            f'it, end it, or choose another {what}'
         ) from None
-    with suppress(OSError):  # a full disk: only the name of the holder is missing
-        os.ftruncate(handle, 0)
-        os.write(handle, f'process {os.getpid()} on {socket.gethostname()}\n'.encode())
+    _held.add((status.st_dev, status.st_ino))
+    if osp.basename(path) == LOCK:
+        with suppress(OSError):  # a full disk: only the holder is not named
+            os.ftruncate(handle, 0)
+            name = f'process {os.getpid()} on {socket.gethostname()}\n'
+            os.write(handle, name.encode())
     # children would keep it for longer than this process
     os.register_at_fork(after_in_child=lambda: os.close(handle))
+
+
+_held = set()  # by this process: device and number of each file
 
 
 def is_main_process() -> bool:
