@@ -9,6 +9,8 @@ from mmaction_videomambapro.engine.launch import (
     add_common_arguments,
     build_runner,
     check_files,
+    check_output,
+    limit_labels,
     load_config,
     run_tool,
 )
@@ -69,6 +71,9 @@ def main():
     cfg = load_config(args)
     merge_args(cfg, args)
     check_files(cfg, ('test_dataloader',))
+    limit_labels(cfg, ('test_dataloader',))
+    if args.dump:
+        check_output(args.dump, '--dump')
     build_runner(cfg).test()
 
 

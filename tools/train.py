@@ -11,8 +11,12 @@ from mmaction_videomambapro.engine.launch import (
     build_runner,
     check_files,
     check_initial_weights,
+    check_schedules,
+    hold_work_dir,
+    limit_labels,
     load_config,
     run_tool,
+    train,
 )
 
 AMP = {
@@ -76,7 +80,7 @@ def merge_args(cfg, args):
                 f'in {args.config}'
             )
         cfg.auto_scale_lr.enable = True
-    check_schedule(cfg)
+    check_schedules(cfg)
     randomness = {'seed': None, **(cfg.get('randomness') or {})}
     if args.seed is not None:
         randomness['seed'] = args.seed
@@ -91,20 +95,6 @@ def set_resume(cfg, checkpoint):
     cfg.resume = 'auto' if checkpoint == 'auto' else True
     if checkpoint != 'auto':
         cfg.load_from = newest_of(checkpoint)
-
-
-def check_schedule(cfg):
-    """Refuse schedules that begin behind the last epoch."""
-    schedulers = cfg.get('param_scheduler') or []
-    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
-    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else []):
-        begin = scheduler.get('begin', 0)
-        if epochs and scheduler.get('by_epoch', True) and begin >= epochs:
-            raise UsageError(
-                f'param_scheduler.{i} begins behind epoch {begin}, but there are only '
-                f'train_cfg.max_epochs={epochs}: shorten the warm-up, --cfg-options '
-                f'param_scheduler.{i - 1}.end=N param_scheduler.{i}.begin=N'
-            )
 
 
 def use_amp(optim_wrapper, dtype):
@@ -129,8 +119,11 @@ def main():
     check_initial_weights(cfg.get('model'))
     if cfg.resume == 'auto' and checkpoints(cfg.work_dir):
         cfg.load_from = None  # is not needed any more
-    check_files(cfg, ('train_dataloader', *validate))
-    check_batches(build_runner(cfg)).train()
+    loaders = ('train_dataloader', *validate)
+    check_files(cfg, loaders)
+    limit_labels(cfg, loaders)
+    hold_work_dir(cfg)
+    train(check_batches(build_runner(cfg)))
 
 
 if __name__ == '__main__':

@@ -16,7 +16,11 @@ default_hooks = dict(
     sync_buffers=dict(type='SyncBuffersHook'),
     visualization=dict(type='VisualizationHook'),
 )
-custom_hooks = [dict(type='EpochSeedHook'), dict(type='BrokenFilesHook')]
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='BrokenFilesHook'),
+    dict(type='FiniteLossHook'),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -130,7 +130,6 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=1,
-        T_max=14,
         eta_min_ratio=0.01,
         by_epoch=True,
         convert_to_iter_based=True,

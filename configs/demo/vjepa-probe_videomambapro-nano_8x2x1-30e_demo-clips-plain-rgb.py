@@ -80,7 +80,6 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=2,
-        T_max=28,
         eta_min_ratio=0.01,
         by_epoch=True,
         convert_to_iter_based=True,

@@ -9,9 +9,7 @@
 _base_ = '../_base_/default_runtime.py'
 
 data_root = 'data/demo_clips_plain'
-max_epochs = 80
 batch_size = 32
-updates_per_epoch = 640 // batch_size
 
 model = dict(
     type='VideoJEPA',
@@ -48,7 +46,7 @@ model = dict(
         type='LinearEMA',
         momentum=0.004,
         end_momentum=0.0,
-        total_updates=int(1.25 * max_epochs * updates_per_epoch),
+        stretch=1.25,
     ),
     data_preprocessor=dict(
         type='ActionDataPreprocessor',
@@ -104,7 +102,7 @@ val_dataloader = dict(
 )
 val_evaluator = dict(type='RepresentationMetric')
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=10)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=80, val_interval=10)
 val_cfg = dict(type='ValLoop')
 
 optim_wrapper = dict(
@@ -131,7 +129,6 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=2,
-        T_max=max_epochs - 2,
         eta_min_ratio=0.01,
         by_epoch=True,
         convert_to_iter_based=True,
@@ -140,6 +137,7 @@ param_scheduler = [
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='BrokenFilesHook'),
+    dict(type='FiniteLossHook'),
     dict(type='PretrainingCurvesHook'),
 ]
 default_hooks = dict(

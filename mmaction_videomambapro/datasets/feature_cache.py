@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import os.path as osp
+from collections.abc import Iterable
 
 import torch
 from mmaction.datasets.base import BaseActionDataset
@@ -16,6 +18,7 @@ from ..files import replacing
 from ..safe_load import safe_load
 
 INDEX = 'cache.json'
+MOST_SAMPLES = 10**8
 
 
 class FeatureCacheError(ValueError):
@@ -31,7 +34,7 @@ class FeatureCache:
         folder (str): Where.
 
     Raises:
-        FeatureCacheError: If that is no feature cache.
+        FeatureCacheError: If that is not a feature cache.
     """
 
     def __init__(self, folder: str) -> None:
@@ -40,11 +43,16 @@ class FeatureCache:
             with open(osp.join(folder, INDEX), encoding='utf-8') as file:
                 index = json.load(file)
             self.num_samples, self.origin = int(index['num_samples']), index['origin']
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not (0 < self.num_samples <= MOST_SAMPLES and dict(self.origin)):
+                raise ValueError(f'{self.num_samples} samples of {self.origin}')
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise FeatureCacheError(
-                f'{folder} is no feature cache: {INDEX} is missing or damaged; '
+                f'{folder} is not a feature cache: {INDEX} is missing or damaged; '
                 'tools/extract_features.py makes one'
             ) from error
+        self._shape = None
+        key = json.dumps(self.origin, sort_keys=True)
+        self._key = hashlib.sha256(key.encode()).hexdigest()
 
     @classmethod
     def create(cls, folder: str, num_samples: int, origin: dict) -> FeatureCache:
@@ -78,6 +86,13 @@ class FeatureCache:
         """The file of a sample; thousand in a folder."""
         return osp.join(self.folder, f'{index // 1000:05}', f'{index:08}.pth')
 
+    def remove_pieces(self) -> None:
+        """Remove half-written files that a killed process left."""
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                if name.startswith(('.0', f'.{INDEX}')):
+                    os.unlink(osp.join(folder, name))
+
     def missing(self) -> list[int]:
         """Samples that have no file yet."""
         return [i for i in range(self.num_samples) if not osp.exists(self.path(i))]
@@ -85,13 +100,66 @@ class FeatureCache:
     def save(self, index: int, features: Tensor, label: Tensor) -> None:
         """Write a sample: tokens of its views (views, L, C), and its label."""
         content = dict(features=features.clone(), label=label.clone())
+        content['sample'] = f'{index} of {self._key}'
         with replacing(self.path(index), 'wb') as file:
             torch.save(content, file)
 
     def load(self, index: int) -> tuple[Tensor, Tensor]:
-        """Read a sample."""
-        content = safe_load(self.path(index), 'cpu')
+        """Read a sample.
+
+        Raises:
+            FeatureCacheError: If the file is of another cache or sample, or its
+                features are damaged.
+            CheckpointError: If it cannot be read.
+        """
+        path = self.path(index)
+        content = safe_load(path, 'cpu')
+        reason = self._fault_of(content, index)
+        if reason:
+            raise FeatureCacheError(
+                f'{path} {reason}: delete it, and run tools/extract_features.py again'
+            )
+        self._shape = content['features'].shape
         return content['features'], content['label']
+
+    def _fault_of(self, content, index):
+        if not isinstance(content, dict) or not all(
+            isinstance(content.get(key), Tensor) for key in ('features', 'label')
+        ):
+            return 'is not a sample of a feature cache'
+        if content.get('sample') != f'{index} of {self._key}':
+            return 'is of another cache, or another sample'
+        features = content['features']
+        if features.ndim != 3 or self._shape not in (None, features.shape):
+            return (
+                f'holds features of shape {tuple(features.shape)}, expected '
+                f'{tuple(self._shape or ("views", "tokens", "channels"))}'
+            )
+        if not features.isfinite().all():
+            return 'holds features that are not finite'
+        return None
+
+
+def check_same_weights(folders: Iterable[str]) -> None:
+    """Make sure that caches hold features of one backbone.
+
+    Args:
+        folders (Iterable[str]): Of caches, such as one for training and one for
+            validation.
+
+    Raises:
+        FeatureCacheError: For the first that differs, or is not a cache.
+    """
+    first = None
+    for folder in folders:
+        cache = FeatureCache(folder)
+        first = first or cache
+        for name in ('weights', 'backbone'):
+            if cache.origin.get(name) != first.origin.get(name):
+                raise FeatureCacheError(
+                    f'{folder} holds features of other {name} than {first.folder}: '
+                    'make both with the same checkpoint and config'
+                )
 
 
 @DATASETS.register_module()
@@ -107,7 +175,7 @@ class CachedFeatures(BaseActionDataset):
         **kwargs: As for MMEngine's ``BaseDataset``.
 
     Raises:
-        FeatureCacheError: If it is none, or lacks samples.
+        FeatureCacheError: If it is none, lacks samples, or its first is damaged.
     """
 
     def __init__(self, ann_file: str, **kwargs) -> None:
@@ -122,11 +190,13 @@ class CachedFeatures(BaseActionDataset):
                 'missing: run tools/extract_features.py again, it goes on where it '
                 'stopped'
             )
+        self.cache.load(0)  # its shape is that of all
         return [dict(number=i) for i in range(self.cache.num_samples)]
 
     def prepare_data(self, idx: int) -> dict:
-        features, label = self.cache.load(self.get_data_info(idx)['number'])
+        idx = self.get_data_info(idx)['number']
+        features, label = self.cache.load(idx)
         # autocast to bfloat16 can not stack float16
-        return dict(
-            inputs=features.float(), data_samples=ActionDataSample(gt_label=label)
-        )
+        sample = ActionDataSample(gt_label=label)
+        sample.set_metainfo(dict(file=self.cache.path(idx)))
+        return dict(inputs=features.float(), data_samples=sample)

@@ -18,6 +18,7 @@ from .classes import read_classes
 from .lists import BadLine, ListError, Row, read_list, without_prefix
 from .media import IMAGES, find_files, folders_in
 from .rows import quote
+from .sample_files import file_of_info
 
 
 class ListDataset(BaseActionDataset):
@@ -224,7 +225,10 @@ class ListDataset(BaseActionDataset):
             label = info['label']
             info['label'] = label * 0 if self.multi_class else -1
             try:
-                return self.pipeline(info)
+                data = self.pipeline(info)
+                file = file_of_info(self.get_data_info(idx))
+                data['data_samples'].set_metainfo(dict(file=file))
+                return data
             except Exception as error:
                 self._report(other, error)
         raise RuntimeError(f'no sample of {self.ann_file} can be read')

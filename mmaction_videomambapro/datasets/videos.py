@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import cv2
@@ -37,7 +38,8 @@ class Decord:
         import decord
 
         decord.logging.set_level(decord.logging.QUIET)  # we tell the reason
-        self.reader = decord.VideoReader(source, num_threads=1)
+        with _silent_stderr():
+            self.reader = decord.VideoReader(source, num_threads=1)
         self.fps = self.reader.get_avg_fps()
 
     def __len__(self) -> int:
@@ -138,6 +140,23 @@ class TorchCodec:
 
     def close(self) -> None:
         del self.decoder
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what a C library prints itself of a file that it does not read."""
+    try:
+        own = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        with open(os.devnull, 'wb') as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 BACKENDS = dict(decord=Decord, pyav=PyAV, opencv=OpenCV, torchcodec=TorchCodec)

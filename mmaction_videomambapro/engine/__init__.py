@@ -4,6 +4,7 @@ from .hooks import (
     AdaptCheckpointHook,
     BrokenFilesHook,
     EpochSeedHook,
+    FiniteLossHook,
     PretrainingCurvesHook,
     ProbeChoiceHook,
 )
@@ -14,11 +15,13 @@ from .optimizers import (
     ProbeGridOptimWrapperConstructor,
     ProbeGridScheduler,
 )
+from .schedules import StretchedCosineLR, StretchedCosineParamScheduler
 
 __all__ = [
     'AdaptCheckpointHook',
     'BrokenFilesHook',
     'EpochSeedHook',
+    'FiniteLossHook',
     'GuardedAmpOptimWrapper',
     'GuardedOptimWrapper',
     'LayerDecayOptimWrapperConstructor',
@@ -26,4 +29,6 @@ __all__ = [
     'ProbeChoiceHook',
     'ProbeGridOptimWrapperConstructor',
     'ProbeGridScheduler',
+    'StretchedCosineLR',
+    'StretchedCosineParamScheduler',
 ]

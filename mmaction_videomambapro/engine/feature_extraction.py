@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import os.path as osp
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,11 @@ from mmengine.utils import ProgressBar
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..datasets.feature_cache import FeatureCache, FeatureCacheError
+from ..datasets.feature_cache import INDEX, FeatureCache, FeatureCacheError
+from ..datasets.sample_files import file_of_info
 from ..datasets.samplers import SeededIndex
 from .launch import UsageError
+from .process import hold
 
 PREFIXES = 'target.module.', 'backbone.'
 
@@ -71,10 +75,13 @@ def extract_features(
         backbone=_digest([_without_init_cfg(cfg.model).backbone]),
         preprocessing=_digest([_preprocessing(cfg.model), loader.dataset.pipeline]),
         samples=_digest(dataset.get_data_info(i) for i in range(len(dataset))),
+        files=_digest(_files(dataset)),
         seed=str(seed),
         dtype=str(dtype).removeprefix('torch.'),
     )
     cache = FeatureCache.create(folder, len(dataset), origin)
+    hold(osp.join(folder, INDEX), 'folder')
+    cache.remove_pieces()
     todo = cache.missing()
     batches = DataLoader(
         dataset,
@@ -175,6 +182,16 @@ def _preprocessing(model):
 
 def _seed(seed, index):
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+
+
+def _files(dataset):
+    """Size and time of every sample's file: another one may take its place."""
+    for i in range(len(dataset)):
+        try:
+            status = os.stat(file_of_info(dataset.get_data_info(i)) or '')
+            yield status.st_size, status.st_mtime_ns
+        except OSError:  # read from elsewhere, or broken, which is said later
+            yield None
 
 
 def _digest(parts: Any) -> str:

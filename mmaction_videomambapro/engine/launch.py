@@ -3,42 +3,91 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import os.path as osp
+import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..datasets.feature_cache import FeatureCacheError
+from ..datasets.feature_cache import FeatureCacheError, check_same_weights
 from ..datasets.lists import ListError
+from ..evaluation.evaluator import EvaluationError
 from ..safe_load import CheckpointError
+from .console import introduce, quiet_console
+from .hooks.finite_loss_hook import FiniteLossHook
 from .hooks.probe_choice_hook import ProbeChoiceError
 from .memory import keep_freed_memory
 from .optimizers import TrainingStopped
+from .process import (
+    LOCK,
+    InUseError,
+    Terminated,
+    ending_children,
+    hold,
+    is_main_process,
+    reason_of,
+)
 
 
 class UsageError(Exception):
     """Something the user has to change, said in one sentence."""
 
 
-REFUSALS = UsageError, CheckpointError, FeatureCacheError, ListError, ProbeChoiceError
+# of a cosine and of one cycle, after which they turn round
+LENGTHS = 'T_max', 'total_steps'
+
+LISTS = 'VideoClsDataset', 'RawFrameClsDataset', 'ImageListDataset'
+MOST_WORKERS = 64  # or four for each core
+MOST_AT_ONCE = 2**16
+MOST_SAMPLES = 10**9
+
+REFUSALS = (
+    UsageError, CheckpointError, FeatureCacheError, InUseError, ListError,
+    ProbeChoiceError,
+)  # fmt: skip
+STOPPED = EvaluationError, TrainingStopped
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run ``main``; what the user has to change becomes one line.
+    """Run ``main``; what the user or the machine has to change becomes one line.
 
-    The exit code is 2, or 1 if a training that had begun stopped itself.
+    The exit code is 2, or 1 if a run that had begun stopped itself or was stopped by
+    the machine, or that of the signal: 130 for Ctrl-C, 143 for SIGTERM. Processes that
+    it started, such as data loaders', are ended.
     """
     keep_freed_memory()
+    quiet_console()
     try:
-        main()
-    except (*REFUSALS, TrainingStopped) as error:
-        if int(os.environ.get('LOCAL_RANK', 0)) == 0:
-            print(f'{osp.basename(sys.argv[0])}: error: {error}', file=sys.stderr)
-        sys.exit(1 if isinstance(error, TrainingStopped) else 2)
+        with ending_children():
+            main()
+    except REFUSALS as error:
+        _end(error, 2)
+    except STOPPED as error:
+        _end(error, 1)
+    except Terminated as error:
+        _end(f'ended by {signal.Signals(error.number).name}', 128 + error.number)
+    except Exception as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        _end(reason, 1)
+
+
+def _end(reason, code):
+    # of scores that are not finite the other processes do not know
+    alone = isinstance(reason, EvaluationError)
+    if alone or int(os.environ.get('LOCAL_RANK', 0)) == 0:
+        text = str(reason)
+        if 'in DataLoader worker process' in text:  # and its traceback
+            text = text.strip().split('\n')[-1].partition(': ')[2]
+        print(f'{osp.basename(sys.argv[0])}: error: {text}', file=sys.stderr)
+    sys.exit(code)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +124,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
+    derive_ends(cfg)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
@@ -94,6 +144,67 @@ def read_config(path: str | os.PathLike) -> Config:
         raise UsageError(f'config file {path} can not be read: {reason}') from e
 
 
+def derive_ends(cfg: Config) -> None:
+    """Drop what MMEngine derives from the length of the training anyway.
+
+    Schedules that were written to end with it then do so after ``--cfg-options
+    train_cfg.max_epochs=N`` as well.
+    """
+    for _, scheduler, last in _schedulers(cfg):
+        if last is None:
+            continue
+        if scheduler.get('end') == last:
+            del scheduler['end']
+        length = scheduler.get('end', last) - scheduler.get('begin', 0)
+        for name in LENGTHS:
+            if scheduler.get(name) == length:
+                del scheduler[name]
+
+
+def check_schedules(cfg: Config) -> None:
+    """Refuse schedules that do not fit the length of the training.
+
+    Raises:
+        UsageError: If one begins after the end, or a cosine would rise again.
+    """
+    for key, scheduler, last in _schedulers(cfg):
+        if last is None:
+            continue
+        begin, unit = scheduler.get('begin', 0), 'epoch'
+        if not scheduler.get('by_epoch', True):
+            unit = 'iter'
+        total = f'train_cfg.max_{unit}s={last}'
+        name, _, i = key.rpartition('.')
+        if begin >= last:
+            shorter = f'{name}.{int(i) - 1}.end=N ' if i.isdigit() and int(i) else ''
+            raise UsageError(
+                f'{key} begins after {unit} {begin}, but there are only {total}: '
+                f'shorten the warm-up, --cfg-options {shorter}{key}.begin=N'
+            )
+        length = min(scheduler.get('end', last), last) - begin
+        for name in LENGTHS:
+            if scheduler.get(name, length) < length:
+                raise UsageError(
+                    f'{key} ends after {unit} {begin + scheduler[name]} of {total}, '
+                    f'and the value would turn round: leave {name} out of the config, '
+                    f'and it follows, or set {key}.{name}={length} with --cfg-options'
+                )
+
+
+def _schedulers(cfg):
+    """Key, config and length of the training, in its units, of all schedulers."""
+    train_cfg = cfg.get('train_cfg') or {}
+    todo = [('param_scheduler', cfg.get('param_scheduler'))]
+    for key, node in todo:
+        if isinstance(node, (list, tuple)):
+            todo += [(f'{key}.{i}', child) for i, child in enumerate(node)]
+        elif isinstance(node, dict) and 'type' not in node:  # of several optimizers
+            todo += [(f'{key}.{name}', child) for name, child in node.items()]
+        elif isinstance(node, dict):
+            unit = 'epochs' if node.get('by_epoch', True) else 'iters'
+            yield key, node, train_cfg.get(f'max_{unit}')
+
+
 def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
     """Make sure that what the run will read is there, before anything is built.
 
@@ -109,9 +220,15 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
     local = checkpoint and _is_local(checkpoint)
     if local and not osp.isfile(osp.expanduser(checkpoint)):
         raise UsageError(f'checkpoint {checkpoint} does not exist')
+    caches = []
     for loader in dataloaders:
+        _check_loader(loader, cfg.get(loader) or {})
         for key, dataset in _datasets(cfg.get(loader), loader):
             _check_dataset(key, dataset)
+            if _type_name(dataset) == 'CachedFeatures':
+                root = dataset.get('data_root') or ''
+                caches.append(osp.join(root, dataset['ann_file']))
+    check_same_weights(caches)
 
 
 def check_initial_weights(node: Any, key: str = 'model') -> None:
@@ -151,6 +268,50 @@ def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict]]:
             yield from _datasets(child, f'{key}.{i}')
 
 
+def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
+    """Have lists checked against the classes of the head, as they are read.
+
+    Args:
+        cfg (Config): Of a recognizer, or of something without labels.
+        dataloaders (tuple[str]): Whose datasets get ``num_classes``, unless they have.
+    """
+    model = cfg.get('model') or {}
+    head = model.get('cls_head') or model.get('head') or {}
+    if 'num_classes' not in head:
+        return
+    for loader in dataloaders:
+        for _, dataset in _datasets(cfg.get(loader), loader):
+            if _type_name(dataset) in LISTS and dataset.get('num_classes') is None:
+                dataset['num_classes'] = head['num_classes']
+
+
+def _type_name(config):
+    kind = config.get('type')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
+
+
+def _check_loader(key, loader):
+    """Refuse numbers that no machine can serve."""
+    workers = max(MOST_WORKERS, 4 * (os.cpu_count() or 1))
+    limits = {
+        'num_workers': (loader, 0, workers),
+        'batch_size': (loader, 1, MOST_AT_ONCE),
+        'num_samples': (loader.get('sampler') or {}, 1, MOST_SAMPLES),
+        'prefetch_factor': (loader, 1, workers),
+    }
+    for name, (node, least, most) in limits.items():
+        value = node.get(name)
+        if value is None:
+            continue
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not least <= value <= most:
+            where = key if node is loader else f'{key}.sampler'
+            raise UsageError(
+                f'{where}.{name} is {value!r}, expected a whole number from {least} '
+                f'to {most}'
+            )
+
+
 def _check_dataset(key: str, dataset: dict) -> None:
     root = dataset.get('data_root') or ''
     ann_file = dataset['ann_file']
@@ -181,6 +342,50 @@ def _is_local(path: str) -> bool:
     return '://' not in path
 
 
+def hold_work_dir(cfg: Config) -> None:
+    """Make the work directory, and refuse one in which another training runs.
+
+    All processes of one run share it; the first of them keeps it.
+
+    Raises:
+        UsageError: If it cannot be made, or written to.
+        InUseError: If another training runs in it.
+    """
+    if not is_main_process():
+        return
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+        hold(osp.join(cfg.work_dir, LOCK), '--work-dir')
+    except OSError as error:
+        raise UsageError(
+            f'the work directory {cfg.work_dir} cannot be written to: '
+            f'{error.strerror}; choose another one with --work-dir'
+        ) from error
+
+
+def check_output(path: str, option: str) -> None:
+    """Make sure that a file can be written before it is worked for.
+
+    Args:
+        path (str): The file; its folder is made if need be.
+        option (str): What names it, for errors.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    folder = osp.dirname(osp.abspath(path))
+    try:
+        if osp.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f'{option} {path} cannot be written: {error.strerror}; choose another file'
+        ) from error
+
+
 def build_runner(cfg: Config) -> Runner:
     """MMEngine's runner, or the one that ``runner_type`` names."""
     if 'runner_type' not in cfg:
@@ -188,3 +393,11 @@ def build_runner(cfg: Config) -> Runner:
     from mmaction.registry import RUNNERS
 
     return RUNNERS.build(cfg)
+
+
+def train(runner: Runner) -> None:
+    """Train, and stop at the first loss that is not finite, whatever the recipe."""
+    if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+        runner.register_hook(FiniteLossHook())
+    introduce(runner)
+    runner.train()

@@ -25,6 +25,7 @@ class ProbeGridMetric(BaseMetric):
     """
 
     default_prefix = 'acc'
+    counts_broken = True  # as wrong
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Compare the guesses of a batch with the labels."""

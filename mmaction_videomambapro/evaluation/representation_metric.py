@@ -36,6 +36,7 @@ class RepresentationMetric(BaseMetric):
     """
 
     default_prefix = 'features'
+    counts_broken = True  # leaves them out
 
     def __init__(
         self,

@@ -193,7 +193,7 @@ def test_what_does_not_fit_is_told(config, checkpoint, tmp_path):
     assert not folder.exists()
     folder.mkdir()
     (folder / 'mine.txt').write_text('mine')
-    with pytest.raises(FeatureCacheError, match='is no feature cache'):
+    with pytest.raises(FeatureCacheError, match='is not a feature cache'):
         extract_features(config, checkpoint, str(folder))
     assert os.listdir(folder) == ['mine.txt']
 

@@ -207,7 +207,7 @@ def test_mixed_precision_on_a_cpu(tool, demo_options, tmp_path, dtype):
                       'train_dataloader.dataset.ann_file=no.txt'],
          'annotation file no.txt (train_dataloader.dataset.ann_file) does not exist'),
         ('train.py', [DEMO_CONFIG, '--cfg-options', 'train_cfg.max_epochs=1'],
-         'param_scheduler.1 begins behind epoch 1, but there are only train_cfg'),
+         'param_scheduler.1 begins after epoch 1, but there are only train_cfg'),
         ('train.py', [DEMO_CONFIG, '--cfg-options',
                       'model.backbone.init_cfg.type=Pretrained',
                       'model.backbone.init_cfg.checkpoint=no.pth'],

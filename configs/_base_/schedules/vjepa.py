@@ -4,17 +4,15 @@
 # after the warm-up. All is decayed but biases and vectors, mask tokens too, as released;
 # A_log is not, by Mamba's own rule, against what Video Mamba JEPA does.
 #
-# Everything is said in epochs. An epoch is as long as the sampler makes it: for 300
-# updates, num_samples is 300 x clips of an update, over all GPUs and accumulated steps.
-# Then accumulating gradients leaves the schedules as they are. Two more numbers count
-# updates: clip_begin, and total_updates of the moving average, whose interval has to be
-# accumulative_counts.
-max_epochs = 300
+# Everything is said in epochs, and all but the warm-up follows train_cfg.max_epochs. An
+# epoch is as long as the sampler makes it: for 300 updates, num_samples is 300 x clips
+# of an update, over all GPUs and accumulated steps. Then accumulating gradients leaves
+# the schedules as they are; the interval of the moving average has to be
+# accumulative_counts. Only clip_begin counts updates.
 warmup_epochs = 40
 updates_per_epoch = 300
-stretched_epochs = 375  # 1.25 x max_epochs
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=10)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300, val_interval=10)
 val_cfg = dict(type='ValLoop')
 
 model = dict(
@@ -22,7 +20,7 @@ model = dict(
         type='LinearEMA',
         momentum=0.002,
         end_momentum=0.0,
-        total_updates=stretched_epochs * updates_per_epoch,
+        stretch=1.25,
     )
 )
 optim_wrapper = dict(
@@ -50,19 +48,17 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
     dict(
-        type='CosineAnnealingLR',
+        type='StretchedCosineLR',
+        stretch=1.25,
         begin=warmup_epochs,
-        end=max_epochs,
-        T_max=stretched_epochs - warmup_epochs,
         eta_min=1e-6,
         by_epoch=True,
         convert_to_iter_based=True,
     ),
     dict(
-        type='CosineAnnealingParamScheduler',
+        type='StretchedCosineParamScheduler',
         param_name='weight_decay',
-        end=max_epochs,
-        T_max=stretched_epochs,
+        stretch=1.25,
         eta_min_ratio=10,  # to 0.4; a ratio leaves what is not decayed at 0
         by_epoch=True,
         convert_to_iter_based=True,

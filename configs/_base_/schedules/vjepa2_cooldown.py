@@ -11,7 +11,6 @@ param_scheduler = [
         type='LinearLR',
         start_factor=1.0,
         end_factor=0.0019048,  # 1e-6
-        end=40,
         by_epoch=True,
         convert_to_iter_based=True,
     ),

@@ -1,6 +1,7 @@
 from .adapt_checkpoint_hook import AdaptCheckpointHook
 from .broken_files_hook import BrokenFilesHook
 from .epoch_seed_hook import EpochSeedHook
+from .finite_loss_hook import FiniteLossHook
 from .pretraining_curves_hook import PretrainingCurvesHook
 from .probe_choice_hook import ProbeChoiceError, ProbeChoiceHook
 from .resume_hook import ResumeHook
@@ -9,6 +10,7 @@ __all__ = [
     'AdaptCheckpointHook',
     'BrokenFilesHook',
     'EpochSeedHook',
+    'FiniteLossHook',
     'PretrainingCurvesHook',
     'ProbeChoiceError',
     'ProbeChoiceHook',

@@ -4,18 +4,61 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Any
 
 import torch
 from mmaction.registry import OPTIM_WRAPPERS
-from mmengine.dist import all_reduce
+from mmengine.dist import all_gather_object, all_reduce
 from mmengine.logging import print_log
 from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
+from ...datasets.sample_files import files_of_batch
+
 
 class TrainingStopped(Exception):
     """Training can not go on, said in one sentence."""
+
+
+MOST_NAMED = 16  # samples, in a message
+
+
+def stop_unless_finite(loss: torch.Tensor, step: int, batch: Any = None) -> float:
+    """Stop all processes if the loss of one of them is not finite.
+
+    Args:
+        loss (Tensor): A scalar.
+        step (int): Number of the iteration, from 0.
+        batch: What the data loader gave; its samples are named. Defaults to None.
+
+    Returns:
+        float: The mean of all processes.
+
+    Raises:
+        TrainingStopped: With the files of the batch, if samples know them.
+    """
+    loss = loss.detach().float()
+    mean = loss.clone()
+    all_reduce(mean, 'mean')
+    mean = float(mean)
+    if math.isfinite(mean):
+        return mean
+    own = float(loss)
+    files = [] if math.isfinite(own) else list(dict.fromkeys(files_of_batch(batch)))
+    everywhere = all_gather_object((own, files))
+    files = [file for _, files in everywhere for file in files]
+    samples = ', '.join(files[:MOST_NAMED])
+    if len(files) > MOST_NAMED:
+        samples += f' and {len(files) - MOST_NAMED} more'
+    bad = next((x for x, _ in everywhere if not math.isfinite(x)), mean)
+    raise TrainingStopped(
+        f'the loss is {bad} at iteration {step + 1}'
+        + (f', of {samples}' if samples else '')
+        + ': no checkpoint has it, resume from the last one with a lower learning '
+        'rate, gradient clipping, or float32 in place of fp16, or leave these samples '
+        'out'
+    )
 
 
 class LossGuard:
@@ -38,18 +81,11 @@ class LossGuard:
         self.num_std, self.max_skips = num_std, max_skips
         self.losses = deque(maxlen=window)
         self.skips = 0
+        self.batch = None  # of the loss, set by FiniteLossHook
 
     def is_spike(self, loss: torch.Tensor, step: int) -> bool:
         """Judge the loss of a step, and remember it unless it is a spike."""
-        loss = loss.detach().float().clone()
-        all_reduce(loss, 'mean')
-        loss = float(loss)
-        if not math.isfinite(loss):
-            raise TrainingStopped(
-                f'the loss is {loss} at iteration {step + 1}, nothing was updated: '
-                'resume from the last checkpoint with a lower learning rate, gradient '
-                'clipping, or float32 in place of fp16'
-            )
+        loss = stop_unless_finite(loss, step, self.batch)
         losses = torch.tensor(self.losses, dtype=torch.float64)
         if self.num_std is not None and len(losses) == self.losses.maxlen:
             limit = losses.mean() + self.num_std * losses.std()
@@ -85,7 +121,7 @@ class _Guarded:
     def initialize_count_status(
         self, model: nn.Module, init_counts: int, max_counts: int
     ) -> None:
-        """Take note of the model's children.
+        """Take note of the model's children, and give moving averages their length.
 
         Raises:
             ValueError: If a moving average in the model is updated more or less often
@@ -102,6 +138,8 @@ class _Guarded:
                     f'accumulative_counts is {self._accumulative_counts}: they have to '
                     'be the same'
                 )
+            if hasattr(module, 'fit_training'):
+                module.fit_training(max_counts / self._accumulative_counts)
         self.modules = {
             name: [p for p in child.parameters() if p.requires_grad]
             for name, child in model.named_children()

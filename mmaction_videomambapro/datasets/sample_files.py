@@ -1,0 +1,37 @@
+"""Which file a sample is of, for messages and results."""
+
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.structures import BaseDataElement
+
+KEYS = 'file', 'img_path'  # ours, and mmpretrain's
+
+
+def file_of_info(info: dict) -> str | None:
+    """The video, image or folder that a dataset's entry names, if it names one."""
+    if 'filename' in info:
+        return str(info['filename'])
+    folder = info.get('frame_dir')
+    if folder is not None and info.get('total_frames') == 1:  # an image
+        return osp.join(folder, info['filename_tmpl'].format(0))
+    return folder
+
+
+def file_of(sample: Any) -> str | None:
+    """The file that a packed sample, or its dictionary, is of, if it knows."""
+    return next((str(sample.get(key)) for key in KEYS if key in sample), None)
+
+
+def files_of_batch(batch: Any) -> Iterator[str]:
+    """Those of what a data loader gives, however it is nested."""
+    if isinstance(batch, dict):
+        yield from files_of_batch(batch.get('data_samples'))
+    elif isinstance(batch, (list, tuple)):
+        for part in batch:
+            yield from files_of_batch(part)
+    elif isinstance(batch, BaseDataElement) and file_of(batch):
+        yield file_of(batch)

@@ -1,0 +1,219 @@
+"""How a process of a tool ends, and what it holds while it runs."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import multiprocessing
+import os
+import os.path as osp
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import torch
+
+LOCK = '.lock'
+GRACE = 10  # seconds to end in, after a signal
+
+_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+_NO_LOCKS = errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL
+_SIGNALS = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
+_SHARED_MEMORY = re.compile(
+    r'bus error|out of shared memory|allocate shared memory|shared memory object'
+    r'|write to file </?torch_|truncat\w+ .*</?torch_',
+    re.IGNORECASE,
+)
+
+
+class Terminated(BaseException):
+    """A signal that asks the process to end.
+
+    Args:
+        number (int): Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class InUseError(Exception):
+    """A folder that another process works in, said in one sentence."""
+
+
+@contextmanager
+def ending_children() -> Iterator[None]:
+    """End the processes that were started inside, however it is left.
+
+    SIGTERM, SIGHUP and Ctrl-C raise :class:`Terminated`, unless somebody handles or
+    ignores them already, as submitit and nohup do. Where a library takes that for an
+    error of its own, it is raised again; where it is lost, as in a destructor, the
+    process ends after a while all the same.
+
+    Raises:
+        Terminated: After the children have ended.
+    """
+    own, received, handled = os.getpid(), [], {}
+
+    def terminate(number, frame):
+        if os.getpid() != own:  # a child, forked with this handler
+            signal.signal(number, handled[number])
+            signal.raise_signal(number)
+            return
+        received.append(number)
+        last_resort = threading.Timer(GRACE, _end_at_once, [128 + number])
+        last_resort.daemon = True
+        last_resort.start()
+        raise Terminated(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            before = signal.getsignal(number)
+            if before in (signal.SIG_DFL, signal.default_int_handler):
+                handled[number] = before
+                signal.signal(number, terminate)
+    try:
+        yield
+    except BaseException:
+        if received:
+            raise Terminated(received[0]) from None
+        raise
+    finally:
+        for number in handled:  # once is enough
+            signal.signal(number, signal.SIG_IGN)
+        _end_children()
+        for number, before in handled.items():
+            signal.signal(number, before)
+
+
+def _end_children():
+    children = multiprocessing.active_children()
+    if not children:
+        return
+    # torch's handler would raise at children that end by a signal
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for end in ('terminate', 'kill'):
+        for child in children:
+            getattr(child, end)()
+        for child in children:
+            child.join(3)
+
+
+def _end_at_once(code):
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)
+
+
+def reason_of(error: BaseException) -> str | None:
+    """One sentence on an error of the machine rather than of the program.
+
+    Args:
+        error (BaseException): What ended a tool.
+
+    Returns:
+        str, optional: What is wrong and what to do, or None for other errors.
+    """
+    chain, cause = [], error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    text = str(error)
+    if any(isinstance(e, OSError) and e.errno in _FULL for e in chain) or (
+        'PytorchStreamWriter' in text or 'No space left on device' in text
+    ):
+        if _SHARED_MEMORY.search(text):
+            return _NO_SHARED_MEMORY
+        named = next((e.filename for e in chain if getattr(e, 'filename', None)), None)
+        return (
+            f'{named or "a file"} could not be written: the disk is full, or a quota '
+            'or limit on file sizes is reached. What was whole before is still there; '
+            'make room, or choose another folder'
+        )
+    if isinstance(error, (RuntimeError, OSError)):
+        if _SHARED_MEMORY.search(text):
+            return _NO_SHARED_MEMORY
+        if 'killed by signal: Killed' in text:
+            return (
+                'a process of a data loader was killed, probably as memory ran out: '
+                'set its num_workers or batch_size lower'
+            )
+        if 'Too many open files' in text:
+            return 'too many files are open: raise the limit (ulimit -n 65536)'
+    if isinstance(error, BlockingIOError) or getattr(error, 'errno', 0) == errno.EAGAIN:
+        return 'no more processes can be started: set num_workers lower (ulimit -u)'
+    if isinstance(error, OSError) and error.filename is not None:
+        if torch.hub.get_dir().startswith(str(error.filename)):
+            return (
+                f'{error.filename}: {error.strerror}, and checkpoints cannot be '
+                'fetched to there: set TORCH_HOME to a folder of your own'
+            )
+        return f'{error.filename}: {error.strerror}'
+    return None
+
+
+_NO_SHARED_MEMORY = (
+    'the processes of the data loader ran out of shared memory (/dev/shm): give the '
+    'container more (docker run --shm-size=8g), or load in the main process, '
+    '--cfg-options {train,val,test}_dataloader.num_workers=0 and '
+    'persistent_workers=False likewise'
+)
+
+
+def hold(path: str, what: str) -> None:
+    """Keep the folder of a file for this process, until it ends.
+
+    The lock goes with the process, however that ends. File systems without locks are
+    used without one.
+
+    Args:
+        path (str): The file to lock, ``LOCK`` in a folder or one that is there.
+        what (str): What to choose another one of, for errors.
+
+    Raises:
+        InUseError: If another process holds it.
+        OSError: If the file cannot be written to.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    status = os.fstat(handle)
+    if (status.st_dev, status.st_ino) in _held:
+        os.close(handle)
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = ''
+        if osp.basename(path) == LOCK:
+            holder = os.read(handle, 200).decode(errors='replace').strip()
+        os.close(handle)
+        if error.errno in _NO_LOCKS:
+            return
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        raise InUseError(
+            f'{osp.dirname(path)} is in use by {holder or "another process"}: wait for '
+            f'it, end it, or choose another {what}'
+        ) from None
+    _held.add((status.st_dev, status.st_ino))
+    if osp.basename(path) == LOCK:
+        with suppress(OSError):  # a full disk: only the holder is not named
+            os.ftruncate(handle, 0)
+            name = f'process {os.getpid()} on {socket.gethostname()}\n'
+            os.write(handle, name.encode())
+    # children would keep it for longer than this process
+    os.register_at_fork(after_in_child=lambda: os.close(handle))
+
+
+_held = set()  # by this process: device and number of each file
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of the processes that a launcher started."""
+    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        if name in os.environ:
+            return os.environ[name] == '0'
+    return True
