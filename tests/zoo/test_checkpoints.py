@@ -403,7 +403,7 @@ def test_head_by_label_names(official, load_from, save, tmp_path):
     [
         ('a\nb', '2 label names, the head of the model 3 classes'),
         ('a\nb\nx', 'x'),
-        (None, 'can not be read'),
+        (None, 'cannot be read'),
     ],
 )
 def test_wrong_label_names(official, tmp_path, names, message):
