@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..safe_load import CheckpointError
 
 WRAPPERS = ('state_dict', 'model', 'module')
+MOST_WRAPPERS = 5  # a dictionary can hold itself
 # Views of one storage may be many, as of tied weights, but not without end.
 MOST_PER_BYTE, FREE_BYTES = 10, 1 << 24
 
@@ -40,17 +43,16 @@ def state_dict_in(content: Any, weights: str = 'ema') -> Mapping[str, Any]:
     if weights not in ('ema', 'raw'):
         raise ValueError(f"weights must be 'ema' or 'raw', but got {weights!r}")
     if not isinstance(content, Mapping):
-        kind = type(content).__name__
-        raise MismatchError(f'it holds {_article(kind)}, not a dictionary of weights')
+        raise MismatchError(f'it holds {_what(content)}, not a dictionary of weights')
     if weights == 'raw':
         state_dict = _raw_weights(content)
     else:
         state_dict = _innermost(content)
         if state_dict is None:
-            wrappers = ', '.join(WRAPPERS)
-            held = ', '.join(printable(key) for key in list(content)[:8]) or 'nothing'
+            keys = ', '.join(printable(key) for key in list(content)[:8]) or 'none'
             raise MismatchError(
-                f'there are no weights, alone or in {wrappers}, but {held}'
+                'there are no weights: no tensors by themselves, or in '
+                f'{", ".join(WRAPPERS)}; its keys are {keys}'
             )
     _check_entries(state_dict)
     _check_memory(state_dict)
@@ -82,7 +84,9 @@ def check_values(
             if given != wanted
         }
         if wrong:
-            raise MismatchError(f'numbers of another kind: {by_reason(wrong)}')
+            raise MismatchError(
+                f"weights of another kind of number than the model's: {by_reason(wrong)}"
+            )
     broken = [
         name
         for name, tensor in tensors.items()
@@ -90,7 +94,7 @@ def check_values(
     ]
     if broken:
         raise MismatchError(
-            f'{len(broken)} weights hold NaN or infinity: '
+            f'NaN or infinity in {len(broken)} of {len(tensors)} weights: '
             f'{summary(broken, at_most=4)}. The training that saved them had failed: '
             'take an earlier checkpoint'
         )
@@ -164,7 +168,7 @@ def by_reason(reasons: Mapping[str, str], at_most: int = 8) -> str:
 
 def printable(value: Any, quoted: bool = True) -> str:
     """A name from a file as part of one line: short, and without control characters."""
-    text = str(value) if isinstance(value, str) else ' '.join(repr(value).split())
+    text = value if isinstance(value, str) else ' '.join(reprlib.repr(value).split())
     if not text.isprintable():
         text, quoted = repr(text), False
     if len(text) > 100:
@@ -172,12 +176,12 @@ def printable(value: Any, quoted: bool = True) -> str:
     return f"'{text}'" if quoted and isinstance(value, str) else text
 
 
-def _innermost(content, seen=()):
+def _innermost(content, depth=0):
     """What holds tensors, in the first wrapper that leads there."""
-    if not isinstance(content, Mapping) or id(content) in seen:
+    if not isinstance(content, Mapping) or depth > MOST_WRAPPERS:
         return None
     for key in WRAPPERS:
-        found = _innermost(content.get(key), (*seen, id(content)))
+        found = _innermost(content.get(key), depth + 1)
         if found is not None:
             return found
     has_tensors = any(isinstance(value, Tensor) for value in content.values())
@@ -202,24 +206,22 @@ def _check_entries(state_dict):
     for name, value in state_dict.items():
         if not isinstance(name, str):
             raise MismatchError(
-                f'weights have names, but {printable(name)} is '
-                f'{_article(type(name).__name__)}'
+                f'weights have names, but the key {printable(name)} is {_what(name)}'
             )
         reason = _unusable(value)
         if reason and not name.endswith('_extra_state'):
             unusable[name] = reason
     if unusable:
         raise MismatchError(
-            f'not a tensor of numbers in memory: {by_reason(unusable)}. Save plain '
-            'tensors under these names, or leave them out'
+            f'{len(unusable)} of its weights are not dense tensors of numbers: '
+            f'{by_reason(unusable)}. Save such tensors under these names, or leave '
+            'them out'
         )
 
 
 def _unusable(value):
-    if value is None:
-        return 'None'
     if not isinstance(value, Tensor):
-        return _article(type(value).__name__)
+        return _what(value)
     if value.is_meta:
         return 'a tensor without values, of the device meta'
     if value.is_quantized:
@@ -269,5 +271,8 @@ def _ranges(numbers: list[int]) -> str:
     return text if not text or text.isdigit() else f'{{{text}}}'
 
 
-def _article(word: str) -> str:
-    return f'{"an" if word[0] in "aeiouAEIOU" else "a"} {word}'
+def _what(value: Any) -> str:
+    kinds = {type(None): 'None', np.ndarray: 'a NumPy array', str: 'text'}
+    name = type(value).__name__
+    article = 'an' if name[0] in 'aeiouAEIOU' else 'a'
+    return kinds.get(type(value), f'{article} {name}')
