@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -392,7 +393,9 @@ def fit(
 def _not_loaded(state_dict, model):
     """Weights that a model of any kind does not get, by its own rules for old names."""
     try:
-        missing = model.load_state_dict(state_dict, strict=False).missing_keys
+        with warnings.catch_warnings():  # of models without memory
+            warnings.simplefilter('ignore')
+            missing = model.load_state_dict(state_dict, strict=False).missing_keys
     except RuntimeError as error:
         raise MismatchError(' '.join(str(error).split())) from None
     # MMEngine does not miss these either

@@ -85,7 +85,7 @@ def check_values(
         }
         if wrong:
             raise MismatchError(
-                f"weights of another kind of number than the model's: {by_reason(wrong)}"
+                f'weights are numbers of another kind: {by_reason(wrong)}'
             )
     broken = [
         name

@@ -500,7 +500,8 @@ def run(tmp_path, request, caplog):
         loader = dict(dataset=Named(names), batch_size=1,
                       sampler=dict(type='DefaultSampler'))  # fmt: skip
         loop = {
-            'train': dict(train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=1),
+            'train': dict(train_dataloader=loader,
+                          train_cfg=dict(by_epoch=True, max_epochs=1),
                           optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1))),
             'test': dict(test_dataloader=loader, test_cfg={}, test_evaluator=[
                 dict(type='AccMetric')]),
@@ -519,7 +520,7 @@ def run(tmp_path, request, caplog):
         runner.load_or_resume()
         return runner.model.eval()
 
-    yield start
+    return start
 
 
 def log_of(folder):
@@ -566,8 +567,8 @@ def test_recognizers_for_predictions_need_every_weight(official, save):
     whole = of_classes(official['state_dict'], LETTERS)
     config = Config(dict(model=recognizer()))
     assert_golden(init_recognizer(config, save(whole), device='cpu'), official)
+    file = save(HEADLESS['no head'](official['state_dict']), 'none.pth')
     with pytest.raises(MismatchError, match='would be random: cls_head'):
-        file = save(HEADLESS['no head'](official['state_dict']), 'none.pth')
         init_recognizer(config, file, device='cpu')
     for names, fits in ((LETTERS, True), (LETTERS[::-1], False)):
         data = dict(dataset=dict(metainfo=dict(classes=names)))
