@@ -89,9 +89,39 @@ class FeatureCache:
             torch.save(content, file)
 
     def load(self, index: int) -> tuple[Tensor, Tensor]:
-        """Read a sample."""
+        """Read a sample.
+
+        Raises:
+            FeatureCacheError: If its file holds something else.
+            CheckpointError: If it cannot be read.
+        """
         content = safe_load(self.path(index), 'cpu')
+        if not _is_sample(content):
+            raise FeatureCacheError(
+                f'{self.path(index)} is not a sample of a cache, finite features '
+                '(views, L, C) and whole labels: delete it, and run '
+                'tools/extract_features.py again'
+            )
         return content['features'], content['label']
+
+
+def _is_sample(content) -> bool:
+    if not isinstance(content, dict):
+        return False
+    features, label = content.get('features'), content.get('label')
+    if not all(map(_is_plain, (features, label))):
+        return False
+    kinds = features.is_floating_point(), label.dtype == torch.int64
+    return all(kinds) and features.ndim == 3 and bool(features.isfinite().all())
+
+
+def _is_plain(value) -> bool:
+    """Whether a value is a tensor whose numbers are all there."""
+    if not isinstance(value, Tensor) or value.is_meta or value.is_quantized:
+        return False
+    if value.is_nested or value.layout != torch.strided:
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()
 
 
 @DATASETS.register_module()

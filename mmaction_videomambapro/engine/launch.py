@@ -102,8 +102,12 @@ def refusing_configs() -> Iterator[None]:
     """What a class refuses of its config becomes a :class:`UsageError`."""
     try:
         yield
-    except REFUSALS:
-        raise
+    except REFUSALS as error:
+        if 'Traceback' not in str(error):
+            raise
+        # of a data loader's process
+        *_, last = str(error).strip().splitlines()
+        raise UsageError(last.partition(': ')[2]) from error
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         built = [
             frame.f_locals

@@ -64,6 +64,7 @@ __all__ = [
     'read',
     'state_dict_in',
 ]
+NOTHING_FITS = 'nothing in the file fits'
 NOT_STRICT = (
     'To load what fits nevertheless, put dict(type="AdaptCheckpointHook", '
     'strict=False) into custom_hooks, or convert the file with '
@@ -226,7 +227,7 @@ def _match(own: _Names, file: _Names, case: Case):
             shapes = f'{tuple(given.shape)} instead of {tuple(values.shape)}'
             problems['misshapen'].append(f'{name} {shapes}')
             report.unused[file.names[key]] = shapes
-        tensor, how = found or (None, 'nothing in the file fits')
+        tensor, how = found or (None, NOTHING_FITS)
         (report.fresh if tensor is None else report.adapted)[name] = how
         result[name] = values if tensor is None else tensor
     for key, name in file.names.items():
@@ -325,8 +326,16 @@ def read(content: Any, file: str) -> Mapping[str, Any]:
         state_dict = state_dict_in(content)
         if 'ema_state_dict' in content:
             state_dict_in(content, 'raw')
-    if _LOADING.get():
-        _LOADING.get().there = class_names(content)
+    purpose = _LOADING.get()
+    if purpose:
+        purpose.there = class_names(content)
+    meta = content.get('meta')
+    random = meta.get('random_weights') if isinstance(meta, Mapping) else None
+    if purpose and purpose.complete and random:
+        raise MismatchError(
+            f'{file}: weights are random, because tools/checkpoints/convert.py '
+            f'--no-strict found none: {summary(map(str, random))}. Train it first'
+        )
     if state_dict is content or content.get('state_dict') is state_dict:
         return content
     return {**content, 'state_dict': state_dict}
@@ -446,11 +455,21 @@ def convert(
     left_out = {key for key in report.fresh if official_name(key) not in encoder}
     if official:  # the published files hold no tables that are computed
         left_out.update(key for key, _ in model.named_buffers())
-    state_dict = {k: v for k, v in state_dict.items() if k not in left_out}
+    own = _Names({k: v for k, v in state_dict.items() if k not in left_out})
+    state_dict = {own.names[key]: tensor for key, tensor in own.tensors.items()}
     if official:
-        content = dict(model=_Names(state_dict).tensors)
+        content = dict(model=own.tensors)
     else:
-        content = dict(meta=dict(converted_from=str(source)), state_dict=state_dict)
+        meta = dict(converted_from=str(source))
+        fresh = [k for k, why in report.fresh.items() if why == NOTHING_FITS]
+        if fresh:  # to train from, not to test
+            meta['random_weights'] = fresh
+        names = class_names(checkpoint)
+        if options.get('label_map'):
+            names = _lines(options['label_map'][1])
+        if names and _length(own.tensors.get('head.bias')) == len(names):
+            meta['dataset_meta'] = dict(classes=tuple(names))
+        content = dict(meta=meta, state_dict=state_dict)
     with replacing(destination, 'wb') as file:
         torch.save(content, file)
     return report
@@ -495,13 +514,7 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
     """For every class of the model, its row in the head of the file."""
     sides = []
     for labels, tensors in ((file_labels, file), (model_labels, model)):
-        try:
-            with open(labels, encoding='utf-8') as lines:
-                names = [line.strip() for line in lines if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise CheckpointError(
-                f'label names {labels} cannot be read: {error}'
-            ) from None
+        names = _lines(labels)
         classes = _length(tensors.get('head.bias'))
         if len(names) != classes:
             where = 'checkpoint' if tensors is file else 'model'
@@ -518,6 +531,14 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
             f'{", ".join(unknown[:10])}'
         )
     return [row[name] for name in sides[1]]
+
+
+def _lines(labels: str | PathLike) -> list[str]:
+    try:
+        with open(labels, encoding='utf-8') as lines:
+            return [line.strip() for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f'label names {labels} cannot be read: {error}') from None
 
 
 def _describe(problems: Mapping[str, list[str]], case, nothing_fits: bool) -> str:

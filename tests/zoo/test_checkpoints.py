@@ -600,6 +600,21 @@ def test_other_models_are_tested_with_every_weight_too(save):
             load_checkpoint(load, save(broken))
 
 
+def test_what_was_converted_with_random_weights_is_not_tested(
+    official, save, run, tmp_path
+):
+    """It is there to be trained."""
+    file = dict(official['state_dict'])
+    del file['layers.1.mixer.D']
+    ours = str(tmp_path / 'ours.pth')
+    convert(save(file), ours, recognizer(), strict=False)
+    with pytest.raises(
+        MismatchError, match=r'random, .*: backbone\.layers\.1\.mixer\.D'
+    ):
+        run(ours, recognizer(), 'test')
+    run(ours, recognizer(), 'train')
+
+
 def test_published_image_file_is_tested_as_it_is(official, save, run):
     """Its one frame has no place in time."""
     file = save(as_image_file(official['state_dict'], classes=5))
@@ -889,6 +904,25 @@ def test_videomae_round_trip(videomae_model, save, tmp_path):
     result = torch.load(back, weights_only=True)['model']
     assert result.keys() == file.keys()
     assert all(torch.equal(result[key], value) for key, value in file.items())
+
+
+def test_names_of_classes_go_along(official, save, tmp_path):
+    """With the head that they are of."""
+    config, ours = recognizer(), str(tmp_path / 'ours.pth')
+    source = save(of_classes(official['state_dict'], LETTERS))
+
+    def names(**options):
+        convert(source, ours, config, **options)
+        meta = torch.load(ours, weights_only=True)['meta']
+        return meta.get('dataset_meta', {}).get('classes')
+
+    assert names() == tuple(LETTERS)
+    for side, letters in dict(file=LETTERS, model=LETTERS[::-1]).items():
+        (tmp_path / side).write_text('\n'.join(letters))
+    label_map = (tmp_path / 'file', tmp_path / 'model')
+    assert names(label_map=label_map) == tuple(LETTERS[::-1])
+    config = recognizer(num_classes=3)
+    assert names() is None
 
 
 def test_random_heads_are_not_written(official, save, tmp_path):
