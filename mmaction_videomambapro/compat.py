@@ -270,10 +270,21 @@ def _unsafe_checkpoints(checkpoint):
 
 @fault(
     'mmengine.runner.checkpoint',
-    symptom='published checkpoints: what does not fit is logged and stays random',
+    symptom='what is not a weight, or does not fit, is logged and stays random',
     until='mmengine lets a model adapt a checkpoint, and refuse it',
 )
 def _checkpoints_that_do_not_fit(checkpoint):
+    loader = checkpoint.CheckpointLoader
+
+    @_replace(loader, 'load_checkpoint')
+    def read_file(original, filename, *args, **kwargs):
+        from .zoo.checkpoints import read
+
+        return read(original(filename, *args, **kwargs), filename)
+
+    # the class method that was there is bound already
+    loader.load_checkpoint = staticmethod(loader.load_checkpoint)
+
     @_replace(checkpoint, 'load_state_dict')
     def load_state_dict(original, module, state_dict, *args, **kwargs):
         from .zoo.checkpoints import fit
@@ -282,9 +293,9 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
     @_replace(checkpoint, 'load_checkpoint')
     def load_checkpoint(original, model, filename, *args, **kwargs):
-        from .zoo.checkpoints import naming
+        from .zoo.checkpoints import loading
 
-        with naming(filename):
+        with loading(filename):
             return original(model, filename, *args, **kwargs)
 
     @_replace(checkpoint, '_load_checkpoint_with_prefix')
@@ -304,17 +315,144 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
 
 @fault(
-    'mmengine.runner.runner',
-    symptom='a checkpoint that does not fit is refused without its name',
+    'mmengine.model.weight_init',
+    symptom='initial weights that do not fit are refused without the file',
     until='mmengine lets a model adapt a checkpoint, and refuse it',
 )
-def _checkpoints_without_name(runner):
-    @_replace(runner.Runner, 'load_checkpoint')
-    def load_checkpoint(original, self, filename, *args, **kwargs):
-        from .zoo.checkpoints import naming
+def _initial_weights_without_name(weight_init):
+    @_replace(weight_init.PretrainedInit, '__call__')
+    def __call__(original, self, module):
+        from .zoo.checkpoints import loading
 
-        with naming(filename):
+        with loading(self.checkpoint):
+            return original(self, module)
+
+
+def _tell_the_purpose(runner_class):
+    @_replace(runner_class, 'load_checkpoint')
+    def load_checkpoint(original, self, filename, *args, **kwargs):
+        from .zoo.checkpoints import loading, purpose_of
+
+        with loading(filename, **purpose_of(self)):
             return original(self, filename, *args, **kwargs)
+
+
+@fault(
+    'mmengine.runner.runner',
+    symptom='a test of a checkpoint without a head has a random one',
+    until='mmengine tells a model what a checkpoint is loaded for',
+)
+def _tests_with_random_weights(runner):
+    _tell_the_purpose(runner.Runner)
+
+
+@fault(
+    'mmengine.runner._flexible_runner',
+    symptom='a test of a checkpoint without a head has a random one',
+    until='mmengine tells a model what a checkpoint is loaded for',
+)
+def _flexible_tests_with_random_weights(flexible_runner):
+    _tell_the_purpose(flexible_runner.FlexibleRunner)
+
+
+@fault(
+    'mmaction.apis.inference',
+    symptom='a recognizer made of a checkpoint without a head has a random one',
+    until='mmengine tells a model what a checkpoint is loaded for',
+)
+def _recognizers_with_random_weights(inference):
+    @_replace(inference, 'load_checkpoint')
+    def load_checkpoint(original, model, filename, *args, **kwargs):
+        from .zoo.checkpoints import loading
+
+        with loading(filename, complete=True):
+            return original(model, filename, *args, **kwargs)
+
+    @_replace(inference, 'init_recognizer')
+    def init_recognizer(original, config, *args, **kwargs):
+        from .zoo.checkpoints import classes_of, loading
+
+        if isinstance(config, (str, inference.Path)):
+            config = inference.mmengine.Config.fromfile(config)
+        with loading(here=classes_of(config)):
+            return original(config, *args, **kwargs)
+
+
+@fault(
+    'mmengine.infer.infer',
+    symptom='an inferencer of a checkpoint without a head has a random one',
+    until='mmengine tells a model what a checkpoint is loaded for',
+)
+def _inferencers_with_random_weights(infer):
+    @_replace(infer.BaseInferencer, '_init_model')
+    def _init_model(original, self, cfg, weights, *args, **kwargs):
+        from .zoo.checkpoints import classes_of, loading
+
+        with loading(weights, complete=True, here=classes_of(cfg)):
+            return original(self, cfg, weights, *args, **kwargs)
+
+
+@fault(
+    'mmengine.model.base_module',
+    symptom='init_weights() outside of a run prints two lines for each parameter',
+    until='BaseModule logs how parameters were initialised to files only',
+)
+def _initialisation_printed(base_module):
+    from logging import FileHandler
+
+    @_replace(base_module.BaseModule, '_dump_init_info')
+    def _dump_init_info(original, self):
+        handlers = base_module.MMLogger.get_current_instance().handlers
+        if any(isinstance(handler, FileHandler) for handler in handlers):
+            original(self)
+
+
+@fault(
+    'mmengine.config.config',
+    symptom='RecursionError with --cfg-options custom_hooks="[dict(type=EMAHook)]"',
+    until='DictAction reads dictionaries, and refuses what it cannot read',
+)
+def _dictionaries_in_options(config):
+    action = config.DictAction
+
+    @_replace(action, '_parse_iterable')
+    def _parse_iterable(original, value):
+        return _as_python(value) if 'dict(' in value else original(value)
+
+    action._parse_iterable = staticmethod(action._parse_iterable)
+
+    @_replace(action, '__call__')
+    def __call__(original, self, parser, namespace, values, option_string=None):
+        try:
+            original(self, parser, namespace, values, option_string)
+        except (AssertionError, RecursionError, SyntaxError, ValueError):
+            parser.error(
+                f'argument {option_string}: {" ".join(values)} cannot be read: '
+                'expected KEY=VALUE, where a value is a number, a word, a list [a,b] '
+                'or a dictionary dict(type=Name,key=1), without blanks'
+            )
+
+
+def _as_python(text):
+    """A value of lists, ``dict(...)`` and literals; words without quotes are text."""
+    import ast
+
+    def read(node):
+        if isinstance(node, (ast.List, ast.Tuple)):
+            kind = list if isinstance(node, ast.List) else tuple
+            return kind(read(item) for item in node.elts)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
+            if node.args or any(item.arg is None for item in node.keywords):
+                raise ValueError('dict() takes KEY=VALUE')
+            return {item.arg: read(item.value) for item in node.keywords}
+        if isinstance(node, ast.Dict):
+            return {read(k): read(v) for k, v in zip(node.keys, node.values)}
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            word = ast.unparse(node)
+            return word.lower() == 'true' if word.lower() in ('true', 'false') else word
+        return ast.literal_eval(node)
+
+    return read(ast.parse(text.strip('\'" '), mode='eval').body)
 
 
 @fault(
@@ -328,8 +466,7 @@ def _ema_of_published_checkpoints(ema_hook):
         if not runner._resume:
             from .zoo.checkpoints import fit
 
-            given = checkpoint.get('state_dict', dict(checkpoint))
-            checkpoint['state_dict'] = fit(given, self.src_model)
+            checkpoint['state_dict'] = fit(dict(checkpoint), self.src_model)
         return original(self, runner, checkpoint)
 
 

@@ -1,3 +1,4 @@
+import argparse
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from mmaction.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.config import DictAction
+from mmengine.logging import MMLogger
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import init_default_scope
 
@@ -136,6 +139,57 @@ def test_stock_datasets_still_build(clips):
         )
     )
     assert len(dataset) == 8
+
+
+HOOK = dict(type='EMAHook', momentum=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('[dict(type=EMAHook,momentum=1e-4)]', [HOOK]),
+        ('[dict(type="EMAHook", momentum=1e-4)]', [HOOK]),
+        ("'[dict(type=EMAHook,momentum=1e-4),dict(type=B)]'", [HOOK, dict(type='B')]),
+        ('dict(type=A.b,x=(1,None,-2.5),y=true)',
+         dict(type='A.b', x=(1, None, -2.5), y=True)),
+        ("dict(a={'b':[]},c=dict())", dict(a={'b': []}, c={})),
+        ('[(a,b),(c,d)]', [('a', 'b'), ('c', 'd')]),
+        ('1,2', [1, 2]),
+        ('a=b', 'a=b'),
+    ],
+)  # fmt: skip
+def test_dictionaries_in_options(text, expected):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    args = parser.parse_args(['--cfg-options', f'custom_hooks={text}', 'seed=3'])
+    assert args.cfg_options == dict(custom_hooks=expected, seed=3)
+
+
+@pytest.mark.parametrize(
+    'option',
+    ['x', 'a=[(,', 'a=f(1,2)', 'a=dict(', 'a=dict(1)', 'a=dict(**b)', 'a={**dict(b=1)}',
+     'a=dict(x=__import__("os").getpid())', 'a=dict(x=1+y)', 'a=dict(x=' + '(' * 999],
+)  # fmt: skip
+def test_options_that_cannot_be_read(option, capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    with pytest.raises(SystemExit) as error:
+        parser.parse_args(['--cfg-options', option])
+    assert error.value.code == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert 'cannot be read: expected KEY=VALUE' in last
+
+
+def test_initialisation_is_not_printed(caplog, capfd, tmp_path):
+    """But written to the log file of a run, as ever."""
+    MMLogger.get_instance('quiet')
+    config = dict(type='VideoMamba', arch=dict(embed_dims=8, depth=1))
+    MODELS.build(config).init_weights()
+    assert 'norm_f' not in caplog.text + ''.join(capfd.readouterr())
+    file = tmp_path / 'run.log'
+    MMLogger.get_instance('filed', log_file=str(file))
+    MODELS.build(config).init_weights()
+    assert 'norm_f.weight' in file.read_text()
 
 
 @pytest.mark.parametrize('timm', [False, True])

@@ -2,6 +2,8 @@
 
 import argparse
 
+from mmengine.config import DictAction
+
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
 from mmaction_videomambapro.zoo.check import check, unseen
@@ -28,6 +30,14 @@ def parse_args():
         '--result', required=True, help='RESULT.pkl of tools/test.py --dump'
     )
     command.add_argument('--log', help='work directory of the training')
+    command.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='where the list of the test set is, as in the test: '
+        'test_dataloader.dataset.ann_file=LIST',
+    )
 
     commands.add_parser('check', parents=[zoo], help='list what is wrong with the zoo')
     commands.add_parser(
@@ -51,7 +61,14 @@ def main():
     if args.command == 'add':
         zoo = Zoo(args.zoo, create=True)
         try:
-            entry = add(zoo, args.config, args.checkpoint, args.result, args.log)
+            entry = add(
+                zoo,
+                args.config,
+                args.checkpoint,
+                args.result,
+                args.log,
+                args.cfg_options,
+            )
         except ResultError as error:
             raise UsageError(error) from error
         zoo.save()
@@ -68,7 +85,7 @@ def main():
         faults = check(zoo)
         if faults:
             raise UsageError(f'{len(faults)} faults:\n' + '\n'.join(faults))
-        elsewhere = ''.join(f'\npredictions not at hand: {x}' for x in unseen(zoo))
+        elsewhere = ''.join(f'\nnot at hand, not compared: {x}' for x in unseen(zoo))
         print(f'rows without fault: {len(list(zoo.entries()))}{elsewhere}')
     else:
         print(publish(args.checkpoint, args.out, args.weights))

@@ -123,10 +123,8 @@ class FeatureCache:
         return content['features'], content['label']
 
     def _fault_of(self, content, index):
-        if not isinstance(content, dict) or not all(
-            isinstance(content.get(key), Tensor) for key in ('features', 'label')
-        ):
-            return 'is not a sample of a feature cache'
+        if not _is_sample(content):
+            return 'is not a sample of a cache, features and whole labels'
         if content.get('sample') != f'{index} of {self._key}':
             return 'is of another cache, or another sample'
         features = content['features']
@@ -160,6 +158,24 @@ def check_same_weights(folders: Iterable[str]) -> None:
                     f'{folder} holds features of other {name} than {first.folder}: '
                     'make both with the same checkpoint and config'
                 )
+
+
+def _is_sample(content) -> bool:
+    if not isinstance(content, dict):
+        return False
+    features, label = content.get('features'), content.get('label')
+    if not all(map(_is_plain, (features, label))):
+        return False
+    return features.is_floating_point() and label.dtype == torch.int64
+
+
+def _is_plain(value) -> bool:
+    """Whether a value is a tensor whose numbers are all there."""
+    if not isinstance(value, Tensor) or value.is_meta or value.is_quantized:
+        return False
+    if value.is_nested or value.layout != torch.strided:
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()
 
 
 @DATASETS.register_module()

@@ -23,6 +23,8 @@ from torch.utils.data import DataLoader
 from ..datasets.feature_cache import INDEX, FeatureCache, FeatureCacheError
 from ..datasets.sample_files import file_of_info
 from ..datasets.samplers import SeededIndex
+from ..zoo.checkpoints import loading
+from ..zoo.state_dicts import check_values, state_dict_in
 from .launch import UsageError
 from .process import hold
 
@@ -144,9 +146,10 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
 
     Raises:
         UsageError: If it has no backbone, or one that does not fit.
+        CheckpointError: If it holds something other than weights, or NaN.
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = content.get('state_dict', content)
+    state = state_dict_in(content)
     for prefix in PREFIXES:
         part = {
             k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)
@@ -165,6 +168,8 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
             f'{checkpoint} does not fit the backbone of the config: {len(wrong)} '
             f'weights are missing, unknown or of another shape, the first is {wrong[0]}'
         )
+    with loading(checkpoint):
+        check_values(part, own)
     backbone.load_state_dict(part)
 
 

@@ -9,10 +9,13 @@ import os.path as osp
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.registry.build_functions import build_from_cfg
 from mmengine.runner import Runner
 
 from ..datasets.feature_cache import FeatureCacheError, check_same_weights
@@ -64,7 +67,7 @@ def run_tool(main: Callable[[], Any]) -> None:
     keep_freed_memory()
     quiet_console()
     try:
-        with ending_children():
+        with ending_children(), refusing_configs():
             main()
     except REFUSALS as error:
         _end(error, 2)
@@ -126,11 +129,46 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config)
     derive_ends(cfg)
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
     return cfg
+
+
+def merge_options(cfg: Config, options: dict[str, Any]) -> None:
+    """``cfg.merge_from_dict``, whose failures become a :class:`UsageError`."""
+    try:
+        cfg.merge_from_dict(options)
+    except Exception as error:  # keys that lead nowhere fail in many ways
+        reason = ' '.join(str(error).split())
+        shown = ' '.join(f'{key}={value}' for key, value in options.items())
+        raise UsageError(f'--cfg-options {shown} does not fit: {reason}') from error
+
+
+@contextmanager
+def refusing_configs() -> Iterator[None]:
+    """What a class refuses of its config becomes a :class:`UsageError`."""
+    try:
+        yield
+    except REFUSALS as error:
+        if 'Traceback' not in str(error):
+            raise
+        # of a data loader's process
+        *_, last = str(error).strip().splitlines()
+        raise UsageError(last.partition(': ')[2]) from error
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        built = [
+            frame.f_locals
+            for frame, _ in traceback.walk_tb(error.__traceback__)
+            if frame.f_code is build_from_cfg.__code__
+        ]
+        if not built:
+            raise
+        kind = built[-1].get('obj_type', '')
+        kind = getattr(kind, '__name__', kind)
+        reason = ' '.join(str(error.args[0] if error.args else error).split())
+        raise UsageError(f'the config cannot be built: {kind}: {reason}') from error
 
 
 def read_config(path: str | os.PathLike) -> Config:

@@ -7,21 +7,30 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import chain
 
+from mmengine.config import Config
+
 from ..engine.launch import UsageError, read_config
+from .evidence import check_predictions, check_weights, read_test_set
 from .measure import LOGGED, sha256, training_cost
 from .metafiles import Zoo, is_masked
-from .recipe import FACTS, facts
+from .recipe import FACTS, facts, is_recipe
 from .results import ResultError, accuracies, load_results
+
+SOURCES = {
+    'Metrics', 'Predictions', 'Predictions SHA-256', 'Annotations',
+    'Annotations SHA-256',
+}  # fmt: skip
 
 
 def check(zoo: Zoo) -> list[str]:
     """Look for rows that are wrong, or could be.
 
     A config has to exist, to have an entry of its name, and to build; what can be
-    measured has to be true; accuracies need recorded predictions and checkpoints, and
-    have to agree with them where these are at hand; references have to be about the
-    same model, data and clips; no two rows may share predictions, checkpoints,
-    references or accuracies; tables have to say what metafiles say.
+    measured has to be true; accuracies need recorded predictions, checkpoints and
+    lists, and have to agree with them where these are at hand; checkpoints and
+    predictions have to be those of the config's model on that list; references have
+    to be about the same model, data and clips; no two rows may share predictions,
+    checkpoints, references or accuracies; tables have to say what metafiles say.
 
     Args:
         zoo (Zoo): The zoo.
@@ -39,8 +48,11 @@ def check(zoo: Zoo) -> list[str]:
                 faults.append(f'{metafile}: {readme} does not exist')
     for metafile, entry in zoo.entries():
         where = f'{metafile}, {entry["Name"]}'
+        cfg = _read(zoo, entry)
         found = chain(
-            _config(zoo, metafile, entry), _results(zoo, entry), _weights(zoo, entry)
+            _config(zoo, metafile, entry, cfg),
+            _results(zoo, entry, cfg),
+            _weights(zoo, entry, cfg),
         )
         faults += [f'{where}: {fault}' for fault in found]
     faults += _shared(zoo)
@@ -57,16 +69,30 @@ def check(zoo: Zoo) -> list[str]:
 
 
 def unseen(zoo: Zoo) -> list[str]:
-    """Names of the rows whose predictions are not at hand to be compared."""
-    return [
-        entry['Name']
-        for _, entry in zoo.entries()
-        for result in entry.get('Results') or []
-        if not zoo.path(result['Predictions']).is_file()
-    ]
+    """What rows were made of and is not at hand to be compared, with their names."""
+    found = []
+    for _, entry in zoo.entries():
+        for result in entry.get('Results') or []:
+            files = [result.get('Predictions'), result.get('Annotations')]
+            files.append(entry.get('Weights'))
+            found += [
+                f'{entry["Name"]}: {file}'
+                for file in files
+                if isinstance(file, str) and not zoo.path(file).is_file()
+            ]
+    return found
 
 
-def _config(zoo: Zoo, metafile: str, entry: dict) -> Iterator[str]:
+def _read(zoo, entry):
+    """The config of an entry, or None: what is wrong with it is said elsewhere."""
+    try:
+        cfg = read_config(zoo.path(entry['Config']))
+    except UsageError:
+        return None
+    return cfg if is_recipe(cfg) else None
+
+
+def _config(zoo: Zoo, metafile: str, entry: dict, cfg: Config | None) -> Iterator[str]:
     """Faults of the config, and of what the entry says about it."""
     collections = {c['Name'] for c in zoo.metafiles[metafile]['Collections']}
     if entry['In Collection'] not in collections:
@@ -78,7 +104,7 @@ def _config(zoo: Zoo, metafile: str, entry: dict) -> Iterator[str]:
     if entry['Name'] != path.stem:
         yield f'its config is called {path.stem}'
     try:
-        cfg = read_config(path)
+        cfg = cfg or read_config(path)
         true = facts(path, cfg)
     except UsageError as error:
         yield str(error)
@@ -104,15 +130,15 @@ def _reference(zoo, entry, masked):
         yield f'Reference {row.name} is about something else: {reason}'
 
 
-def _results(zoo: Zoo, entry: dict) -> Iterator[str]:
+def _results(zoo: Zoo, entry: dict, cfg: Config | None) -> Iterator[str]:
     """Faults of the numbers that were measured."""
     for result in entry.get('Results') or []:
-        missing = {'Metrics', 'Predictions', 'Predictions SHA-256'} - set(result)
+        missing = SOURCES - set(result)
         if missing or 'Weights SHA-256' not in entry:
             missing = sorted(missing) or ['Weights SHA-256']
             yield f'a result without a source: {", ".join(missing)} is missing'
             continue
-        yield from _predictions(zoo, result)
+        yield from _predictions(zoo, result, cfg)
     metadata = entry.get('Metadata') or {}
     logged = {key: metadata[key] for key in LOGGED if key in metadata}
     if 'Training Log' not in entry:
@@ -127,7 +153,21 @@ def _results(zoo: Zoo, entry: dict) -> Iterator[str]:
             yield f'its training took {true}, not {logged}'
 
 
-def _predictions(zoo, result):
+def _predictions(zoo, result, cfg):
+    test_set = None
+    if cfg is not None and zoo.path(str(result['Annotations'])).is_file():
+        dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+        dataset['ann_file'] = str(zoo.path(result['Annotations']).absolute())
+        try:
+            test_set = read_test_set(cfg)
+        except UsageError as error:
+            yield str(error)
+            return
+        if test_set.sha256 != result['Annotations SHA-256']:
+            yield f'{result["Annotations"]} is not the list that was tested'
+            return
+        if result.get('Samples') != len(test_set.labels):
+            yield f'Samples is {len(test_set.labels)}, not {result.get("Samples")}'
     path = zoo.path(result['Predictions'])
     if not path.is_file():
         return  # large files stay where they were made
@@ -145,9 +185,11 @@ def _predictions(zoo, result):
     for key in {*true, *result['Metrics']}:
         if result['Metrics'].get(key) != true.get(key):
             yield f'{key} is {true.get(key)}, not {result["Metrics"].get(key)}'
+    if cfg is not None:
+        yield from check_predictions(results, cfg, test_set)
 
 
-def _weights(zoo: Zoo, entry: dict) -> Iterator[str]:
+def _weights(zoo: Zoo, entry: dict, cfg: Config | None) -> Iterator[str]:
     """Faults of the checkpoint."""
     weights, recorded = entry.get('Weights'), entry.get('Weights SHA-256')
     if weights is None:
@@ -166,6 +208,8 @@ def _weights(zoo: Zoo, entry: dict) -> Iterator[str]:
         yield f'{weights} does not exist'
     elif sha256(zoo.path(weights)) != recorded:
         yield f'{weights} is not the checkpoint that was tested'
+    elif cfg is not None:
+        yield from check_weights(zoo.path(weights), cfg)
 
 
 def _shared(zoo: Zoo) -> Iterator[str]:

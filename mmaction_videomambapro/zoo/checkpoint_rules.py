@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from ..models.layers.position import resize_pos_embed, resize_temporal_embed
@@ -46,6 +47,7 @@ class Case:
         inflate (str): 'centre' or 'mean'.
         rows (list[int], optional): For every class of the model, its row in the
             head of the file.
+        other_classes (str, optional): How the classes differ, if they do.
     """
 
     file: Mapping[str, Tensor]
@@ -53,6 +55,12 @@ class Case:
     backbone: nn.Module
     inflate: str = 'centre'
     rows: list[int] | None = None
+    other_classes: str | None = None
+
+    @property
+    def heads_differ(self) -> bool:
+        """Whether rows of the head are not those of the same classes, in order."""
+        return self.rows is not None or self.other_classes is not None
 
     @cached_property
     def encoder(self) -> set[str]:
@@ -64,17 +72,63 @@ class Case:
 
 
 def inflate(key: str, case: Case):
-    """A 2-D patch kernel fills a tubelet: its centre frame, or all frames alike."""
-    kernel, shape = case.file[key], case.model[key].shape
-    if kernel.ndim != 4 or len(shape) != 5 or kernel.shape != shape[:2] + shape[3:]:
+    """A patch kernel of other frames: in the middle of the tubelet, or stretched.
+
+    A 2-D kernel is one of a single frame.
+    """
+    kernel, shape = _kernel_in_time(case.file[key]), case.model[key].shape
+    if not _same_patches(kernel, case.model[key]):
         return None
-    frames = shape[2]
+    frames, wanted = kernel.shape[2], shape[2]
+    how = f'kernel of {frames} frame(s) inflated to {wanted}, {case.inflate}'
     if case.inflate == 'mean':
-        tubelet = (kernel / frames).unsqueeze(2).repeat(1, 1, frames, 1, 1)
-    else:
-        tubelet = kernel.new_zeros(shape)
-        tubelet[:, :, frames // 2] = kernel
-    return tubelet, f'2-D kernel inflated to {frames} frame(s), {case.inflate}'
+        overlap = _overlap(frames, wanted).to(kernel)
+        return torch.einsum('oiahw,ab->oibhw', kernel, overlap).contiguous(), how
+    if frames > wanted:
+        return None
+    tubelet = kernel.new_zeros(shape)
+    start = wanted // 2 - frames // 2
+    tubelet[:, :, start : start + frames] = kernel
+    return tubelet, how
+
+
+def longer_kernel(case: Case) -> bool:
+    """Whether the patch kernel has too many frames to stand in the middle of a tubelet.
+
+    Cut to fit, it would answer to a still clip otherwise than before.
+    """
+    key = 'patch_embed.proj.weight'
+    if key not in case.file or key not in case.model:
+        return False
+    kernel = _kernel_in_time(case.file[key])
+    return (
+        case.inflate == 'centre'
+        and _same_patches(kernel, case.model[key])
+        and kernel.shape[2] > case.model[key].shape[2]
+    )
+
+
+def _kernel_in_time(kernel: Tensor) -> Tensor:
+    return kernel.unsqueeze(2) if kernel.ndim == 4 else kernel
+
+
+def _same_patches(kernel: Tensor, target: Tensor) -> bool:
+    """Whether two kernels differ in time only, and have one."""
+    if not kernel.ndim == target.ndim == 5 or kernel.shape[2] == 0:
+        return False
+    rest = (0, 1, 3, 4)
+    return all(kernel.shape[i] == target.shape[i] for i in rest)
+
+
+def _overlap(frames: int, wanted: int) -> Tensor:
+    """Share of each frame of a stretched kernel in each frame of another length.
+
+    Rows add up to 1, so that a clip that stands still is embedded as before.
+    """
+    old, new = torch.arange(frames + 1) * wanted, torch.arange(wanted + 1) * frames
+    begin = torch.maximum(old[:-1, None], new[:-1])
+    end = torch.minimum(old[1:, None], new[1:])
+    return (end - begin).clamp(min=0) / wanted
 
 
 def fixed_table(key: str, case: Case):
@@ -101,7 +155,7 @@ def resize_space(key: str, case: Case):
 def resize_time(key: str, case: Case):
     """Temporal embeddings of another length, linear."""
     table, target = case.file[key], case.model[key]
-    if not _same_channels(table, target):
+    if not _same_channels(table, target) or table.shape[1] == 0:
         return None
     length = target.shape[1]
     how = f'linear from {table.shape[1]} to {length} positions'
@@ -113,6 +167,8 @@ def match_classes(key: str, case: Case):
     head, target = case.file[key], case.model[key]
     if head.ndim == 0 or head.shape[1:] != target.shape[1:]:
         return None
+    if case.other_classes is not None:
+        return None, f'it was trained for other classes: {case.other_classes}'
     if case.rows is not None:
         return head[case.rows], f'{len(case.rows)} rows of {len(head)} by label name'
     return None, f'{len(head)} classes in the file, {len(target)} in the model'
@@ -127,9 +183,11 @@ def _same_channels(table: Tensor, target: Tensor) -> bool:
 
 def no_frames_in_an_image(key: str, case: Case):
     """An image file has no temporal embedding: the model's stays zero."""
-    kernel = case.file.get('patch_embed.proj.weight')
+    kernel, table = case.file.get('patch_embed.proj.weight'), case.model[key]
     if kernel is None or kernel.ndim != 4:
         return None
+    if table.shape[1] == 1:
+        return torch.zeros_like(table), 'zero: one frame has no place in time'
     return None, 'an image file has none'
 
 
@@ -189,13 +247,15 @@ def _pretraining(file: Mapping[str, Tensor]) -> bool:
     return 'norm.weight' in file and not fine_tuned & set(file)
 
 
+CLASSIFIER = r'(head|cls_head\.probes\.\d+\.fc_cls)\.(weight|bias)'
+
 # The first rule whose pattern fits the key, and which does not return None, decides.
 RESHAPED = (
     (r'patch_embed\.proj\.weight', inflate),
     (r'pos_embed', fixed_table),
     (r'pos_embed', resize_space),
     (r'temporal_pos_embedding', resize_time),
-    (r'head\.(weight|bias)', match_classes),
+    (CLASSIFIER, match_classes),
 )
 MISSING = (
     (r'temporal_pos_embedding', no_frames_in_an_image),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import OrderedDict, defaultdict
+import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -20,24 +22,54 @@ from mmaction.models.backbones.vit_mae import VisionTransformer
 from mmaction.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import BaseLoop
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ..files import replacing
 from ..models import VideoMamba
 from ..safe_load import CheckpointError
-from .checkpoint_rules import MISSING, RESHAPED, UNUSED, Case, first, official_name
+from .checkpoint_rules import (
+    CLASSIFIER,
+    MISSING,
+    RESHAPED,
+    UNUSED,
+    Case,
+    first,
+    longer_kernel,
+    official_name,
+)
+from .state_dicts import (
+    MismatchError,
+    by_reason,
+    check_values,
+    class_names,
+    classes_of,
+    different_classes,
+    names_in,
+    state_dict_in,
+    summary,
+)
 
-WRAPPERS = ('state_dict', 'model', 'module')
+__all__ = [
+    'Loading',
+    'MismatchError',
+    'Report',
+    'adapt',
+    'classes_of',
+    'convert',
+    'fit',
+    'loading',
+    'purpose_of',
+    'read',
+    'state_dict_in',
+]
+NOTHING_FITS = 'nothing in the file fits'
 NOT_STRICT = (
     'To load what fits nevertheless, put dict(type="AdaptCheckpointHook", '
     'strict=False) into custom_hooks, or convert the file with '
     'tools/checkpoints/convert.py --no-strict'
 )
-
-
-class MismatchError(CheckpointError):
-    """A checkpoint without weights, or with weights that no rule fits to the model."""
 
 
 @dataclass
@@ -50,58 +82,28 @@ class Report:
         fresh (dict[str, str]): Names in the model of what keeps the values it has,
             and why.
         unused (dict[str, str]): Names in the file of what was left out, and why.
+        notes (list[str]): What else the log should say.
     """
 
     loaded: list[str] = field(default_factory=list)
     adapted: dict[str, str] = field(default_factory=dict)
     fresh: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [f'{len(self.loaded)} tensors loaded as they are']
-        for kind in ('adapted', 'fresh', 'unused'):
-            by_reason = defaultdict(list)
-            for name, reason in getattr(self, kind).items():
-                by_reason[reason].append(name)
-            lines += [
-                f'{kind}: {summary(names, at_most=8)} ({reason})'
-                for reason, names in by_reason.items()
-            ]
-        return '\n'.join(lines)
+        lines += [
+            f'{kind}: {by_reason(getattr(self, kind))}'
+            for kind in ('adapted', 'fresh', 'unused')
+            if getattr(self, kind)
+        ]
+        return '\n'.join([*lines, *self.notes])
 
     def log(self) -> None:
         """Log it, as a warning if anything is fresh or unused."""
         level = logging.WARNING if self.fresh or self.unused else logging.INFO
         print_log(f'Checkpoint fitted to the model:\n{self}', 'current', level)
-
-
-def summary(names: list[str], at_most: int | None = None) -> str:
-    """Names in one line, those that differ in the layer only as one."""
-    layers = defaultdict(list)
-    for name in names:
-        found = re.search(r'\b(?:layers|blocks)\.(\d+)\.', name)
-        if found:
-            around = name[: found.start(1)], name[found.end(1) :]
-            layers[around].append(int(found[1]))
-        else:
-            layers[name, ''] = []
-    parts = [
-        f'{head}{_ranges(numbers)}{tail}' for (head, tail), numbers in layers.items()
-    ]
-    if at_most is not None and len(parts) > at_most:
-        parts[at_most:] = [f'and {len(parts) - at_most} more']
-    return ', '.join(parts)
-
-
-def _ranges(numbers: list[int]) -> str:
-    runs: list[list[int]] = []
-    for n in sorted(numbers):
-        if runs and n == runs[-1][1] + 1:
-            runs[-1][1] = n
-        else:
-            runs.append([n, n])
-    text = ','.join(f'{a}' if a == b else f'{a}-{b}' for a, b in runs)
-    return text if not text or text.isdigit() else f'{{{text}}}'
 
 
 def adapt(
@@ -112,6 +114,8 @@ def adapt(
     label_map: tuple[str | PathLike, str | PathLike] | None = None,
     weights: str = 'ema',
     strict: bool = True,
+    complete: bool = False,
+    classes: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
 ) -> tuple[OrderedDict[str, Tensor], Report]:
     """Fit a checkpoint to a model, by the rules of :mod:`.checkpoint_rules`.
 
@@ -120,9 +124,10 @@ def adapt(
             ``model`` or ``module`` or not, with prefixes or without.
         model (Module): A VideoMamba, VideoMambaPro or VisionTransformer, or a model
             with one as its ``backbone``. It is not changed.
-        inflate (str): How a 2-D patch kernel fills a tubelet: 'centre', zero outside
-            the frame t // 2 as published, or 'mean', spread evenly over all t frames.
-            Defaults to 'centre'.
+        inflate (str): How a patch kernel of fewer frames fills a tubelet: 'centre',
+            in its middle and zero elsewhere, as published for 2-D kernels, or 'mean',
+            stretched over all frames. Only 'mean' takes kernels of more frames than
+            the model's. Defaults to 'centre'.
         label_map (tuple[PathLike], optional): Two text files, the label names of the
             checkpoint and of the model, one a line in the order of the classes: rows
             of the head are picked by name. Without it, a head of another class count
@@ -132,14 +137,20 @@ def adapt(
             Defaults to 'ema'.
         strict (bool): Whether parameters that are missing in the backbone, unknown,
             or of a shape that no rule knows, are an error. Defaults to True.
+        complete (bool): Whether weights that stay fresh are an error, as in tests,
+            where they would be random. Defaults to False.
+        classes (tuple[tuple[str]], optional): Names of the classes of the checkpoint
+            and of the model. Rows of the head are picked by name if only their order
+            differs; the head of other classes stays fresh. Defaults to None.
 
     Returns:
         tuple[OrderedDict, Report]: A state dict with every key of the model, where
         fresh ones have the model's own values; and what was done.
 
     Raises:
-        MismatchError: If there are no weights, if nothing fits at all, or if
-            ``strict`` and something is unexpected, with all of it.
+        MismatchError: If there are no weights, or such as no model should get, if
+            nothing fits at all, if ``strict`` and something is unexpected, with all of
+            it, or if ``complete`` and something stays fresh.
         CheckpointError: For another model, or a wrong ``label_map``.
     """
     if inflate not in ('centre', 'mean'):
@@ -152,15 +163,50 @@ def adapt(
         )
     file = _Names(state_dict_in(checkpoint, weights))
     own = _Names(_unwrapped(model).state_dict())
-    rows = _class_rows(*label_map, file.tensors, own.tensors) if label_map else None
-    case = Case(file.tensors, own.tensors, backbone, inflate, rows)
+    both = {key: name for key, name in file.names.items() if key in own.names}
+    check_values(
+        {name: file.tensors[key] for key, name in both.items()},
+        {name: own.tensors[key] for key, name in both.items()},
+    )
+    rows = other_classes = None
+    if label_map:
+        rows = _class_rows(*label_map, file.tensors, own.tensors)
+    elif classes and classes[0] != classes[1]:
+        there, here = classes
+        if set(there) == set(here) and len(there) == len(set(there)) == len(here):
+            rows = [there.index(name) for name in here]
+        else:
+            other_classes = different_classes(there, here)
+    case = Case(file.tensors, own.tensors, backbone, inflate, rows, other_classes)
 
     result, report, problems = _match(own, file, case)
     loaded = set(report.loaded)
     nothing_fits = not any(own.names[key] in loaded for key in case.encoder)
     if nothing_fits or (strict and any(problems.values())):
         raise MismatchError(_describe(problems, case, nothing_fits))
+    if complete:
+        check_complete(report.fresh, model)
     return result, report
+
+
+def check_complete(missing: Mapping[str, str], model: nn.Module) -> None:
+    """Refuse a test with weights that no file has given.
+
+    Args:
+        missing (Mapping): Names of weights that keep the values they have, and why.
+        model (Module): Prefixes in its ``training_only`` name what tests do not need.
+
+    Raises:
+        MismatchError: With all of them.
+    """
+    training_only = tuple(getattr(_unwrapped(model), 'training_only', ()))
+    needed = {k: why for k, why in missing.items() if not k.startswith(training_only)}
+    if needed:
+        raise MismatchError(
+            f'{len(needed)} weights of the model would be random: {by_reason(needed)}. '
+            'A test needs all of them: take a checkpoint that was trained for these '
+            'classes, or train this one further, load_from=FILE'
+        )
 
 
 def _match(own: _Names, file: _Names, case: Case):
@@ -169,7 +215,7 @@ def _match(own: _Names, file: _Names, case: Case):
     problems = dict(missing=[], misshapen=[], unknown=[])
     for key, values in own.tensors.items():
         name, given = own.names[key], file.tensors.get(key)
-        remapped = case.rows is not None and key.startswith('head.')
+        remapped = case.heads_differ and re.fullmatch(CLASSIFIER, key)
         if given is not None and given.shape == values.shape and not remapped:
             report.loaded.append(name)
             result[name] = given
@@ -181,7 +227,7 @@ def _match(own: _Names, file: _Names, case: Case):
             shapes = f'{tuple(given.shape)} instead of {tuple(values.shape)}'
             problems['misshapen'].append(f'{name} {shapes}')
             report.unused[file.names[key]] = shapes
-        tensor, how = found or (None, 'nothing in the file fits')
+        tensor, how = found or (None, NOTHING_FITS)
         (report.fresh if tensor is None else report.adapted)[name] = how
         result[name] = values if tensor is None else tensor
     for key, name in file.names.items():
@@ -193,65 +239,189 @@ def _match(own: _Names, file: _Names, case: Case):
     return result, report, problems
 
 
-def fit(state_dict: Mapping[str, Any], model: nn.Module) -> Mapping[str, Any]:
-    """Fit what MMEngine is about to load, and log how.
+@dataclass
+class Loading:
+    """What a checkpoint is being loaded for.
+
+    Attributes:
+        file (str, optional): Its name, for errors.
+        complete (bool): Whether every weight is needed, as in tests.
+        fine_tuning (bool): Whether it starts a training, where a head may be fresh.
+        here (tuple[str], optional): Names of the classes of the data.
+        there (tuple[str], optional): Those of the checkpoint.
+        fitted (bool): Whether it was fitted already, and this is said.
+    """
+
+    file: str | None = None
+    complete: bool = False
+    fine_tuning: bool = False
+    here: tuple[str, ...] | None = None
+    there: tuple[str, ...] | None = None
+    fitted: bool = False
+
+    @property
+    def classes(self) -> tuple | None:
+        """Names of both sides, where both have them."""
+        return (self.there, self.here) if self.there and self.here else None
+
+
+_LOADING: ContextVar[Loading | None] = ContextVar('loading', default=None)
+
+
+@contextmanager
+def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
+    """Tell those who read and fit what for, and put the file in front of errors.
+
+    MMEngine has no argument for it on the way from a runner to a model.
 
     Args:
-        state_dict (Mapping): A state dict or the whole content of a file.
-        model (Module): What it is to be loaded into.
+        file (str, optional): Name of the checkpoint. Defaults to None.
+        **purpose: Attributes of :class:`Loading`; the others are those of the context
+            around.
+    """
+    if file is not None:
+        purpose['file'] = str(file)
+    token = _LOADING.set(replace(_LOADING.get() or Loading(), **purpose))
+    try:
+        yield
+    except MismatchError as error:
+        if file is None or str(error).startswith(f'{file}: '):
+            raise
+        raise MismatchError(f'{file}: {error}') from None
+    finally:
+        _LOADING.reset(token)
+
+
+def purpose_of(runner: Any) -> dict[str, Any]:
+    """What a runner is about to do with its checkpoint, for :func:`loading`.
+
+    The loop that it has built tells; before, and in resuming, it may be anything.
+    """
+    for kind in ('train', 'test', 'val'):
+        loop = getattr(runner, f'_{kind}_loop', None)
+        if isinstance(loop, BaseLoop):
+            training = kind == 'train'
+            if training and runner._resume:
+                return {}
+            here = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
+            return dict(complete=not training, fine_tuning=training, here=here)
+    return {}
+
+
+def read(content: Any, file: str) -> Mapping[str, Any]:
+    """Check what was read from a file before anything is done with it.
+
+    Args:
+        content (Any): The content.
+        file (str): Its name.
 
     Returns:
-        Mapping: ``state_dict`` itself if its keys and shapes are those of the model,
-        or if the model is none that :func:`adapt` knows.
+        Mapping: The content, with its weights as ``state_dict`` if they were wrapped
+        otherwise.
+
+    Raises:
+        MismatchError: See :func:`state_dict_in`.
+    """
+    with loading(file):
+        state_dict = state_dict_in(content)
+        if 'ema_state_dict' in content:
+            state_dict_in(content, 'raw')
+    purpose = _LOADING.get()
+    if purpose:
+        purpose.there = class_names(content)
+    meta = content.get('meta')
+    random = meta.get('random_weights') if isinstance(meta, Mapping) else None
+    if purpose and purpose.complete and random:
+        raise MismatchError(
+            f'{file}: weights are random, because tools/checkpoints/convert.py '
+            f'--no-strict found none: {summary(map(str, random))}. Train it first'
+        )
+    if state_dict is content or content.get('state_dict') is state_dict:
+        return content
+    return {**content, 'state_dict': state_dict}
+
+
+def fit(
+    checkpoint: Mapping[str, Any], model: nn.Module, **options: Any
+) -> Mapping[str, Any]:
+    """Fit what MMEngine is about to load, for the purpose it says, and log how.
+
+    Args:
+        checkpoint (Mapping): A state dict or the whole content of a file.
+        model (Module): What it is to be loaded into.
+        **options: Options of :func:`adapt`.
+
+    Returns:
+        Mapping: A state dict; that of ``checkpoint`` itself if its keys and shapes are
+        those of the model, or if the model is none that :func:`adapt` knows.
 
     Raises:
         CheckpointError: See :func:`adapt`.
     """
-    if _known_backbone(model) is None or _fits_exactly(state_dict, model):
+    purpose = _LOADING.get() or Loading()
+    if purpose.fitted:  # EMAHook comes first
+        purpose = Loading()
+    elif _LOADING.get():
+        purpose.fitted = True
+    state_dict = state_dict_in(checkpoint, options.get('weights', 'ema'))
+    other_classes = bool(purpose.classes) and purpose.there != purpose.here
+    if other_classes and purpose.complete:
+        difference = different_classes(*purpose.classes)
+        raise MismatchError(f'it was trained for other classes: {difference}')
+    own = _unwrapped(model).state_dict()
+    known = _known_backbone(model) is not None
+    exact = _fits_exactly(state_dict, own) and not other_classes
+    if not options and (exact or not known):
+        check_values(state_dict, own)
+        if purpose.complete and not exact:
+            check_complete(_not_loaded(state_dict, _unwrapped(model)), model)
+        if purpose.fine_tuning and known:
+            for note in _about_the_head(purpose, own):
+                print_log(note, 'current')
+        if other_classes:
+            difference = different_classes(*purpose.classes)
+            print_log(
+                f'The checkpoint was trained for other classes: {difference}.',
+                'current',
+                logging.WARNING,
+            )
         return state_dict
-    state_dict, report = adapt(state_dict, model)
+    state_dict, report = adapt(
+        checkpoint,
+        model,
+        complete=purpose.complete,
+        classes=purpose.classes,
+        **options,
+    )
+    if purpose.fine_tuning:
+        report.notes += _about_the_head(purpose, report.loaded)
     report.log()
     return state_dict
 
 
-@contextmanager
-def naming(file: str) -> Iterator[None]:
-    """Put the file in front of what does not fit."""
+def _not_loaded(state_dict, model):
+    """Weights that a model of any kind does not get, by its own rules for old names."""
     try:
-        yield
-    except MismatchError as error:
-        raise MismatchError(f'{file}: {error}') from None
+        with warnings.catch_warnings():  # of models without memory
+            warnings.simplefilter('ignore')
+            missing = model.load_state_dict(state_dict, strict=False).missing_keys
+    except RuntimeError as error:
+        raise MismatchError(' '.join(str(error).split())) from None
+    # MMEngine does not miss these either
+    missing = [key for key in missing if 'num_batches_tracked' not in key]
+    return dict.fromkeys(missing, 'not in the file')
 
 
-def state_dict_in(checkpoint: Mapping[str, Any], weights: str = 'ema') -> dict:
-    """The tensors of a checkpoint, out of its wrappers.
-
-    Args:
-        checkpoint (Mapping): The content of a file.
-        weights (str): 'ema' or 'raw', see :func:`adapt`. Defaults to 'ema'.
-
-    Raises:
-        CheckpointError: If there are none, or no raw ones.
-    """
-    if weights not in ('ema', 'raw'):
-        raise ValueError(f"weights must be 'ema' or 'raw', but got {weights!r}")
-    if weights == 'raw':
-        if 'ema_state_dict' not in checkpoint:
-            raise MismatchError('the checkpoint has no ema_state_dict with raw weights')
-        checkpoint = {  # EMAHook exchanges both; the number of steps is no weight
-            key.removeprefix('module.'): value
-            for key, value in checkpoint['ema_state_dict'].items()
-            if key.startswith('module.')
-        }
-    found = checkpoint
-    while isinstance(found, Mapping):
-        tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)}
-        if tensors:
-            return tensors
-        found = next((found[key] for key in WRAPPERS if key in found), None)
-    held = list(checkpoint)[:8] if isinstance(checkpoint, Mapping) else type(checkpoint)
-    wrappers = ', '.join(WRAPPERS)
-    raise MismatchError(f'there are no weights, alone or in {wrappers}, but {held}')
+def _about_the_head(purpose, loaded):
+    """That nobody knows whether a head is for these classes, if so."""
+    kept = any(re.fullmatch(CLASSIFIER, official_name(name)) for name in loaded)
+    if not kept or purpose.classes:
+        return []
+    silent = 'data' if purpose.there else 'checkpoint'
+    return [
+        'The head was kept, because the checkpoint has as many classes as the model. '
+        f'Whether they are the same is not known: the {silent} has no names of classes.'
+    ]
 
 
 def convert(
@@ -278,18 +448,28 @@ def convert(
         CheckpointError: See :func:`adapt`.
     """
     model = MODELS.build(model)
-    with naming(source):
+    with loading(source):
         checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
         state_dict, report = adapt(checkpoint, model, **options)
     encoder = {official_name(key) for key in _known_backbone(model).state_dict()}
     left_out = {key for key in report.fresh if official_name(key) not in encoder}
     if official:  # the published files hold no tables that are computed
         left_out.update(key for key, _ in model.named_buffers())
-    state_dict = {k: v for k, v in state_dict.items() if k not in left_out}
+    own = _Names({k: v for k, v in state_dict.items() if k not in left_out})
+    state_dict = {own.names[key]: tensor for key, tensor in own.tensors.items()}
     if official:
-        content = dict(model=_Names(state_dict).tensors)
+        content = dict(model=own.tensors)
     else:
-        content = dict(meta=dict(converted_from=str(source)), state_dict=state_dict)
+        meta = dict(converted_from=str(source))
+        fresh = [k for k, why in report.fresh.items() if why == NOTHING_FITS]
+        if fresh:  # to train from, not to test
+            meta['random_weights'] = fresh
+        names = class_names(checkpoint)
+        if options.get('label_map'):
+            names = _lines(options['label_map'][1])
+        if names and _length(own.tensors.get('head.bias')) == len(names):
+            meta['dataset_meta'] = dict(classes=tuple(names))
+        content = dict(meta=meta, state_dict=state_dict)
     with replacing(destination, 'wb') as file:
         torch.save(content, file)
     return report
@@ -323,10 +503,9 @@ def _known_backbone(model: nn.Module) -> nn.Module | None:
     return None
 
 
-def _fits_exactly(state_dict: Mapping[str, Any], model: nn.Module) -> bool:
-    own = _unwrapped(model).state_dict()
+def _fits_exactly(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
     return own.keys() == state_dict.keys() and all(
-        own[key].shape == getattr(value, 'shape', None)
+        getattr(own[key], 'shape', None) == getattr(value, 'shape', None)
         for key, value in state_dict.items()
     )
 
@@ -335,14 +514,8 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
     """For every class of the model, its row in the head of the file."""
     sides = []
     for labels, tensors in ((file_labels, file), (model_labels, model)):
-        try:
-            with open(labels, encoding='utf-8') as lines:
-                names = [line.strip() for line in lines if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise CheckpointError(
-                f'label names {labels} can not be read: {error}'
-            ) from None
-        classes = len(tensors.get('head.bias', ()))
+        names = _lines(labels)
+        classes = _length(tensors.get('head.bias'))
         if len(names) != classes:
             where = 'checkpoint' if tensors is file else 'model'
             raise CheckpointError(
@@ -360,6 +533,14 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
     return [row[name] for name in sides[1]]
 
 
+def _lines(labels: str | PathLike) -> list[str]:
+    try:
+        with open(labels, encoding='utf-8') as lines:
+            return [line.strip() for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f'label names {labels} cannot be read: {error}') from None
+
+
 def _describe(problems: Mapping[str, list[str]], case, nothing_fits: bool) -> str:
     sizes = _size(case.file), _size(case.model)
     what = 'nothing in the checkpoint fits' if nothing_fits else 'it does not fit'
@@ -372,11 +553,20 @@ def _describe(problems: Mapping[str, list[str]], case, nothing_fits: bool) -> st
     for kind, names in problems.items():
         if names:
             parts.append(f'{len(names)} {titles[kind]}: {summary(names)}')
+    if longer_kernel(case):
+        parts.append(
+            "the patch kernel has more frames than the model's tubelets, which "
+            "inflate='mean' adds up"
+        )
     return '; '.join(parts) + ('' if nothing_fits else f'. {NOT_STRICT}')
 
 
 def _size(tensors: Mapping[str, Tensor]) -> str:
-    layers = [re.match(r'(?:layers|blocks)\.(\d+)\.', key) for key in tensors]
+    layers = [re.match(r'(?:layers|blocks)\.(\d{1,9})\.', key) for key in tensors]
     depth = max((int(found[1]) + 1 for found in layers if found), default=0)
-    bias = tensors.get('patch_embed.proj.bias', ())
-    return f'{depth} layers of {len(bias)} channels'
+    channels = _length(tensors.get('patch_embed.proj.bias'))
+    return f'{depth} layers of {channels} channels'
+
+
+def _length(tensor: Tensor | None) -> int:
+    return tensor.numel() if tensor is not None and tensor.ndim == 1 else 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from copy import deepcopy
 from os import PathLike
 from pathlib import Path
 
 from ..engine.launch import UsageError, read_config
 from ..visualization.curves import read_scalars
+from .evidence import check_predictions, check_weights, read_test_set
 from .metafiles import Zoo
-from .recipe import type_name
+from .recipe import is_recipe, type_name
 from .results import accuracies, load_results
 
 LOGGED = 'Training Memory (GB)', 'Training Time (h)'
@@ -21,6 +23,7 @@ def add(
     checkpoint: str | PathLike,
     result: str | PathLike,
     log: str | PathLike | None = None,
+    options: dict | None = None,
 ) -> dict:
     """Add a row, or measure one again.
 
@@ -31,18 +34,28 @@ def add(
         result (str | PathLike): What ``tools/test.py --dump`` wrote.
         log (str | PathLike, optional): Work directory of the training.
             Defaults to None.
+        options (dict, optional): Keys of the config that said where the list of the
+            test set was. Defaults to None.
 
     Returns:
         dict: The entry.
 
     Raises:
-        UsageError: If a file is missing, or the config can not be used.
+        UsageError: If a file is missing, the config cannot be used, the checkpoint does
+            not fit its model, or the predictions are not of its model and test set.
         ResultError: If ``result`` holds no predictions.
     """
     cfg = read_config(config)
+    if not is_recipe(cfg):
+        raise UsageError(f'{config} is not of a classifier with a test_dataloader')
     if not Path(checkpoint).is_file():
         raise UsageError(f'checkpoint {checkpoint} does not exist')
     results = load_results(result)
+    test_set = _test_set(cfg, options)
+    for faults in (check_weights(checkpoint, cfg),
+                   check_predictions(results, cfg, test_set)):  # fmt: skip
+        for fault in faults:
+            raise UsageError(f'no row of {config}: {fault}')
     entry = _entry(zoo, zoo.relative(config), type_name(cfg.model.backbone))
     zoo.measure(entry, cfg)
     broken = sum(int(r['gt_label']) == -1 for r in results)
@@ -54,6 +67,8 @@ def add(
         **({'Broken Samples': broken} if broken else {}),
         'Predictions': zoo.relative(result),
         'Predictions SHA-256': sha256(result),
+        'Annotations': zoo.relative(test_set.ann_file),
+        'Annotations SHA-256': test_set.sha256,
     }]  # fmt: skip
     link = entry.get('Weights', '')
     if '://' not in link or Path(link).name != Path(checkpoint).name:
@@ -64,6 +79,20 @@ def add(
         entry['Metadata'].update(training_cost(log))
         entry['Training Log'] = zoo.relative(log)
     return entry
+
+
+def _test_set(cfg, options):
+    where = deepcopy(cfg)
+    where.merge_from_dict(options or {})
+    test_set = read_test_set(where)
+    if test_set is None:
+        ann_file = where.test_dataloader.dataset.get('ann_file')
+        raise UsageError(
+            f'the list {ann_file} of the test set is not there, '
+            'to hold the predictions against it: add '
+            '--cfg-options test_dataloader.dataset.ann_file=LIST as in the test'
+        )
+    return test_set
 
 
 def training_cost(log: str | PathLike) -> dict[str, float]:
@@ -106,4 +135,7 @@ def _entry(zoo, config, kind):
             return entry
     if config.startswith('..'):  # outside: nothing can stand beside it
         return zoo.make_entry(f'{kind.lower()}.yml', config)
-    return zoo.make_entry((Path(config).parent / 'metafile.yml').as_posix(), config)
+    metafile = (Path(config).parent / 'metafile.yml').as_posix()
+    entry = zoo.make_entry(metafile, config)
+    zoo.complete(metafile)  # a new metafile is about the other configs as well
+    return entry

@@ -17,7 +17,7 @@ from ..engine.launch import UsageError, read_config
 from ..files import replacing
 from ..safe_yaml import YamlError, read_yaml
 from .published import Published, load_published
-from .recipe import FACTS, facts, initial_checkpoint, type_name
+from .recipe import FACTS, facts, initial_checkpoint, is_recipe, type_name
 from .tables import MODEL_ZOO, README, fill_in, overview, tables
 
 INDEX = 'model-index.yml'
@@ -103,11 +103,14 @@ class Zoo:
         return rows
 
     def unlisted(self) -> Iterator[tuple[str, str]]:
-        """Configs beside metafiles without an entry, each with its metafile."""
+        """Configs beside metafiles without an entry, each with its metafile.
+
+        Those that no row can be about, as of a pre-training, need none.
+        """
         listed = {entry['Config'] for _, entry in self.entries()}
         for metafile in self.metafiles:
             for path in sorted((self.root / metafile).parent.glob('*.py')):
-                if self.relative(path) not in listed:
+                if self.relative(path) not in listed and _can_have_row(path):
                     yield metafile, self.relative(path)
 
     def relative(self, path: str | os.PathLike) -> str:
@@ -148,6 +151,19 @@ class Zoo:
             ]  # fmt: skip
             if len(agreeing) == 1:
                 refer(agreeing[0], row)
+
+    def complete(self, metafile: str) -> None:
+        """Make the entries that a metafile lacks, but for configs that are wrong."""
+        for other, config in list(self.unlisted()):
+            if other != metafile:
+                continue
+            models = self.metafiles[metafile]['Models']
+            before = list(models)
+            try:
+                cfg = read_config(self.path(config))
+                self.measure(self.make_entry(metafile, config), cfg)
+            except UsageError:  # which "check" says
+                models[:] = before
 
     def make_entry(self, metafile: str, config: str) -> dict:
         """Add an entry with what its config says.
@@ -212,6 +228,14 @@ class Zoo:
             if not path.is_file() or path.read_text(encoding='utf-8') != text:
                 with replacing(path) as file:
                     file.write(text)
+
+
+def _can_have_row(path: Path) -> bool:
+    """Whether a config is one of a classifier that is tested, or cannot be read."""
+    try:
+        return is_recipe(read_config(path))
+    except UsageError:
+        return True
 
 
 def is_masked(name: str, cfg: Config) -> bool:

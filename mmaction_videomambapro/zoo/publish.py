@@ -12,6 +12,8 @@ import torch
 
 from ..files import replacing
 from ..safe_load import CheckpointError, safe_load
+from .checkpoints import loading
+from .state_dicts import check_values, state_dict_in
 
 
 def publish(
@@ -31,25 +33,24 @@ def publish(
         Path: The file.
 
     Raises:
-        CheckpointError: If there is no such file, or it has no such weights.
+        CheckpointError: If there is no such file, or it has no such weights, or NaN
+            or infinity among them.
     """
     if not Path(checkpoint).is_file():
         raise CheckpointError(f'checkpoint {checkpoint} does not exist')
     content = safe_load(checkpoint, map_location='cpu')
     if not isinstance(content, dict) or 'state_dict' not in content:
-        raise CheckpointError(f'{checkpoint} holds no state_dict: MMEngine made it not')
-    average = content.get('ema_state_dict')
-    if weights == 'ema' and average is None:
+        raise CheckpointError(
+            f'{checkpoint} holds no state_dict: MMEngine did not save it'
+        )
+    averages = 'ema_state_dict' in content
+    if weights == 'ema' and not averages:
         raise CheckpointError(f'{checkpoint} holds no averaged weights: no EMAHook ran')
-    state = content['state_dict']
-    if weights == 'raw' and average is not None:
-        # EMAHook saves the averaged weights as state_dict, and the others here
-        prefix = 'module.'
-        state = {
-            key.removeprefix(prefix): value
-            for key, value in average.items()
-            if key.startswith(prefix)
-        }
+    with loading(checkpoint):
+        # EMAHook saves the averaged weights as state_dict
+        raw = weights == 'raw' and averages
+        state = state_dict_in(content, 'raw' if raw else 'ema')
+        check_values(state)
     # a slice of a larger tensor would take all of it along
     state = {
         key: value.clone() if isinstance(value, torch.Tensor) else value

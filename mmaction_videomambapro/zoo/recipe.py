@@ -101,6 +101,14 @@ def facts(path: str | PathLike, cfg: Config) -> dict:
     return {key: value for key, value in zip(FACTS, found) if value is not None}
 
 
+def is_recipe(cfg: Config) -> bool:
+    """Whether a row can be about a config: one of a classifier that is tested."""
+    model, loader = cfg.get('model'), cfg.get('test_dataloader')
+    if not isinstance(model, dict) or not isinstance(loader, dict):
+        return False
+    return {'backbone', 'cls_head'} <= set(model) and 'dataset' in loader
+
+
 def views_of(cfg: Config) -> Views:
     """Read the test pipeline of a config.
 

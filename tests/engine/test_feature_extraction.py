@@ -16,7 +16,8 @@ from mmaction_videomambapro.datasets.feature_cache import (
 )
 from mmaction_videomambapro.engine.feature_extraction import extract_features
 from mmaction_videomambapro.engine.hooks import ProbeChoiceError
-from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.engine.launch import UsageError, refusing_configs
+from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.results import load_results
 from tests.conftest import DEMO_CONFIG, ROOT
 
@@ -196,6 +197,46 @@ def test_what_does_not_fit_is_told(config, checkpoint, tmp_path):
     with pytest.raises(FeatureCacheError, match='is not a feature cache'):
         extract_features(config, checkpoint, str(folder))
     assert os.listdir(folder) == ['mine.txt']
+
+
+TOKENS = torch.ones(2, 3, 4)
+BAD_SAMPLES = {
+    'a list': [TOKENS],
+    'no label': dict(features=TOKENS),
+    'text': dict(features='x', label=torch.tensor([1])),
+    'an array': dict(features=TOKENS.numpy(), label=torch.tensor([1])),
+    'sparse': dict(features=TOKENS.to_sparse(), label=torch.tensor([1])),
+    'without values': dict(features=TOKENS.to('meta'), label=torch.tensor([1])),
+    'NaN': dict(features=TOKENS * torch.nan, label=torch.tensor([1])),
+    'integers': dict(features=TOKENS.long(), label=torch.tensor([1])),
+    'flat': dict(features=TOKENS[0], label=torch.tensor([1])),
+    'half labels': dict(features=TOKENS, label=torch.tensor([1.5])),
+    '100 GB': dict(
+        features=torch.zeros(1).expand(1, 10**9, 25), label=torch.tensor([1])
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', BAD_SAMPLES)
+def test_odd_samples_of_a_cache_are_refused(kind, tmp_path):
+    cache = FeatureCache.create(str(tmp_path / 'cache'), 1, {})
+    cache.save(0, TOKENS, torch.tensor([1]))
+    dataset = DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))
+    assert dataset[0]['inputs'].shape == TOKENS.shape
+    torch.save(BAD_SAMPLES[kind], cache.path(0))
+    with pytest.raises((FeatureCacheError, CheckpointError), match=r'0{8}\.pth'):
+        dataset[0]
+
+
+def test_odd_samples_are_one_line_from_other_processes(tmp_path):
+    cache = FeatureCache.create(str(tmp_path / 'cache'), 1, {})
+    cache.save(0, TOKENS * torch.nan, torch.tensor([1]))
+    dataset = DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))
+    loader = torch.utils.data.DataLoader(dataset, num_workers=1, collate_fn=list)
+    sentence = r'^[^ ]*0{8}\.pth '
+    with pytest.raises(UsageError, match=sentence) as error, refusing_configs():
+        list(loader)
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('workers', [0, 1])

@@ -295,6 +295,61 @@ def test_inflation(official, frames, mode):
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
 
 
+def one_kernel(backbone, clip):
+    """What the patch embedding makes of a clip of one tubelet, without the bias."""
+    proj = backbone.patch_embed.proj
+    return F.conv3d(clip, proj.weight, stride=proj.stride)[:, :, 0]
+
+
+@pytest.mark.parametrize(('given', 'wanted'), [(1, 2), (1, 3), (2, 3), (2, 4), (3, 4)])
+@pytest.mark.parametrize('mode', ['centre', 'mean'])
+def test_tubelets_of_fewer_frames(given, wanted, mode):
+    """In the middle of longer ones, or stretched over them; 1 as a 2-D kernel."""
+    source = build(tubelet_size=given, num_frames=12)
+    model = build(tubelet_size=wanted, num_frames=12)
+    state_dict, report = adapt(source.state_dict(), model, inflate=mode)
+    model.load_state_dict(state_dict)
+    if mode == 'centre':
+        clip = torch.randn(1, 3, wanted, 32, 32)
+        start = wanted // 2 - given // 2
+        expected = one_kernel(source.backbone, clip[:, :, start : start + given])
+    else:  # each frame of the short tubelet lasts wanted / given frames of the long one
+        times = given * wanted
+        clip = torch.randn(1, 3, wanted, 32, 32)
+        fine = clip.repeat_interleave(given, 2)  # (times) frames
+        short = fine.unflatten(2, (given, times // given)).mean(3)
+        expected = one_kernel(source.backbone, short)
+    actual = one_kernel(model.backbone, clip)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+    how = report.adapted['backbone.patch_embed.proj.weight']
+    assert how == f'kernel of {given} frame(s) inflated to {wanted}, {mode}'
+    length = state_dict['backbone.temporal_pos_embedding'].shape[1]
+    assert length == 12 // wanted
+
+
+@pytest.mark.parametrize(('given', 'wanted'), [(2, 1), (4, 3)])
+def test_tubelets_of_more_frames(given, wanted):
+    """Only a sum keeps what a clip that stands still is embedded as."""
+    source = build(tubelet_size=given, num_frames=12)
+    model = build(tubelet_size=wanted, num_frames=12)
+    with pytest.raises(MismatchError, match=r"more frames .* inflate='mean' adds up"):
+        adapt(source.state_dict(), model)
+    state_dict, _ = adapt(source.state_dict(), model, inflate='mean')
+    model.load_state_dict(state_dict)
+    still = torch.randn(1, 3, 1, 32, 32).expand(-1, -1, given, -1, -1)
+    torch.testing.assert_close(
+        one_kernel(model.backbone, still[:, :, :wanted]),
+        one_kernel(source.backbone, still), rtol=1e-4, atol=1e-5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize('inflate', ['centre', 'mean'])
+def test_patches_of_another_size_are_no_tubelets(inflate):
+    source, model = build(tubelet_size=1), build(tubelet_size=2, patch_size=8)
+    with pytest.raises(MismatchError, match=r'patch_embed\.proj\.weight .* instead of'):
+        adapt(source.state_dict(), model, inflate=inflate)
+
+
 def test_temporal_embedding_of_another_length(official):
     file = dict(official['state_dict'])
     a, b = torch.randn(2, 24)
@@ -403,7 +458,7 @@ def test_head_by_label_names(official, load_from, save, tmp_path):
     [
         ('a\nb', '2 label names, the head of the model 3 classes'),
         ('a\nb\nx', 'x'),
-        (None, 'can not be read'),
+        (None, 'cannot be read'),
     ],
 )
 def test_wrong_label_names(official, tmp_path, names, message):
@@ -416,6 +471,221 @@ def test_wrong_label_names(official, tmp_path, names, message):
             build(num_classes=3),
             label_map=(tmp_path / 'file', tmp_path / 'model'),
         )
+
+
+# --- classes, and what tests need ---------------------------------------------------
+
+
+class Named(torch.utils.data.Dataset):
+    """Data whose classes have names."""
+
+    def __init__(self, names):
+        self.metainfo = dict(classes=names) if names else {}
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, i):
+        return torch.zeros(1)
+
+
+LETTERS = list('abcde')
+
+
+@pytest.fixture
+def run(tmp_path, request, caplog):
+    """A runner as it is when it loads, in training or testing, and what it logged."""
+
+    def start(file, config, kind, names=None, hooks=()):
+        loader = dict(dataset=Named(names), batch_size=1,
+                      sampler=dict(type='DefaultSampler'))  # fmt: skip
+        loop = {
+            'train': dict(train_dataloader=loader,
+                          train_cfg=dict(by_epoch=True, max_epochs=1),
+                          optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1))),
+            'test': dict(test_dataloader=loader, test_cfg={}, test_evaluator=[
+                dict(type='AccMetric')]),
+            'val': dict(val_dataloader=loader, val_cfg={}, val_evaluator=[
+                dict(type='AccMetric')]),
+        }[kind]  # fmt: skip
+        name = f'{request.node.name}{len(caplog.text)}{kind}{names}'
+        runner = Runner(
+            model=config, work_dir=str(tmp_path / 'run'), load_from=file,
+            custom_hooks=list(hooks), default_scope='mmaction', experiment_name=name,
+            **loop,
+        )  # fmt: skip
+        getattr(runner, f'{kind}_loop')  # is built
+        runner.call_hook('before_run')
+        runner.model.cls_head.fc_cls.bias.data.fill_(7)  # its own, if it stays fresh
+        runner.load_or_resume()
+        return runner.model.eval()
+
+    return start
+
+
+def log_of(folder):
+    return ''.join(x.read_text() for x in (folder / 'run').rglob('*.log'))
+
+
+def of_classes(state_dict, names):
+    """A checkpoint of MMEngine, of data with these classes."""
+    meta = dict(dataset_meta=dict(classes=names)) if names else {}
+    return dict(meta=meta, state_dict=of_mmaction(state_dict))
+
+
+HEADLESS = {
+    'no head': lambda s: {k: v for k, v in s.items() if not k.startswith('head')},
+    'another head': lambda s: {**s, 'head.weight': torch.randn(9, 24),
+                               'head.bias': torch.randn(9)},
+    'an image file': lambda s: as_image_file(s, classes=5),
+    'a pre-training': lambda s: {k.replace('norm_f', 'norm'): v for k, v in s.items()
+                                 if not k.startswith('head')},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', HEADLESS)
+def test_tests_need_every_weight(official, save, run, kind, tmp_path):
+    """Which a training may start without."""
+    file = save(HEADLESS[kind](official['state_dict']))
+    for loop in ('test', 'val'):
+        with pytest.raises(MismatchError, match='would be random: ') as error:
+            run(file, recognizer(), loop)
+        assert str(error.value).startswith(f'{file}: ')
+        assert '\n' not in str(error.value)
+        for hook in (dict(type='AdaptCheckpointHook', strict=False),
+                     dict(type='EMAHook')):  # fmt: skip
+            with pytest.raises(MismatchError, match='would be random: '):
+                run(file, recognizer(), loop, hooks=[hook])
+    head = run(file, recognizer(), 'train').cls_head.fc_cls
+    assert head.bias.eq(7).all() or kind == 'an image file'
+
+
+def test_recognizers_for_predictions_need_every_weight(official, save):
+    from mmaction.apis import init_recognizer
+    from mmengine.config import Config
+
+    whole = of_classes(official['state_dict'], LETTERS)
+    config = Config(dict(model=recognizer()))
+    assert_golden(init_recognizer(config, save(whole), device='cpu'), official)
+    file = save(HEADLESS['no head'](official['state_dict']), 'none.pth')
+    with pytest.raises(MismatchError, match='would be random: cls_head'):
+        init_recognizer(config, file, device='cpu')
+    for names, fits in ((LETTERS, True), (LETTERS[::-1], False)):
+        data = dict(dataset=dict(metainfo=dict(classes=names)))
+        config = Config(dict(model=recognizer(), test_dataloader=data))
+        if fits:
+            init_recognizer(config, save(whole), device='cpu')
+        else:
+            with pytest.raises(MismatchError, match="class 0 is 'a' in the checkpoint"):
+                init_recognizer(config, save(whole), device='cpu')
+
+
+def test_other_models_are_tested_with_every_weight_too(save):
+    from mmaction_videomambapro.zoo.checkpoints import loading
+
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    state = model.state_dict()
+    load = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    del state['1.num_batches_tracked']  # which MMEngine does not miss
+    with loading(complete=True):
+        load_checkpoint(load, save(state))
+    for change, message in (
+        (lambda s: s.pop('0.bias'), r'random: 0\.bias \(not in the file\)'),
+        (lambda s: s.update({'0.bias': torch.zeros(4)}), r'size mismatch for 0\.bias'),
+    ):
+        broken = dict(state)
+        change(broken)
+        load_checkpoint(load, save(broken))
+        with loading(complete=True), pytest.raises(MismatchError, match=message):
+            load_checkpoint(load, save(broken))
+
+
+def test_what_was_converted_with_random_weights_is_not_tested(
+    official, save, run, tmp_path
+):
+    """It is there to be trained."""
+    file = dict(official['state_dict'])
+    del file['layers.1.mixer.D']
+    ours = str(tmp_path / 'ours.pth')
+    convert(save(file), ours, recognizer(), strict=False)
+    with pytest.raises(
+        MismatchError, match=r'random, .*: backbone\.layers\.1\.mixer\.D'
+    ):
+        run(ours, recognizer(), 'test')
+    run(ours, recognizer(), 'train')
+
+
+def test_published_image_file_is_tested_as_it_is(official, save, run):
+    """Its one frame has no place in time."""
+    file = save(as_image_file(official['state_dict'], classes=5))
+    backbone = run(file, recognizer(num_frames=1, tubelet_size=1), 'test').backbone
+    assert backbone.temporal_pos_embedding.abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ('there', 'here', 'difference'),
+    [
+        (LETTERS, list('abXde'), "class 2 is 'c' in the checkpoint and 'X' .*1 of 5"),
+        (LETTERS, LETTERS[::-1], "class 0 is 'a' in the checkpoint and 'e' .*4 of 5"),
+        (LETTERS, list('abc'), '5 classes in the checkpoint, 3 in the data'),
+        (LETTERS, LETTERS, None),
+        (tuple(LETTERS), LETTERS, None),
+        (None, LETTERS, None),
+        (LETTERS, None, None),
+        (['a', 1], LETTERS, None),
+    ],
+)
+def test_tests_are_of_the_classes_trained_for(
+    official, save, run, there, here, difference
+):
+    file = save(of_classes(official['state_dict'], there))
+    if difference is None:
+        assert_golden(run(file, recognizer(), 'test', here), official)
+        return
+    with pytest.raises(MismatchError, match=f'trained for other classes: {difference}'):
+        run(file, recognizer(), 'test', here)
+
+
+@pytest.mark.parametrize('hook', [None, 'EMAHook', 'AdaptCheckpointHook'])
+def test_fine_tuning_for_other_classes_of_the_same_number(
+    official, save, run, hook, tmp_path
+):
+    hooks = [dict(type=hook)] if hook else []
+    file = save(of_classes(official['state_dict'], LETTERS))
+    model = run(file, recognizer(), 'train', list('abXYZ'), hooks)
+    assert model.cls_head.fc_cls.bias.eq(7).all()
+    key = 'norm_f.weight'
+    torch.testing.assert_close(
+        model.backbone.state_dict()[key], official['state_dict'][key]
+    )
+    log = log_of(tmp_path)
+    assert 'WARNING' in log
+    assert (
+        log.count("class 2 is 'c' in the checkpoint and 'X' in the data; 3 of 5") == 1
+    )
+
+
+def test_fine_tuning_for_the_same_classes(official, save, run, tmp_path):
+    file = save(of_classes(official['state_dict'], LETTERS))
+    assert_golden(run(file, recognizer(), 'train', LETTERS), official)
+    assert 'head was kept' not in log_of(tmp_path)
+    # in another order: their rows are found by name
+    model = run(file, recognizer(), 'train', LETTERS[::-1])
+    assert_golden(model, {**official, 'logits': official['logits'].flip(1)})
+    assert '5 rows of 5 by label name' in log_of(tmp_path)
+
+
+@pytest.mark.parametrize(('there', 'here'), [(None, LETTERS), (LETTERS, None)])
+@pytest.mark.parametrize('exact', [True, False])
+def test_a_head_that_nobody_can_compare_is_kept_and_said(
+    official, save, run, there, here, exact, tmp_path
+):
+    file = save(of_classes(official['state_dict'], there))
+    run(file, recognizer(num_frames=4 if exact else 6), 'train', here)
+    log = log_of(tmp_path)
+    assert log.count('The head was kept') == 1
+    silent = 'the data has no names' if there else 'the checkpoint has no names'
+    assert silent in log
 
 
 # --- refusals ----------------------------------------------------------------------
@@ -634,6 +904,25 @@ def test_videomae_round_trip(videomae_model, save, tmp_path):
     result = torch.load(back, weights_only=True)['model']
     assert result.keys() == file.keys()
     assert all(torch.equal(result[key], value) for key, value in file.items())
+
+
+def test_names_of_classes_go_along(official, save, tmp_path):
+    """With the head that they are of."""
+    config, ours = recognizer(), str(tmp_path / 'ours.pth')
+    source = save(of_classes(official['state_dict'], LETTERS))
+
+    def names(**options):
+        convert(source, ours, config, **options)
+        meta = torch.load(ours, weights_only=True)['meta']
+        return meta.get('dataset_meta', {}).get('classes')
+
+    assert names() == tuple(LETTERS)
+    for side, letters in dict(file=LETTERS, model=LETTERS[::-1]).items():
+        (tmp_path / side).write_text('\n'.join(letters))
+    label_map = (tmp_path / 'file', tmp_path / 'model')
+    assert names(label_map=label_map) == tuple(LETTERS[::-1])
+    config = recognizer(num_classes=3)
+    assert names() is None
 
 
 def test_random_heads_are_not_written(official, save, tmp_path):

@@ -6,17 +6,22 @@ import re
 import runpy
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.check import check, unseen
 from mmaction_videomambapro.zoo.measure import add, sha256
 from mmaction_videomambapro.zoo.metafiles import Zoo
 from mmaction_videomambapro.zoo.published import load_published
-from mmaction_videomambapro.zoo.results import ResultError
+from mmaction_videomambapro.zoo.results import ResultError, accuracies
 from tests.conftest import DEMO_CONFIG, ROOT
 
 PUBLISHED = 'configs/recognition/videomamba/published.yml'
@@ -30,19 +35,24 @@ def test_the_zoo_is_true():
     assert check(Zoo(ROOT)) == []
 
 
-def make_run(folder, width, seed):
-    """A config, and what its training and test left."""
+def make_run(folder, config, seed, samples=20):
+    """What the training and test of a config left."""
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
-    results = []
-    for i in range(20):
-        scores = torch.rand(8)
+    init_default_scope('mmaction')
+    cfg = Config.fromfile(config).model
+    results, lines = [], []
+    for i in range(samples):
+        scores = torch.rand(cfg.cls_head.num_classes)
         results.append(dict(
             pred_score=scores, pred_label=scores.argmax(0, keepdim=True),
             gt_label=torch.tensor([i % 8 if i else -1]),
         ))  # fmt: skip
+        lines.append(f'{i}.mp4 {i % 8}\n')
     (folder / 'result.pkl').write_bytes(pickle.dumps(results))
-    torch.save(dict(state_dict=dict(x=torch.rand(width))), folder / 'epoch_2.pth')
+    (folder / 'list.txt').write_text(''.join(lines))
+    state = {k: v.bfloat16() for k, v in MODELS.build(cfg).state_dict().items()}
+    torch.save(dict(state_dict=state), folder / 'epoch_2.pth')
     log = folder / 'time' / 'vis_data'
     log.mkdir(parents=True)
     steps = [dict(step=s, loss=1.0, time=36 + seed, memory=2048) for s in (100, 200)]
@@ -50,8 +60,14 @@ def make_run(folder, width, seed):
     return folder
 
 
-def add_run(zoo, config, run):
-    return add(zoo, config, run / 'epoch_2.pth', run / 'result.pkl', run)
+def list_of(run):
+    return {'test_dataloader.dataset.ann_file': str(run / 'list.txt')}
+
+
+def add_run(zoo, config, run, **other):
+    arguments = dict(checkpoint=run / 'epoch_2.pth', result=run / 'result.pkl', log=run,
+                     options=list_of(run))  # fmt: skip
+    return add(zoo, config, **{**arguments, **other})
 
 
 @pytest.fixture(scope='module')
@@ -68,7 +84,7 @@ def template(tmp_path_factory):
             f'model = dict(backbone=dict(arch=dict(embed_dims={width}, depth=1)),\n'
             f'             cls_head=dict(in_channels={width}))\n'
         )
-        add_run(zoo, config, make_run(root / 'runs' / name, width, seed))
+        add_run(zoo, config, make_run(root / 'runs' / name, config, seed))
     (root / 'README.md').write_text('# A\n<!-- zoo:begin -->\n<!-- zoo:end -->\nB\n')
     zoo.save()
     return root
@@ -252,9 +268,13 @@ def test_lies_elsewhere(root):
 
 
 def test_predictions_may_stay_where_they_were_made(root):
-    (root / 'runs' / NAMES[0] / 'result.pkl').unlink()
-    assert faults(root) == []
-    assert unseen(Zoo(root)) == [NAMES[0]]
+    run = f'runs/{NAMES[0]}'
+    for name in ('result.pkl', 'list.txt'):
+        (root / run / name).unlink()
+        assert faults(root) == []
+    assert unseen(Zoo(root)) == [
+        f'{NAMES[0]}: {run}/result.pkl', f'{NAMES[0]}: {run}/list.txt'
+    ]  # fmt: skip
 
 
 def test_update_mends_what_can_be_measured(root):
@@ -291,8 +311,9 @@ def test_update_leaves_no_result_to_another_config(root):
 
 def test_a_row_is_measured_again(root):
     zoo = Zoo(root)
-    other = make_run(root / 'runs' / 'again', 8, seed=5)
-    entry = add_run(zoo, root / 'configs' / f'{NAMES[0]}.py', other)
+    config = root / 'configs' / f'{NAMES[0]}.py'
+    other = make_run(root / 'runs' / 'again', config, seed=5)
+    entry = add_run(zoo, config, other)
     zoo.save()
     assert faults(root) == []
     assert len(list(zoo.entries())) == 2
@@ -301,7 +322,7 @@ def test_a_row_is_measured_again(root):
 
 def test_a_config_outside_the_zoo(tmp_path):
     """As in the demo of the README, whose zoo lies in its work directory."""
-    run = make_run(tmp_path / 'run', 8, seed=0)
+    run = make_run(tmp_path / 'run', ROOT / DEMO_CONFIG, seed=0)
     zoo = Zoo(tmp_path / 'run' / 'zoo', create=True)
     add_run(zoo, ROOT / DEMO_CONFIG, run)
     zoo.save()
@@ -311,8 +332,7 @@ def test_a_config_outside_the_zoo(tmp_path):
 
 def test_nothing_is_added_of_what_can_not_be_measured(root, tmp_path):
     config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
-    good = dict(config=config, checkpoint=run / 'epoch_2.pth',
-                result=run / 'result.pkl', log=run)  # fmt: skip
+    good = dict(config=config, run=run)
     (tmp_path / 'bad.pkl').write_bytes(b'no predictions')
     for key, value, error, reason in (
         ('config', 'nowhere.py', UsageError, 'nowhere.py does not exist'),
@@ -321,7 +341,136 @@ def test_nothing_is_added_of_what_can_not_be_measured(root, tmp_path):
         ('log', tmp_path, UsageError, 'holds no'),
     ):
         with pytest.raises(error, match=reason):
-            add(Zoo(root), **{**good, key: value})
+            add_run(Zoo(root), **{**good, key: value})
+
+
+def cut(results):
+    return results[:18]
+
+
+def fewer_classes(results):
+    return [{**r, 'pred_score': r['pred_score'][:7]} for r in results]
+
+
+def other_labels(results):
+    return [{**r, 'gt_label': (r['gt_label'] + 1) % 8} for r in results]
+
+
+def another_order(results):
+    return results[::-1]
+
+
+def better_guesses(results):
+    return [{**r, 'pred_label': r['gt_label'].clamp(min=0)} for r in results]
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (cut, r'18 predictions, but 20 samples in .*list\.txt'),
+        (fewer_classes, '7 scores of sample 0, but the model has 8 classes'),
+        (other_labels, r'sample 0 has the label 0 in the predictions|label 2 .* and 1'),
+        (another_order, 'sample 0 has the label 3 in the predictions and 0 in'),
+        (better_guesses, 'label predicted for sample 0 is not that of the highest'),
+    ],
+)
+def test_predictions_are_of_the_model_and_its_list(root, change, reason, tmp_path):
+    """When they are added, and when somebody writes their hash by hand."""
+    config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
+    results = change(pickle.loads((run / 'result.pkl').read_bytes()))
+    (tmp_path / 'result.pkl').write_bytes(pickle.dumps(results))
+    before = metafile(root).read_text()
+    with pytest.raises(UsageError, match=reason):
+        add_run(Zoo(root), config, run, result=tmp_path / 'result.pkl')
+    assert metafile(root).read_text() == before
+
+    def by_hand(first, second):
+        result = first['Results'][0]
+        result['Predictions SHA-256'] = sha256(run / 'result.pkl')
+        result.update(Samples=len(results), Metrics=accuracies(results))
+
+    (run / 'result.pkl').write_bytes(pickle.dumps(results))
+    edit(root, by_hand)
+    assert any(re.search(f'{reason}|Samples is 20', x) for x in faults(root))
+
+
+def test_checkpoints_are_of_the_model(root, tmp_path):
+    config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
+    other = root / 'runs' / NAMES[1] / 'epoch_2.pth'
+    state = torch.load(run / 'epoch_2.pth', weights_only=True)['state_dict']
+    del state['cls_head.fc_cls.bias'], state['cls_head.fc_cls.weight']
+    torch.save(dict(state_dict=state), tmp_path / 'headless.pth')
+    for checkpoint, reason in (
+        (other, '1 layers of 16 channels against 1 layers of 8 channels'),
+        (tmp_path / 'headless.pth', r'random: cls_head\.fc_cls'),
+        (run / 'result.pkl', 'result.pkl'),
+    ):
+        with pytest.raises((UsageError, CheckpointError), match=reason):
+            add_run(Zoo(root), config, run, checkpoint=checkpoint)
+
+    def by_hand(first, second):
+        first['Weights SHA-256'] = sha256(run / 'epoch_2.pth')
+
+    shutil.copy(tmp_path / 'headless.pth', run / 'epoch_2.pth')
+    edit(root, by_hand)
+    assert any('random: cls_head.fc_cls' in fault for fault in faults(root))
+
+
+def test_lists_are_bound_to_predictions(root):
+    config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
+    with pytest.raises(
+        UsageError, match=r'val_videos\.txt of the test set is not there'
+    ):
+        add_run(Zoo(root), config, run, options=None)
+    lines = (run / 'list.txt').read_text()
+    for other in (lines.replace('7.mp4', 'x.mp4'), lines + 'y.mp4 1\n'):
+        (run / 'list.txt').write_text(other)
+        assert any('list.txt is not the list that was tested' in x
+                   for x in faults(root))  # fmt: skip
+    (run / 'list.txt').write_text('no list')
+    assert any('list.txt cannot be read as a test set: ' in x for x in faults(root))
+    # wherever the videos are
+    absolute = ''.join(f'{run}/videos/{line}\n' for line in lines.splitlines())
+    (run / 'list.txt').write_text(absolute)
+    config.write_text(
+        config.read_text() + 'test_dataloader = dict('
+        f"dataset=dict(data_prefix=dict(video='{run}/videos')))\n"
+    )
+    assert faults(root) == []
+
+
+def test_a_kinetics_row_of_another_model(tmp_path):
+    """An accuracy of 100 % that a demo's checkpoint and predictions are to prove."""
+    run = make_run(tmp_path / 'run', ROOT / DEMO_CONFIG, seed=0)
+    config = ROOT / PUBLISHED.replace('published.yml', f'{RECIPE}.py')
+    with pytest.raises(UsageError, match='4 layers of 64 channels against 24 layers'):
+        add_run(Zoo(tmp_path, create=True), config, run)
+    whole = make_run(tmp_path / 'whole', config, seed=0, samples=2)
+    with pytest.raises(UsageError, match=r'8 scores .* has 400 classes'):
+        add_run(Zoo(tmp_path, create=True), config, whole, result=run / 'result.pkl')
+
+
+def test_siblings_of_an_added_config(root):
+    """A new metafile has entries for them too, but for what no row can be about."""
+    folder = root / 'demo'
+    shutil.copytree(ROOT / 'configs' / 'demo', folder)
+    shutil.copytree(ROOT / 'configs' / '_base_', root / '_base_', dirs_exist_ok=True)
+    (folder / 'scratch.py').write_text('model = dict(\n')
+    run = make_run(root / 'runs' / 'demo', folder / Path(DEMO_CONFIG).name, seed=9)
+    zoo = Zoo(root)
+    add_run(zoo, folder / Path(DEMO_CONFIG).name, run)
+    zoo.save()
+    found = faults(root)
+    assert len(found) == 1, found
+    (fault,) = found
+    assert 'demo/scratch.py has no entry' in fault
+    (folder / 'scratch.py').unlink()
+    assert faults(root) == []
+    assert len(list(Zoo(root).entries())) == 2 + 3
+    zoo = Zoo(root)
+    zoo.update()
+    zoo.save()
+    assert faults(root) == []
 
 
 @pytest.mark.parametrize(
@@ -399,10 +548,10 @@ def test_references_to_something_else_are_caught(ported):
 def test_official_weights_that_were_tested_here(ported, tmp_path):
     """The row keeps its link, and has both numbers."""
     zoo = Zoo(ported)
-    run = make_run(tmp_path / 'run', 8, seed=0)
-    weights = (run / 'epoch_2.pth').rename(run / 'videomamba_t16_k400_f16_res224.pth')
     config = ported / 'configs/videomamba-tiny-p16_u16_kinetics400-rgb.py'
-    entry = add(zoo, config, weights, run / 'result.pkl')
+    run = make_run(tmp_path / 'run', config, seed=0)
+    weights = (run / 'epoch_2.pth').rename(run / 'videomamba_t16_k400_f16_res224.pth')
+    entry = add_run(zoo, config, run, checkpoint=weights, log=None)
     zoo.save()
     assert entry['Weights'].startswith(LINK)
     assert entry['Weights SHA-256'] == sha256(weights)
@@ -477,11 +626,13 @@ def call(monkeypatch, capsys):
 
 def test_from_a_checkpoint_to_a_row(call, tmp_path):
     """The tool's commands, one after the other, as the documentation has them."""
-    run, zoo = make_run(tmp_path / 'run', 8, seed=0), tmp_path / 'zoo'
+    run, zoo = make_run(tmp_path / 'run', ROOT / DEMO_CONFIG, seed=0), tmp_path / 'zoo'
+    options = [f'{k}={v}' for k, v in list_of(run).items()]
     published = call('model_zoo.py', 'publish', run / 'epoch_2.pth', zoo / 'nano')
     published = published.strip()
     out = call('model_zoo.py', 'add', DEMO_CONFIG, published, '--zoo', zoo,
-               '--result', run / 'result.pkl', '--log', run)  # fmt: skip
+               '--result', run / 'result.pkl', '--log', run,
+               '--cfg-options', *options)  # fmt: skip
     assert out.startswith('videomambapro-nano_8x2x1-15e_demo-clips-rgb: Top 1 Accuracy')
     assert call('model_zoo.py', 'check', '--zoo', zoo) == 'rows without fault: 1\n'
     call('model_zoo.py', 'update', '--zoo', zoo)

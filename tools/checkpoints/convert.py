@@ -25,7 +25,8 @@ def parse_args():
         '--inflate',
         choices=['centre', 'mean'],
         default='centre',
-        help='how a 2-D patch kernel fills a tubelet; default: centre, as published',
+        help='how a patch kernel of fewer frames fills a tubelet; only mean takes one '
+        'of more frames; default: centre, as published',
     )
     parser.add_argument(
         '--weights',

@@ -14,8 +14,8 @@ class AdaptCheckpointHook(Hook):
     defaults. A run that resumes is left alone.
 
     Args:
-        inflate (str): How a 2-D patch kernel fills a tubelet, 'centre' or 'mean'.
-            Defaults to 'centre'.
+        inflate (str): How a patch kernel of fewer frames fills a tubelet, 'centre' or
+            'mean'; only 'mean' takes one of more frames. Defaults to 'centre'.
         label_map (tuple[str], optional): Two text files, the label names of the
             checkpoint and of the model, one a line. Defaults to None.
         weights (str): 'ema', or 'raw' for the weights that were averaged.
@@ -40,8 +40,6 @@ class AdaptCheckpointHook(Hook):
         """Replace the state dict in ``checkpoint`` by one that fits."""
         if runner._resume:
             return
-        from ...zoo.checkpoints import adapt
+        from ...zoo.checkpoints import fit
 
-        state_dict, report = adapt(checkpoint, runner.model, **self.options)
-        checkpoint['state_dict'] = state_dict
-        report.log()
+        checkpoint['state_dict'] = fit(checkpoint, runner.model, **self.options)

@@ -69,7 +69,10 @@ class VideoMamba(BaseModule):
             [0.001, 0.1] and PyTorch's default for the projections: choose it to
             train small models from scratch. Defaults to 'official'.
         init_cfg (dict, optional): MMEngine's, applied after ``weight_init``; for
-            example ``dict(type='Pretrained', checkpoint=...)``. Defaults to None.
+            example ``dict(type='Pretrained', checkpoint=...)``. Like ``weight_init``
+            it waits for ``init_weights()``, which MMEngine's runner calls before a
+            training: in plain Python, call it, or the weights are PyTorch's random
+            ones. Defaults to None.
 
     Raises:
         ValueError: For an unknown ``arch``, ``pos_embed``, ``out_type`` or

@@ -35,6 +35,8 @@ class DistilledRecognizer3D(Recognizer3D):
         ValueError: If there is a ``neck``, or no ``init_cfg`` of the teacher.
     """
 
+    training_only = ('distill_head.',)  # a checkpoint to test may be without
+
     def __init__(
         self,
         backbone: dict,
