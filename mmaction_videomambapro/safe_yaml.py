@@ -191,5 +191,6 @@ def _is_bounded(value):
 
 
 def _short(value):
-    value = value if isinstance(value, str) else 'a collection'
+    if not isinstance(value, str):
+        return 'a collection'
     return repr(value) if len(value) <= 40 else f'{value[:37]!r}...'
