@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
@@ -221,6 +221,7 @@ val_dataloader = test_dataloader = train_dataloader
 
 @fewer
 @given(NAMES, NAMES, NAMES)
+@example(*(x.replace('/', '-') for x in HOSTILE[:3]))
 def test_configs_of_folders(base, source, lists):
     folder = base.replace('::', ':')
     os.makedirs(folder, exist_ok=True)

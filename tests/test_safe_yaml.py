@@ -32,6 +32,7 @@ def test_plain_values(read):
         a=dict(x=x), b=dict(x=x, y=dict(x=x)), date='2024-13-45', c='5'
     )
     assert read('') is None
+    assert read('"\\udcff"') == '\udcff'
 
 
 BOMB = 'a: &a [x, x, x, x, x, x, x, x, x]\n' + ''.join(
@@ -71,11 +72,12 @@ BOMB = 'a: &a [x, x, x, x, x, x, x, x, x]\n' + ''.join(
         ('a: "b', 'unexpected end of stream'),
         ('a: 1\n---\nb: 1', 'line 2: expected a single document'),
         ('a: "\\UFFFFFFFF"', 'names a character that is none'),
+        ('a: "\\ud800"', 'is not text'),
         ('a: 1\nb: \x01', r"line 2: the character '\\x01' is not allowed"),
         (b'a: 1\nb: \xff', 'line 2: it is not text in UTF-8'),
         ('#' * 1_000_001, 'more than 1,000,000 bytes'),
     ],
-    ids=range(32),
+    ids=range(33),
 )
 def test_anything_else_is_refused_with_its_line(read, text, reason):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 
-from ..files import making_folder, replacing
+from ..files import is_empty, making_folder, replacing
 from ..literals import python_literal
 from .lists import BadLine, ListError
 
@@ -60,7 +60,7 @@ def list_folder(
         BaseConfigError: If the config does not read videos with labels.
         FileExistsError: If the destination holds something.
     """
-    if osp.isdir(destination) and os.listdir(destination):
+    if osp.isdir(destination) and not is_empty(destination):
         raise FileExistsError(f'{destination} holds something: choose another folder')
     classes = sorted(entry.name for entry in os.scandir(source) if entry.is_dir())
     train, val, others, few = [], [], 0, []
