@@ -113,6 +113,12 @@ def making_folder(path: str | os.PathLike) -> Iterator[str]:
         _sync_folder(osp.dirname(path))
 
 
+def is_empty(folder: str | os.PathLike) -> bool:
+    """Whether a folder holds nothing, but for what killed processes left unfinished."""
+    _remove_stale(folder)
+    return not os.listdir(folder)
+
+
 def refuse_same(source: str | os.PathLike, *destinations: str | os.PathLike) -> None:
     """Make sure that what is read is not overwritten, under another name either.
 

@@ -153,7 +153,7 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, LookupError, TypeError, OverflowError):
             value = math.nan  # such as !!int of a word
         reason = f'{_short(node.value)} is not {_PLAIN[node.tag]}'
-        self._insist(_is_bounded(value), reason, node)
+        self._insist(_is_plain(value), reason, node)
         return value
 
     def construct_mapping(self, node, deep=False):
@@ -184,12 +184,16 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _is_bounded(value):
+def _is_plain(value):
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
+    if isinstance(value, str):
+        # but for those that stand for bytes in names of files
+        return re.search('[\ud800-\udc7f\udd00-\udfff]', value) is None
     return not isinstance(value, float) or math.isfinite(value)
 
 
 def _short(value):
-    value = value if isinstance(value, str) else 'a collection'
+    if not isinstance(value, str):
+        return 'a collection'
     return repr(value) if len(value) <= 40 else f'{value[:37]!r}...'

@@ -159,6 +159,17 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ['.making-mine', 'other']
 
 
+def test_a_folder_with_left_overs_is_empty(tmp_path):
+    assert files.is_empty(tmp_path)
+    (tmp_path / f'{files._UNFINISHED}1').touch()
+    (tmp_path / f'{files._UNFINISHED}2').mkdir()
+    (tmp_path / f'{files._UNFINISHED}2' / 'file').touch()
+    assert files.is_empty(tmp_path)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / '.making-mine').touch()
+    assert not files.is_empty(tmp_path)
+
+
 def test_a_file_taken_for_left_over_is_made_again(tmp_path, monkeypatch):
     lock, taken = files._lock, []
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
@@ -109,12 +109,12 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 few = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-fewer = settings(few, max_examples=len(HOSTILE))
+fewer = settings(few, max_examples=8)
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +144,14 @@ def test_configs(values):
     again = Config.fromfile('again.py')
     assert again.to_dict() == read.to_dict()
     assert again.pretty_text == read.pretty_text
+
+
+def test_every_text_at_every_place_of_a_config():
+    values = {'a': HOSTILE, 'b': tuple(HOSTILE), 'c': {x: {x: x} for x in HOSTILE}}
+    values.update((x, x) for x in HOSTILE if x != '_base_' and x[:2] != '__')
+    Config(values).dump('config.py')
+    assert '{{' not in Path('config.py').read_text()
+    assert Config.fromfile('config.py').to_dict() == Config(values).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -213,6 +221,7 @@ val_dataloader = test_dataloader = train_dataloader
 
 @fewer
 @given(NAMES, NAMES, NAMES)
+@example(*(x.replace('/', '-') for x in HOSTILE[:3]))
 def test_configs_of_folders(base, source, lists):
     folder = base.replace('::', ':')
     os.makedirs(folder, exist_ok=True)
@@ -226,7 +235,7 @@ def test_configs_of_folders(base, source, lists):
     assert read.model.cls_head.num_classes == 3
 
 
-@settings(fewer, max_examples=15)
+@settings(few, max_examples=4)
 @given(NAMES, TEXTS)
 def test_configs_of_experiments(name, value):
     experiment = yaml.safe_load(PRETRAINING)

@@ -14,7 +14,7 @@ from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from ..files import replacing
+from ..files import is_empty, replacing
 from ..safe_load import safe_load
 
 INDEX = 'cache.json'
@@ -68,7 +68,7 @@ class FeatureCache:
             FeatureCacheError: If the folder has something else in it, or features of
                 another origin.
         """
-        if not osp.isdir(folder) or not os.listdir(folder):
+        if not osp.isdir(folder) or is_empty(folder):
             os.makedirs(folder, exist_ok=True)
             index = dict(num_samples=num_samples, origin=origin)
             with replacing(osp.join(folder, INDEX)) as file:

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..files import making_folder, replacing
+from ..files import is_empty, making_folder, replacing
 from .classes import classes_text
 from .lists import ListError, Row, row_line
 from .media import VIDEOS, find_files, folders_in, split_of
@@ -184,7 +184,7 @@ def refuse_full(folder: str) -> None:
     Raises:
         FileExistsError: If it holds something.
     """
-    if osp.isdir(folder) and os.listdir(folder):
+    if osp.isdir(folder) and not is_empty(folder):
         raise FileExistsError(f'{folder} holds something: choose another folder')
 
 

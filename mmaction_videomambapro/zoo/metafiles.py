@@ -22,6 +22,10 @@ from .tables import MODEL_ZOO, README, fill_in, overview, tables
 
 INDEX = 'model-index.yml'
 NAMES = {'Name', 'Config', 'In Collection'}
+NEEDED = {
+    'Architecture', 'Training Data', 'Frame', 'Sampling method', 'Resolution',
+    'Testing protocol', 'Parameters', 'FLOPs',
+}  # fmt: skip
 METADATA = {
     **dict.fromkeys(('Epochs', 'Batch Size', 'Frame', 'Parameters'), int),
     **dict.fromkeys(('FLOPs', 'Projection FLOPs'), int),
@@ -209,8 +213,20 @@ class Zoo:
             raise UsageError(f'{path}: {error}') from error
 
     def tables(self) -> dict[Path, str]:
-        """Files with tables, and what has to stand in them."""
-        rows = [entry for _, entry in self.entries()]
+        """Files with tables, and what has to stand in them.
+
+        Raises:
+            UsageError: If an entry lacks what stands in a table.
+        """
+        rows = []
+        for metafile, entry in self.entries():
+            missing = sorted(NEEDED - set(entry.get('Metadata') or {}))
+            if missing:
+                raise UsageError(
+                    f'{metafile}, {entry["Name"]}: Metadata lacks '
+                    f'{", ".join(missing)}; tools/model_zoo.py update adds it'
+                )
+            rows.append(entry)
         made = {self.root / MODEL_ZOO: tables(rows, self.published)}
         if (self.root / README).is_file():
             made[self.root / README] = overview(rows)

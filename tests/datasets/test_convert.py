@@ -8,7 +8,7 @@ import pytest
 from mmaction.registry import DATASETS
 
 from mmaction_videomambapro.datasets.convert import convert_list
-from mmaction_videomambapro.datasets.list_check import check_rows, describe
+from mmaction_videomambapro.datasets.list_check import Finding, check_rows, describe
 from mmaction_videomambapro.datasets.lists import ListError, Row, read_list
 from mmaction_videomambapro.engine.launch import UsageError
 from tests.conftest import ROOT
@@ -234,3 +234,34 @@ def test_no_good_row(tmp_path):
     source.write_text('a.mp4 x\n')
     with pytest.raises(ListError, match='no good rows'):
         convert_list(str(source), str(tmp_path / 'out'), 'video', skip_bad=True)
+
+
+def test_a_list_does_not_overwrite_itself(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('a.mp4 0\n')
+    (tmp_path / 'link').symlink_to(path)
+    for destination in ('list.txt', 'link', '../' + tmp_path.name + '/list.txt'):
+        with pytest.raises(OSError, match='choose another destination'):
+            convert_list(str(path), str(tmp_path / destination), strip_prefix='a')
+    report = path.rename(tmp_path / 'new.report.txt')
+    with pytest.raises(OSError, match='choose another destination'):
+        convert_list(str(report), str(tmp_path / 'new'), check=lambda rows: [])
+    assert report.read_text() == 'a.mp4 0\n'
+
+
+def test_a_report_holds_no_formulas(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_bytes(b'=cmd|x!A1.mp4 0\n\xff.mp4 1\n')
+
+    def check(rows):
+        return [Finding(row.line, row.path, 'missing', '-') for row in rows]
+
+    with pytest.raises(ListError):
+        convert_list(str(path), str(tmp_path / 'new'), check=check)
+    report = tmp_path / 'new.report.csv'
+    with open(report, newline='', encoding='utf-8', errors='surrogateescape') as file:
+        rows = list(csv.reader(file))
+    assert rows[1:] == [
+        ['1', "'=cmd|x!A1.mp4", 'missing', "'-"],
+        ['2', '\udcff.mp4', 'missing', "'-"],
+    ]

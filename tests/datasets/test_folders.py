@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.datasets.folders import list_folder, plan_folder
 from mmaction_videomambapro.datasets.lists import ListError, read_list
+from mmaction_videomambapro.datasets.own_config import BaseConfigError
 from mmaction_videomambapro.engine.launch import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 
@@ -68,6 +69,33 @@ def test_config_fits(videos, tmp_path, base):
     blending = cfg.model.data_preprocessor.get('blending')
     if base == RECIPE:
         assert [a.num_classes for a in blending.blending.augments] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ('base', 'reason'),
+    [
+        (
+            'configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py',
+            'trains no classifier',
+        ),
+        (
+            'configs/image_classification/videomamba/'
+            'videomamba-tiny-p16_8xb512-300e_in1k.py',
+            'train_dataloader.dataset is of type ImageListDataset',
+        ),
+        (
+            'configs/recognition/attentive_probe/features/videomambapro-tiny-p16_'
+            'vjepa-sthv2-pre_1xb256-features-20e_sthv2-rgb.py',
+            'train_dataloader.dataset is of type CachedFeatures',
+        ),
+        ('README.md', 'cannot be read'),
+    ],
+)
+def test_config_reads_videos_with_labels(videos, tmp_path, base, reason):
+    with pytest.raises(BaseConfigError, match=reason) as error:
+        list_folder(str(videos), str(tmp_path / 'lists'), config=str(ROOT / base))
+    assert base in str(error.value)
+    assert os.listdir(tmp_path) == ['videos']
 
 
 def test_five_commands(tool, videos, tmp_path):
