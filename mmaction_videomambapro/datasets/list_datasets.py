@@ -19,6 +19,19 @@ from .media import IMAGES, find_files, folders_in
 from .rows import quote
 
 
+class BrokenSamples(ListError, RuntimeError):
+    """Too many files that are broken, said in one sentence.
+
+    Args:
+        text (str): The sentence; PyTorch puts the traceback of a worker process before.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.bad = []
+        last = text.strip().split('\n')[-1]
+        Exception.__init__(self, last.split('BrokenSamples: ')[-1])
+
+
 class ListDataset(BaseActionDataset):
     """Base of the datasets: a list, and what to do about files that are broken.
 
@@ -110,7 +123,6 @@ class ListDataset(BaseActionDataset):
             reason = f'it cannot be read: {error.strerror or error}'
             raise ListError.of(self.ann_file, reason) from error
         rows = self._without_prefix(rows)
-        self._largest = max(rows, key=lambda row: max(row.labels, default=-1))
         known = [x for x in (self.num_classes, len(self.classes or ())) if x]
         self._check_rows(rows, min(known, default=None))
         root = self.data_prefix[self.prefix]
@@ -125,17 +137,6 @@ class ListDataset(BaseActionDataset):
     def rows(self) -> list[Row]:
         options = dict(classes=self.classes, subset=self.subset, fold=self.fold)
         return read_list(self.ann_file, self.form, self.delimiter, **options)
-
-    def check_labels(self, num_classes: int) -> None:
-        """Make sure that labels fit a head.
-
-        Args:
-            num_classes (int): Of the head.
-
-        Raises:
-            ListError: With the largest label, its list and line, if it is too large.
-        """
-        self._check_rows([self._largest], num_classes)
 
     def _without_prefix(self, rows):
         if not self.strip_prefix:
@@ -198,7 +199,7 @@ class ListDataset(BaseActionDataset):
         last_line = str(error).strip().split('\n')[-1]
         reason = f'{type(error).__name__}: {last_line}'
         if self.on_error == 'raise':
-            raise RuntimeError(f'broken sample {path}: {reason}') from error
+            raise BrokenSamples(f'broken sample {path}: {reason}') from error
         self._broken[idx] = 1
         print_log(f'Broken sample {path}: {reason}', 'current')
         if self.broken_log is not None:
@@ -206,7 +207,7 @@ class ListDataset(BaseActionDataset):
                 csv.writer(file).writerow([idx, path, reason])
         broken = self.count_broken()
         if broken > self.max_broken_ratio * len(self):
-            raise RuntimeError(
+            raise BrokenSamples(
                 f'{broken} of the {len(self)} samples of {self.ann_file} are broken, '
                 f'more than max_broken_ratio={self.max_broken_ratio} allows; the last '
                 f'one, {path}: {reason}'
@@ -225,7 +226,7 @@ class ListDataset(BaseActionDataset):
                 return self.pipeline(info)
             except Exception as error:
                 self._report(other, error)
-        raise RuntimeError(f'no sample of {self.ann_file} can be read')
+        raise BrokenSamples(f'no sample of {self.ann_file} can be read')
 
 
 @DATASETS.register_module()

@@ -101,6 +101,17 @@ def test_names_that_mmaction_cannot_read_are_refused(tmp_path, line, reason):
             convert_list(str(source), str(destination))
 
 
+def test_frame_counts_are_told_from_labels(tmp_path):
+    source, destination = tmp_path / 'a', tmp_path / 'b'
+    source.write_text('a.mp4 300 5\nb.mp4 250 7\n')
+    with pytest.raises(ListError, match='two numbers follow each path'):
+        convert_list(str(source), str(destination))
+    convert_list(str(source), str(destination), 'counted')
+    assert destination.read_text() == 'a.mp4 5\nb.mp4 7\n'
+    convert_list(str(source), str(destination), 'video')
+    assert destination.read_text() == source.read_text()
+
+
 def test_prefixes_are_found_or_told(tmp_path):
     source, destination = tmp_path / 'a', tmp_path / 'b'
     source.write_text('your_path/a.mp4 3\nyour_path2/b.mp4 0\n')
