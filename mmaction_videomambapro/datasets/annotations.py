@@ -148,7 +148,9 @@ def read_official(
                 f'it has rows of {first!r} and of {item.subset!r}: choose one of them '
                 f'with --subset, or subset={first!r} of the dataset',
             )
-        if wanted is None or item.subset in (None, wanted):
+        if wanted is not None and item.subset is None:
+            raise ListError.of(path, f'it does not say which rows are of {subset!r}')
+        if wanted in (None, item.subset):
             yield _row(path, item, numbers)
 
 

@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 
 from .classes import read_classes
 from .lists import BadLine, ListError, Row, read_list, without_prefix
-from .media import IMAGES, find_files, folders_in
+from .media import IMAGES, are_splits, find_files, folders_in, split_of
 from .rows import quote
 
 
@@ -130,7 +130,7 @@ class ListDataset(BaseActionDataset):
         for row in rows:
             label = list(row.labels) if self.multi_class else row.labels[0]
             infos.append(dict(self.info(row, osp.join(root, row.path)), label=label))
-        if self.pipeline.transforms:
+        if self.pipeline.transforms and self.max_broken_ratio < 1:
             self._check_paths(infos)
         return infos
 
@@ -320,6 +320,9 @@ class ImageListDataset(ListDataset):
         if not found:
             reason = 'the folder has no folders of images, one for each class'
             raise ListError.of(self.ann_file, reason)
+        if are_splits({split_of(name) for name in found}):
+            reason = 'its folders are splits, not classes: name one of them'
+            raise ListError.of(self.ann_file, f'{reason}, {", ".join(found)}')
         names = self.classes or list(found)
         unknown = [name for name in found if name not in names]
         if unknown:

@@ -99,6 +99,8 @@ def parse_list(
             official = annotations.find_official(path)
         if official:
             items = annotations.read_official(path, official, classes, subset, fold)
+        elif subset is not None:
+            raise ListError.of(path, f'it does not say which rows are of {subset!r}')
         else:
             items = _parse_lines(path, form, delimiter, classes)
         yield from items

@@ -74,6 +74,9 @@ def test_subsets_are_not_mixed(write):
     assert rows(path, subset='val') == [('b.mp4', (1,))]
     with pytest.raises(ListError, match='no rows'):
         read_list(path, subset='test')
+    for text in ('path,label\na.mp4,0\n', 'a.mp4 0\n'):
+        with pytest.raises(ListError, match="not say which rows are of 'val'"):
+            read_list(write('other.csv', text), subset='val')
 
 
 def test_something_something(write):

@@ -214,6 +214,10 @@ def test_frames_of_folders(tmp_path):
         cv2.imwrite(str(tmp_path / f'img_{i:05}.jpg'), np.zeros((8, 8, 3), np.uint8))
     row = Row(str(tmp_path), (0,), 2, 1)
     assert check_rows([row], 'decode') == []
+    (tmp_path / 'img_00003.jpg').write_text('no image')
+    (finding,) = check_rows([row._replace(total_frames=3)], 'decode')
+    assert finding[2:] == ('undecodable', 'img_00003.jpg')
+    (tmp_path / 'img_00003.jpg').unlink()
     (finding,) = check_rows([row._replace(total_frames=4)], 'decode')
     assert finding[2:] == ('missing', 'no frame img_00003.jpg')
     (finding,) = check_rows([row], 'decode', min_frames=3)

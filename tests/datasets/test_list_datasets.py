@@ -266,6 +266,11 @@ def test_what_is_no_image_shifts_no_labels(tmp_path):
     assert dataset.metainfo['classes'] == ('a', 'b')
     names = dict(metainfo=dict(classes=['b', 'c', 'a']))
     assert labels_of(DATASETS.build(dict(config, **names))) == [2, 2, 0]
+    for split in ('train', 'val'):
+        shutil.copytree(tmp_path / 'a', tmp_path / 'all' / split / 'a')
+    with pytest.raises(ListError, match='its folders are splits, not classes'):
+        DATASETS.build(dict(config, ann_file=str(tmp_path / 'all')))
+    shutil.rmtree(tmp_path / 'all')
     with pytest.raises(ListError, match='2 folders of images, but 3 classes'):
         DATASETS.build(dict(config, num_classes=3))
     with pytest.raises(ListError, match="folder 'b' is not one of the 2 classes"):
