@@ -49,6 +49,10 @@ _LABELS = (
 )
 _FRAMES = 'total_frames', 'num_frames', 'n_frames', 'frame_count', 'frames'
 _SUBSETS = 'split', 'subset', 'partition', 'set'
+_PARTS = {
+    *('start', 'end', 'start_time', 'end_time', 'time_start', 'time_end', 'segment'),
+    *('start_frame', 'end_frame', 'frame_start', 'frame_end', 'clip_start', 'clip_end'),
+}  # of a video
 
 
 class Sample(NamedTuple):
@@ -144,7 +148,9 @@ def read_official(
                 f'it has rows of {first!r} and of {item.subset!r}: choose one of them '
                 f'with --subset, or subset={first!r} of the dataset',
             )
-        if wanted is None or item.subset in (None, wanted):
+        if wanted is not None and item.subset is None:
+            raise ListError.of(path, f'it does not say which rows are of {subset!r}')
+        if wanted in (None, item.subset):
             yield _row(path, item, numbers)
 
 
@@ -248,6 +254,10 @@ def _table(path, _):
         names, delimiter = _header(next(lines, '').strip())
         if not names:
             raise ListError.of(path, 'its first line does not name columns')
+        parts = [] if 'youtube_id' in names else sorted(_PARTS & set(names))
+        if parts:
+            reason = 'but only whole videos are read: cut the videos first'
+            raise ListError.of(path, f'it has a column {parts[0]!r}, {reason}')
         reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
         columns = [_column(names, x) for x in (_PATHS, _LABELS, _FRAMES, _SUBSETS)]
         try:

@@ -119,7 +119,9 @@ def _from_json(path, text):
         return content
     if not isinstance(content, dict):
         raise ListError.of(path, 'expected an object of names and numbers in it')
-    return _from_pairs(path, [(number, name) for name, number in content.items()])
+    if not all(re.fullmatch('[0-9]+', name) for name in content):
+        return _from_pairs(path, [(number, name) for name, number in content.items()])
+    return _from_pairs(path, [(number, str(name)) for number, name in content.items()])
 
 
 def _from_pairs(path, pairs):

@@ -77,6 +77,13 @@ def convert_list(
             stripped = stripped or path != item.path
             item = _with_root(item._replace(path=path), source, data_root)
         (bad if isinstance(item, BadLine) else rows).append(item)
+    pairs = [row.total_frames is None and len(row.labels) == 2 for row in rows]
+    if form == 'auto' and rows and all(pairs):
+        raise ListError.of(
+            source,
+            'two numbers follow each path: choose --format counted if the first is a '
+            'number of frames, or --format video if both are labels',
+        )
     if rows and not stripped:
         reason = f'no path begins with {strip_prefix!r}, the first is {rows[0].path!r}'
         raise ListError.of(source, reason)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..files import is_empty, making_folder, replacing
 from .classes import classes_text
 from .lists import ListError, Row, row_line
-from .media import VIDEOS, find_files, folders_in, split_of
+from .media import VIDEOS, are_splits, find_files, folders_in, split_of
 from .own_config import own_config
 from .rows import quote
 
@@ -193,13 +193,13 @@ def _splits(source, files):
     places = [path.split(os.sep) for path in files]
     outer = {place[0]: split_of(place[0]) for place in places}
     inner = {x[1]: split_of(x[1]) for x in places if len(x) > 2}
-    if _are_splits(source, outer):
+    if _check_splits(source, outer):
         places = [[x[0], *x[1:]] for x in places]
     elif any(
-        _is_divided({split_of(x[1]) for x in places if x[0] == name and len(x) > 2})
+        are_splits({split_of(x[1]) for x in places if x[0] == name and len(x) > 2})
         for name in outer
     ):
-        _are_splits(source, inner)
+        _check_splits(source, inner)
         places = [[x[1], x[0], *x[2:]] if len(x) > 2 else [*x] for x in places]
     else:
         places = [['train', *x] for x in places]
@@ -216,17 +216,13 @@ def _splits(source, files):
     return {split: dict(found) for split, found in splits.items()}
 
 
-def _is_divided(splits):
-    return 'train' in splits and ('val' in splits or 'test' in splits)
-
-
-def _are_splits(source, names: Mapping[str, str | None]) -> bool:
+def _check_splits(source, names: Mapping[str, str | None]) -> bool:
     """Whether folders are splits and not classes, by their names."""
     found = defaultdict(list)
     for name, split in names.items():
         found[split].append(name)
     others = found.pop(None, [])
-    if not _is_divided(found):
+    if not are_splits(found):
         if others or len(names) < 2:
             return False
         raise ListError.of(

@@ -110,8 +110,11 @@ def look_at(
                 break
         if check == 'exists':
             return None
-        frame = osp.join(row.path, filename_tmpl.format(start_index))
-        return None if _is_image(frame) else ('undecodable', osp.basename(frame))
+        for i in np.linspace(0, row.total_frames - 1, FRAMES).astype(int):
+            frame = osp.join(row.path, filename_tmpl.format(start_index + i))
+            if not _is_image(frame):
+                return 'undecodable', osp.basename(frame)
+        return None
     if osp.isdir(row.path):
         return 'undecodable', 'it is a folder'
     if check == 'exists':

@@ -16,9 +16,22 @@ from mmengine.logging import print_log
 from ..literals import csv_cell
 from .classes import read_classes
 from .lists import BadLine, ListError, Row, read_list, without_prefix
-from .media import IMAGES, find_files, folders_in
+from .media import IMAGES, are_splits, find_files, folders_in, split_of
 from .rows import quote
 from .sample_files import file_of_info
+
+
+class BrokenSamples(ListError, RuntimeError):
+    """Too many files that are broken, said in one sentence.
+
+    Args:
+        text (str): The sentence; PyTorch puts the traceback of a worker process before.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.bad = []
+        last = text.strip().split('\n')[-1]
+        Exception.__init__(self, last.split('BrokenSamples: ')[-1])
 
 
 class ListDataset(BaseActionDataset):
@@ -112,7 +125,6 @@ class ListDataset(BaseActionDataset):
             reason = f'it cannot be read: {error.strerror or error}'
             raise ListError.of(self.ann_file, reason) from error
         rows = self._without_prefix(rows)
-        self._largest = max(rows, key=lambda row: max(row.labels, default=-1))
         known = [x for x in (self.num_classes, len(self.classes or ())) if x]
         self._check_rows(rows, min(known, default=None))
         root = self.data_prefix[self.prefix]
@@ -120,24 +132,13 @@ class ListDataset(BaseActionDataset):
         for row in rows:
             label = list(row.labels) if self.multi_class else row.labels[0]
             infos.append(dict(self.info(row, osp.join(root, row.path)), label=label))
-        if self.pipeline.transforms:
+        if self.pipeline.transforms and self.max_broken_ratio < 1:
             self._check_paths(infos)
         return infos
 
     def rows(self) -> list[Row]:
         options = dict(classes=self.classes, subset=self.subset, fold=self.fold)
         return read_list(self.ann_file, self.form, self.delimiter, **options)
-
-    def check_labels(self, num_classes: int) -> None:
-        """Make sure that labels fit a head.
-
-        Args:
-            num_classes (int): Of the head.
-
-        Raises:
-            ListError: With the largest label, its list and line, if it is too large.
-        """
-        self._check_rows([self._largest], num_classes)
 
     def _without_prefix(self, rows):
         if not self.strip_prefix:
@@ -200,7 +201,7 @@ class ListDataset(BaseActionDataset):
         last_line = str(error).strip().split('\n')[-1]
         reason = f'{type(error).__name__}: {last_line}'
         if self.on_error == 'raise':
-            raise RuntimeError(f'broken sample {path}: {reason}') from error
+            raise BrokenSamples(f'broken sample {path}: {reason}') from error
         self._broken[idx] = 1
         print_log(f'Broken sample {path}: {reason}', 'current')
         if self.broken_log is not None:
@@ -209,7 +210,7 @@ class ListDataset(BaseActionDataset):
                 csv.writer(file).writerow(map(csv_cell, [idx, path, reason]))
         broken = self.count_broken()
         if broken > self.max_broken_ratio * len(self):
-            raise RuntimeError(
+            raise BrokenSamples(
                 f'{broken} of the {len(self)} samples of {self.ann_file} are broken, '
                 f'more than max_broken_ratio={self.max_broken_ratio} allows; the last '
                 f'one, {path}: {reason}'
@@ -231,7 +232,7 @@ class ListDataset(BaseActionDataset):
                 return data
             except Exception as error:
                 self._report(other, error)
-        raise RuntimeError(f'no sample of {self.ann_file} can be read')
+        raise BrokenSamples(f'no sample of {self.ann_file} can be read')
 
 
 @DATASETS.register_module()
@@ -325,6 +326,9 @@ class ImageListDataset(ListDataset):
         if not found:
             reason = 'the folder has no folders of images, one for each class'
             raise ListError.of(self.ann_file, reason)
+        if are_splits({split_of(name) for name in found}):
+            reason = 'its folders are splits, not classes: name one of them'
+            raise ListError.of(self.ann_file, f'{reason}, {", ".join(found)}')
         names = self.classes or list(found)
         unknown = [name for name in found if name not in names]
         if unknown:

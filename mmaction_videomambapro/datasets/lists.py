@@ -99,6 +99,8 @@ def parse_list(
             official = annotations.find_official(path)
         if official:
             items = annotations.read_official(path, official, classes, subset, fold)
+        elif subset is not None:
+            raise ListError.of(path, f'it does not say which rows are of {subset!r}')
         else:
             items = _parse_lines(path, form, delimiter, classes)
         yield from items
@@ -265,6 +267,8 @@ def _what_is_wrong(line, form, delimiter, classes):
     reason = f'it ends in {last[:20]!r}, which is not a whole number up to 999999999'
     if classes:
         reason += ', nor the name of a class'
+    elif last.isalpha():
+        reason += ' (for labels that are words give the names of the classes)'
     if _NUMBER.fullmatch(last):
         reason = 'a column is missing'
     return f'{reason}, expected {_expected(form, delimiter)}'

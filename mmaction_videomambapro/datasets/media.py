@@ -58,6 +58,11 @@ def split_of(name: str) -> str | None:
     return match.lastgroup if match else None
 
 
+def are_splits(splits: Collection[str | None]) -> bool:
+    """Whether these, from :func:`split_of`, divide data, rather than being classes."""
+    return 'train' in splits and ('val' in splits or 'test' in splits)
+
+
 def folders_in(folder: str) -> list[str]:
     """Names of the folders in a folder that are not hidden, in alphabetical order.
 
@@ -78,30 +83,34 @@ def find_files(folder: str, endings: Collection[str]) -> Found:
     Raises:
         OSError: If a folder cannot be read.
     """
-    files, left_out, seen = [], defaultdict(list), set()
-
-    def stop(error):
-        raise error
-
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=stop):
+    files, left_out, seen, todo = [], defaultdict(list), set(), ['']
+    while todo:
+        below = todo.pop()
+        place = osp.join(folder, below)
         status = os.stat(place)
         if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        for name in [*folders, *names]:
-            path = osp.join(place, name)
-            if is_hidden(name):
-                kind = 'hidden'
-            elif name in folders:
-                continue
-            elif not osp.isfile(path):
-                kind = 'broken link' if osp.islink(path) else 'not a file'
-            elif osp.splitext(name)[1].lower() in endings:
-                files.append(osp.relpath(path, folder))
-                continue
+        with os.scandir(place) as entries:
+            entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        for entry in entries:
+            path = osp.join(below, entry.name)
+            kind = _kind(entry, endings)
+            if kind == 'folder':
+                todo.append(path)
+            elif kind == 'wanted':
+                files.append(path)
             else:
-                kind = osp.splitext(name)[1].lower() or 'without ending'
-            left_out[kind].append(osp.relpath(path, folder))
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
+                left_out[kind].append(path)
     return Found(sorted(files), {kind: sorted(x) for kind, x in left_out.items()})
+
+
+def _kind(entry, endings):
+    ending = osp.splitext(entry.name)[1].lower()
+    if is_hidden(entry.name):
+        return 'hidden'
+    if entry.is_dir():
+        return 'folder'
+    if not entry.is_file():
+        return 'broken link' if entry.is_symlink() else 'not a file'
+    return 'wanted' if ending in endings else ending or 'without ending'

@@ -74,6 +74,9 @@ def test_subsets_are_not_mixed(write):
     assert rows(path, subset='val') == [('b.mp4', (1,))]
     with pytest.raises(ListError, match='no rows'):
         read_list(path, subset='test')
+    for text in ('path,label\na.mp4,0\n', 'a.mp4 0\n'):
+        with pytest.raises(ListError, match="not say which rows are of 'val'"):
+            read_list(write('other.csv', text), subset='val')
 
 
 def test_something_something(write):
@@ -145,6 +148,9 @@ def test_tables_of_frames_and_bad_lines(write):
     found = [str(x) for x in parse_list(bad, classes=['pour'])][1:]
     assert [text.split(': ')[0].split(':')[-1] for text in found] == list('3456')
     assert 'the label is missing' in found[2]
+    parts = write('parts', 'path,start,end,label\na.mp4,0,5,1\na.mp4,5,9,2\n')
+    with pytest.raises(ListError, match="a column 'end', but only whole videos"):
+        read_list(parts)
 
 
 def test_lists_of_the_field_are_none(write):

@@ -25,6 +25,7 @@ from mmaction_videomambapro.datasets.lists import ListError
         ('labels.json', '{"Holding something": "1", "Zoom": "0"}',
          ['Zoom', 'Holding something']),
         ('names.json', '["a", "b"]', ['a', 'b']),
+        ('id2label.json', '{"1": "b", "0": "a"}', ['a', 'b']),
         ('k400.csv', 'id,name\n0,abseiling\n1,"a, b"\n', ['abseiling', 'a, b']),
     ],
 )  # fmt: skip

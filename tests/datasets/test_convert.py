@@ -101,6 +101,17 @@ def test_names_that_mmaction_cannot_read_are_refused(tmp_path, line, reason):
             convert_list(str(source), str(destination))
 
 
+def test_frame_counts_are_told_from_labels(tmp_path):
+    source, destination = tmp_path / 'a', tmp_path / 'b'
+    source.write_text('a.mp4 300 5\nb.mp4 250 7\n')
+    with pytest.raises(ListError, match='two numbers follow each path'):
+        convert_list(str(source), str(destination))
+    convert_list(str(source), str(destination), 'counted')
+    assert destination.read_text() == 'a.mp4 5\nb.mp4 7\n'
+    convert_list(str(source), str(destination), 'video')
+    assert destination.read_text() == source.read_text()
+
+
 def test_prefixes_are_found_or_told(tmp_path):
     source, destination = tmp_path / 'a', tmp_path / 'b'
     source.write_text('your_path/a.mp4 3\nyour_path2/b.mp4 0\n')
@@ -203,6 +214,10 @@ def test_frames_of_folders(tmp_path):
         cv2.imwrite(str(tmp_path / f'img_{i:05}.jpg'), np.zeros((8, 8, 3), np.uint8))
     row = Row(str(tmp_path), (0,), 2, 1)
     assert check_rows([row], 'decode') == []
+    (tmp_path / 'img_00003.jpg').write_text('no image')
+    (finding,) = check_rows([row._replace(total_frames=3)], 'decode')
+    assert finding[2:] == ('undecodable', 'img_00003.jpg')
+    (tmp_path / 'img_00003.jpg').unlink()
     (finding,) = check_rows([row._replace(total_frames=4)], 'decode')
     assert finding[2:] == ('missing', 'no frame img_00003.jpg')
     (finding,) = check_rows([row], 'decode', min_frames=3)

@@ -1,3 +1,5 @@
+import runpy
+
 import cv2
 import decord
 import numpy as np
@@ -11,6 +13,8 @@ from mmaction_videomambapro.datasets.demo_clips import (
     DemoClips,
     draw_clip,
 )
+from mmaction_videomambapro.engine.launch import UsageError
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize('label', range(0, len(CLASSES), 2))
@@ -99,3 +103,11 @@ def test_shuffle_frames_permutes_inside_clips():
     assert (after != before).any()
     for clip in (slice(0, 10), slice(10, 20)):
         np.testing.assert_array_equal(np.sort(after[clip]), before[clip])
+
+
+@pytest.mark.parametrize('option', ['--train=0', '--frames=1000000000', '--seed=-1'])
+def test_numbers_are_bounded(monkeypatch, tmp_path, option):
+    monkeypatch.setattr('sys.argv', ['make_demo_clips.py', str(tmp_path / 'x'), option])
+    main = runpy.run_path(str(ROOT / 'tools/data/make_demo_clips.py'))['main']
+    with pytest.raises(UsageError, match=rf'{option.split("=")[0]} is .*, expected'):
+        main()

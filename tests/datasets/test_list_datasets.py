@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mmaction.registry import DATASETS
 from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader
 
 from mmaction_videomambapro.datasets.lists import ListError, Row, row_line
 from tests.conftest import DEMO_CONFIG, ROOT
@@ -102,6 +103,13 @@ def test_too_many_broken_files_stop_a_run(broken):
     dataset = build(broken, max_broken_ratio=0.1)
     with pytest.raises(RuntimeError, match=r'3 of the 20 samples .* max_broken_ratio'):
         [dataset[i] for i in (3, 7, 11)]
+    dataset = build(broken, max_broken_ratio=0.01)
+    loader = DataLoader(dataset, num_workers=1, sampler=[3], collate_fn=list)
+    with pytest.raises(
+        ListError, match=r'^1 of the 20 samples .*: VideoError'
+    ) as error:
+        [None for _ in loader]
+    assert '\n' not in str(error.value)
 
 
 def test_labels_and_lines_are_checked(broken):
@@ -219,11 +227,7 @@ def test_names_of_classes(tmp_path):
         listed(tmp_path, text, metainfo=dict(classes=[1, 2]))
 
 
-def test_labels_are_held_against_a_head(tmp_path):
-    dataset = listed(tmp_path, 'a.mp4 0\nb.mp4 8\nc.mp4 3\n')
-    dataset.check_labels(9)
-    with pytest.raises(ListError, match=r'list\.txt:2: label 8, but there are 8 cl'):
-        dataset.check_labels(8)
+def test_what_no_dataset_can_be_made_of_is_told(tmp_path):
     with pytest.raises(ListError, match='num_classes is 0'):
         listed(tmp_path, 'a.mp4 0\n', num_classes=0)
     with pytest.raises(ListError, match='it cannot be read: No such file'):
@@ -262,6 +266,11 @@ def test_what_is_no_image_shifts_no_labels(tmp_path):
     assert dataset.metainfo['classes'] == ('a', 'b')
     names = dict(metainfo=dict(classes=['b', 'c', 'a']))
     assert labels_of(DATASETS.build(dict(config, **names))) == [2, 2, 0]
+    for split in ('train', 'val'):
+        shutil.copytree(tmp_path / 'a', tmp_path / 'all' / split / 'a')
+    with pytest.raises(ListError, match='its folders are splits, not classes'):
+        DATASETS.build(dict(config, ann_file=str(tmp_path / 'all')))
+    shutil.rmtree(tmp_path / 'all')
     with pytest.raises(ListError, match='2 folders of images, but 3 classes'):
         DATASETS.build(dict(config, num_classes=3))
     with pytest.raises(ListError, match="folder 'b' is not one of the 2 classes"):
