@@ -508,8 +508,9 @@ def _checkpoints_removed_first(checkpoint_hook):
     def save_best(original, self, runner, metrics):
         from .engine.checkpoints import removing_later
 
-        with removing_later(self):
-            original(self, runner, metrics)
+        if hasattr(self, 'file_backend'):  # not in a validation without training
+            with removing_later(self):
+                original(self, runner, metrics)
 
     @_replace(hook, 'before_train')
     def before_train(original, self, runner):
@@ -558,6 +559,9 @@ def _choose_start(runner):
     given = runner._load_from
     auto = runner._resume == 'auto' or (runner._resume is True and given is None)
     if not auto or runner._has_loaded:
+        return
+    if not hasattr(runner._train_loop, 'run'):  # a test, with a training's config
+        runner._resume = False
         return
 
     def load_from():

@@ -124,7 +124,7 @@ def _scalars(line: str) -> dict | None:
     """What a line of ``scalars.json`` says, if it is whole."""
     try:
         scalars = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(scalars, dict) and isinstance(scalars.get('step'), int)
     return scalars if whole else None

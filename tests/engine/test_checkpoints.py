@@ -14,7 +14,7 @@ from mmengine.runner import find_latest_checkpoint
 from mmaction_videomambapro.engine import checkpoints as module
 from mmaction_videomambapro.engine.checkpoints import checkpoints, newest_checkpoint
 from mmaction_videomambapro.safe_load import CheckpointError
-from tests.engine.test_resuming import Stop, StopHook, run
+from tests.engine.test_resuming import Stop, StopHook, run, weights
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +168,21 @@ def test_load_from_holds_where_there_is_nothing_to_resume(trained, tmp_path):
         assert again.iter == 14
     runner = run(tmp_path / 'new', epochs=1, resume='auto', **frozen)
     assert runner.iter == 7
+
+
+def test_a_test_loads_what_it_is_given(trained, tmp_path):
+    """With the config that a resumed training left in its work directory."""
+    runner = run(tmp_path, epochs=2, val=True)
+    first = weights(runner)
+    test = run(
+        tmp_path, val=True, resume='auto', load_from=str(trained / 'epoch_2.pth'),
+        only_build=True,
+    )  # fmt: skip
+    test.val()
+    expected = torch.load(trained / 'epoch_2.pth', weights_only=False)['state_dict']
+    for key, value in test.model.state_dict().items():
+        assert torch.equal(value, expected[key])
+        assert not torch.equal(value, first[key])
 
 
 def test_weights_are_not_resumed_from(tmp_path):

@@ -1,6 +1,9 @@
 """Resumed trainings end as uninterrupted ones, wherever they stopped."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, loops
 from torch import nn
+
+from tests.conftest import ROOT
 
 
 class Noisy(BaseModel):
@@ -73,7 +78,7 @@ class StopHook(Hook):
             raise Stop
 
 
-class TorchStep(Hook):
+class Watch(Hook):
     """Keeps rates and places in the epoch."""
 
     def __init__(self):
@@ -111,7 +116,7 @@ COSINE = [
 
 def run(
     work_dir, stop=None, resume=False, *, n=14, iters=None, epochs=4, seed=3, hooks=(),
-    saving=(), val=False, **changes,
+    saving=(), val=False, only_build=False, **changes,
 ):  # fmt: skip
     """Train, seven batches an epoch; returns the runner."""
     loop = dict(by_epoch=True, max_epochs=epochs, val_interval=2)
@@ -132,7 +137,7 @@ def run(
         param_scheduler=copy.deepcopy(COSINE) if not iters else None,
         default_hooks=dict(
             checkpoint=dict(type='CheckpointHook', **saving),
-            logger=dict(type='LoggerHook', interval=1),
+            logger=dict(type='LoggerHook', interval=100),
         ),
         custom_hooks=[dict(type='EpochSeedHook'), *hooks],
         randomness=dict(seed=seed),
@@ -147,7 +152,8 @@ def run(
     if stop is not None:
         runner.register_hook(stop)
     try:
-        runner.train()
+        if not only_build:
+            runner.train()
     except Stop:
         assert stop is not None
     return runner
@@ -240,7 +246,7 @@ def test_infinite_samplers_go_on(tmp_path):
 
 
 def test_samples_of_before_are_not_read_again(tmp_path):
-    steps = TorchStep()
+    steps = Watch()
     options = dict(saving=dict(by_epoch=False))
     run(tmp_path, StopHook(17), **options)
     resumed = run(tmp_path, resume=True, hooks=[steps], **options)
@@ -279,7 +285,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(tmp_path):
 )  # fmt: skip
 def test_schedules_follow_the_config(tmp_path, first, then):
     """From the place on where it was stopped, the rates are those of a whole run."""
-    expected, got = TorchStep(), TorchStep()
+    expected, got = Watch(), Watch()
     run(tmp_path / 'whole', hooks=[expected], **then)
     epoch_length = -(-first.get('n', 14) // 2)
     run(tmp_path / 'broken', StopHook(epoch_length + 2), **first)
@@ -306,3 +312,19 @@ def test_an_unchanged_schedule_is_left_alone(tmp_path, options):
     assert_same(whole, run(tmp_path / 'broken', resume=True, **options))
     log = ''.join(path.read_text() for path in tmp_path.glob('broken/*/*.log'))
     assert 'schedule' not in log
+
+
+def test_killed_at_random_moments(tmp_path):
+    """Inside the writing of a checkpoint, and inside an epoch.
+
+    ``python -m tests.engine.kill_and_resume`` kills more often.
+    """
+    process = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-m', 'tests.engine.kill_and_resume',
+         '--kills', '2', '--seed', '235'],
+        cwd=ROOT, env={**os.environ, 'TMPDIR': str(tmp_path)}, capture_output=True,
+        text=True, timeout=300,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count('killed') == 2
+    assert 'the same weights' in process.stdout
