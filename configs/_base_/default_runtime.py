@@ -28,12 +28,12 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
-# MMEngine's pattern and accuracies, of which it logs the last batch's alone
+# MMEngine's pattern, and the accuracy of training, of which it logs the last batch's
 log_processor = dict(
     type='LogProcessor',
     window_size=20,
     by_epoch=True,
-    mean_pattern=r'.*(loss|time|grad_norm|acc).*',
+    mean_pattern=r'.*(loss|time|grad_norm|top\d_acc$).*',
 )
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='ActionVisualizer', vis_backends=vis_backends)

@@ -43,7 +43,7 @@ class FeatureCache:
             with open(osp.join(folder, INDEX), encoding='utf-8') as file:
                 index = json.load(file)
             self.num_samples, self.origin = int(index['num_samples']), index['origin']
-            if not (0 < self.num_samples <= MOST_SAMPLES and dict(self.origin)):
+            if not (0 < self.num_samples <= MOST_SAMPLES and type(self.origin) is dict):
                 raise ValueError(f'{self.num_samples} samples of {self.origin}')
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise FeatureCacheError(
@@ -85,13 +85,6 @@ class FeatureCache:
     def path(self, index: int) -> str:
         """The file of a sample; thousand in a folder."""
         return osp.join(self.folder, f'{index // 1000:05}', f'{index:08}.pth')
-
-    def remove_pieces(self) -> None:
-        """Remove half-written files that a killed process left."""
-        for folder, _, names in os.walk(self.folder):
-            for name in names:
-                if name.startswith(('.0', f'.{INDEX}')):
-                    os.unlink(osp.join(folder, name))
 
     def missing(self) -> list[int]:
         """Samples that have no file yet."""

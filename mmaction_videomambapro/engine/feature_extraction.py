@@ -83,7 +83,6 @@ def extract_features(
     )
     cache = FeatureCache.create(folder, len(dataset), origin)
     hold(osp.join(folder, INDEX), 'folder')
-    cache.remove_pieces()
     todo = cache.missing()
     batches = DataLoader(
         dataset,

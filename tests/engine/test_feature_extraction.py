@@ -202,7 +202,7 @@ def test_what_does_not_fit_is_told(config, checkpoint, tmp_path):
 TOKENS = torch.ones(2, 3, 4)
 BAD_SAMPLES = {
     'a list': [TOKENS],
-    'no label': dict(features=TOKENS),
+    'no label': dict(features=TOKENS, label=None),
     'text': dict(features='x', label=torch.tensor([1])),
     'an array': dict(features=TOKENS.numpy(), label=torch.tensor([1])),
     'sparse': dict(features=TOKENS.to_sparse(), label=torch.tensor([1])),
@@ -219,21 +219,25 @@ BAD_SAMPLES = {
 
 @pytest.mark.parametrize('kind', BAD_SAMPLES)
 def test_odd_samples_of_a_cache_are_refused(kind, tmp_path):
-    cache = FeatureCache.create(str(tmp_path / 'cache'), 1, {})
+    cache = FeatureCache.create(str(tmp_path / 'cache'), 1, dict(weights='some'))
     cache.save(0, TOKENS, torch.tensor([1]))
     dataset = DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))
     assert dataset[0]['inputs'].shape == TOKENS.shape
-    torch.save(BAD_SAMPLES[kind], cache.path(0))
+    content = BAD_SAMPLES[kind]
+    if isinstance(content, dict):
+        content = {**torch.load(cache.path(0)), **content}
+    torch.save(content, cache.path(0))
     with pytest.raises((FeatureCacheError, CheckpointError), match=r'0{8}\.pth'):
         dataset[0]
 
 
 def test_odd_samples_are_one_line_from_other_processes(tmp_path):
-    cache = FeatureCache.create(str(tmp_path / 'cache'), 1, {})
-    cache.save(0, TOKENS * torch.nan, torch.tensor([1]))
+    cache = FeatureCache.create(str(tmp_path / 'cache'), 2, {})
+    cache.save(0, TOKENS, torch.tensor([1]))
+    cache.save(1, TOKENS * torch.nan, torch.tensor([1]))
     dataset = DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))
     loader = torch.utils.data.DataLoader(dataset, num_workers=1, collate_fn=list)
-    sentence = r'^[^ ]*0{8}\.pth '
+    sentence = r'^[^ ]*0{7}1\.pth '
     with pytest.raises(UsageError, match=sentence) as error, refusing_configs():
         list(loader)
     assert '\n' not in str(error.value)
