@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -22,11 +21,12 @@ class Key(NamedTuple):
     default: Any = REQUIRED
 
 
+LARGEST = 10**15  # not infinite, no NaN, and exact as a float
 KINDS = {
     'a text': lambda v: isinstance(v, str),
     'true or false': lambda v: isinstance(v, bool),
-    'a whole number': lambda v: isinstance(v, int) and not isinstance(v, bool),
-    'a number': lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    'a whole number': lambda v: type(v) is int and abs(v) <= LARGEST,
+    'a number': lambda v: type(v) in (int, float) and abs(v) <= LARGEST,
     'anything': lambda v: True,
 }
 KINDS['a whole number above 0'] = lambda v: KINDS['a whole number'](v) and v > 0
@@ -356,10 +356,10 @@ class Values(dict):
     Args:
         experiment (Mapping): Keys and values, in sections or not.
         keys (Mapping[str, Key]): All that there can be, dotted.
-        names (Mapping[str, str]): What the file calls keys that code asks for under
-            another name. Defaults to none.
-        implied (Mapping): Values of what code asks for and files do not have.
-            Defaults to none.
+        names (Mapping[str, str], optional): What the file calls keys that code asks
+            for under another name. Defaults to None.
+        implied (Mapping, optional): Values of what code asks for and files do not
+            have. Defaults to None.
 
     Raises:
         UsageError: If keys are unknown or missing, all of them; or if a value is none
@@ -370,11 +370,11 @@ class Values(dict):
         self,
         experiment: Mapping,
         keys: Mapping[str, Key],
-        names: Mapping[str, str] = MappingProxyType({}),
-        implied: Mapping[str, Any] = MappingProxyType({}),
+        names: Mapping[str, str] | None = None,
+        implied: Mapping[str, Any] | None = None,
     ):
         super().__init__(_flatten(experiment))
-        self.known, self.names, self.implied = keys, names, implied
+        self.known, self.names, self.implied = keys, names or {}, implied or {}
         self._ignored = {}
         sections = {key[:end] for key in keys for end, c in enumerate(key) if c == '.'}
         for key in sorted(sections & set(self)):
