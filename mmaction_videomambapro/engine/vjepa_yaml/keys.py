@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -356,10 +357,10 @@ class Values(dict):
     Args:
         experiment (Mapping): Keys and values, in sections or not.
         keys (Mapping[str, Key]): All that there can be, dotted.
-        names (Mapping[str, str], optional): What the file calls keys that code asks
-            for under another name. Defaults to None.
-        implied (Mapping, optional): Values of what code asks for and files do not
-            have. Defaults to None.
+        names (Mapping[str, str]): What the file calls keys that code asks for under
+            another name. Defaults to none.
+        implied (Mapping): Values of what code asks for and files do not have.
+            Defaults to none.
 
     Raises:
         UsageError: If keys are unknown or missing, all of them; or if a value is none
@@ -370,11 +371,11 @@ class Values(dict):
         self,
         experiment: Mapping,
         keys: Mapping[str, Key],
-        names: Mapping[str, str] | None = None,
-        implied: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] = MappingProxyType({}),
+        implied: Mapping[str, Any] = MappingProxyType({}),
     ):
         super().__init__(_flatten(experiment))
-        self.known, self.names, self.implied = keys, names or {}, implied or {}
+        self.known, self.names, self.implied = keys, names, implied
         self._ignored = {}
         sections = {key[:end] for key in keys for end, c in enumerate(key) if c == '.'}
         for key in sorted(sections & set(self)):
