@@ -208,6 +208,29 @@ def test_probe_fits_together_steps_and_tests(path, clips):
     assert float(first.pred_score.sum()) == pytest.approx(1, abs=1e-3)
 
 
+def test_grid_for_images_is_v_jepa_2s():
+    """Its 21 probes: rate, at first, warm-up; weight decay, at last."""
+    (path,) = (p for p in PROBES if 'in1k' in p)
+    cfg = Config.fromfile(ROOT / path)
+    with torch.device('meta'):
+        head = MODELS.build(cfg.model.cls_head)
+    rates, decays = cfg.param_scheduler
+    got = {
+        (lr, round(lr * start, 12), warmup, decay, decay * final)
+        for (lr, decay), start, warmup, final in zip(
+            head.grid, rates.starts, rates.warmups, decays.finals
+        )
+    }
+    expected = {
+        (lr, 0.0002, 5, decay, decay)
+        for lr in (0.0005, 0.001, 0.0015, 0.002)
+        for decay in (0.008, 0.004, 0.002, 0.001, 0.0005)
+    }
+    assert got == expected | {(0.001, 0.001, 0, 0.001, 0.0)}
+    assert len(head.grid) == 21
+    assert 'finals' not in rates  # to 0
+
+
 def test_probes_on_features(tmp_path):
     """The head of the videos, on files with tokens of 2 clips x 3 crops."""
     (path,) = (p for p in PROBES if 'features' in p)

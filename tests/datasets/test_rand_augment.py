@@ -4,12 +4,14 @@ import cv2
 import numpy as np
 import pytest
 from mmaction.registry import TRANSFORMS
+from mmengine.config import Config
 from PIL import Image, ImageEnhance, ImageOps
 
 from mmaction_videomambapro.datasets.transforms.augment_operations import (
     OPERATIONS,
     Draw,
 )
+from tests.conftest import ROOT
 
 
 def factor(level, sign):
@@ -123,6 +125,29 @@ def test_bicubic_differs_from_pillow_by_the_kernel_alone(name):
 
 def augment(imgs, **kwargs):
     return TRANSFORMS.build(dict(type='ClipRandAugment', **kwargs))(dict(imgs=imgs))
+
+
+def test_recipes_interpolate_bicubically():
+    """As VideoMAE's and VideoMamba's --train_interpolation, and V-JEPA."""
+    found = 0
+    for path in (ROOT / 'configs/_base_/datasets').glob('*.py'):
+        text = path.read_text()
+        if 'ClipRandAugment' not in text and 'ClipAutoAugment' not in text:
+            continue
+        for pipeline in walk(Config.fromfile(path).to_dict()):
+            if pipeline.get('type') in ('ClipRandAugment', 'ClipAutoAugment'):
+                assert pipeline['interpolation'] == 'bicubic', path
+                found += 1
+    assert found >= 4
+
+
+def walk(node):
+    """All dictionaries below."""
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node:
+        if isinstance(child, (dict, list, tuple)):
+            yield from walk(child)
 
 
 def test_same_for_all_frames_and_the_same_seed():

@@ -20,11 +20,12 @@ class Key(NamedTuple):
     default: Any = REQUIRED
 
 
+LARGEST = 10**15  # not infinite, no NaN, and exact as a float
 KINDS = {
     'a text': lambda v: isinstance(v, str),
     'true or false': lambda v: isinstance(v, bool),
-    'a whole number': lambda v: isinstance(v, int) and not isinstance(v, bool),
-    'a number': lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
+    'a whole number': lambda v: type(v) is int and abs(v) <= LARGEST,
+    'a number': lambda v: type(v) in (int, float) and abs(v) <= LARGEST,
     'anything': lambda v: True,
 }
 KINDS['a whole number above 0'] = lambda v: KINDS['a whole number'](v) and v > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os.path as osp
 from collections.abc import Mapping
 
+from ...models.selfsup.masks import MultiBlock3DMask, RandomTubeMask
 from ..launch import UsageError
 from .keys import MULTI_BLOCK, MULTI_BLOCK_2, PRETRAINING, PRETRAINING_2, TUBE, Values
 from .parts import (
@@ -20,6 +21,8 @@ from .parts import (
     warmup_and_cosine,
     workers,
 )
+
+MASKS = {mask.__name__: mask for mask in (MultiBlock3DMask, RandomTubeMask)}
 
 
 def pretraining(experiment):
@@ -215,7 +218,14 @@ def _masks(values):
             value = values[key]
             value = tuple(value) if isinstance(value, list) else value
             masks.setdefault(number, {})[name] = value
-    return [_mask(**mask) for mask in masks.values()]
+    configs = [_mask(**mask) for mask in masks.values()]
+    for i, config in enumerate(configs):
+        try:
+            check = dict(config)
+            MASKS[check.pop('type')](**check)
+        except ValueError as error:
+            raise UsageError(f'mask.{i}: {error}') from error
+    return configs
 
 
 def _mask(
@@ -229,6 +239,12 @@ def _mask(
 
 def _moving_average(values):
     """MMEngine's momentum is 1 minus V-JEPA's."""
+    start, end = values['optimization.ema']
+    if not 0 < start < 1 or not 0 < end <= 1:
+        raise UsageError(
+            f'optimization.ema is {values["optimization.ema"]}, expected numbers above '
+            '0 and at most 1, the first below 1'
+        )
     first, last = (round(1 - m, 12) for m in values['optimization.ema'])
     config = dict(
         type='LinearEMA',
