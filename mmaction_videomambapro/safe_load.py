@@ -30,8 +30,7 @@ from .safe_pickle import (
     StorageId,
 )
 
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY_PROTOCOL = 1001
+LEGACY_NUMBERS = 0x1950A86A20F9469CFC6C, 1001
 DAMAGED = 'is damaged or cut short'
 CHUNK = 16 << 20
 
@@ -148,17 +147,13 @@ def read_legacy(
     Raises:
         Refused: If that is something else.
     """
-
-    def parse():
-        parser = Parser(BUILDERS, budget)
-        return parser.parse(stream), parser.storages
-
-    if parse()[0] != LEGACY_MAGIC or parse()[0] != LEGACY_PROTOCOL:
+    if any(Parser({}, budget).parse(stream) != number for number in LEGACY_NUMBERS):
         raise Refused('was not written by torch.save')
-    parse()  # about the machine
-    note, ids = parse()
-    keys, _ = parse()
-    ids = {found.key: found for found in ids}
+    Parser({}, budget).parse(stream)  # about the machine
+    parser = Parser(BUILDERS, budget)
+    note = parser.parse(stream)
+    keys = Parser({}, budget).parse(stream)
+    ids = {found.key: found for found in parser.storages}
     if (
         type(keys) is not list
         or not all(type(key) is str for key in keys)
@@ -172,7 +167,7 @@ def read_legacy(
             raise Refused(DAMAGED)
         storages[key] = _bytes_of(stream, numel * ids[key].dtype.itemsize, budget)
     find = _finder(lambda found: storages[found.key], place or _placer(None))
-    return build(Builder(BUILDERS, budget, find), note)
+    return build(Builder(BUILDERS, budget, parser.shared, find), note)
 
 
 def _read(file, place):
@@ -192,7 +187,8 @@ def _read(file, place):
 
 def _read_zip(archive, budget, place):
     pickled = io.BytesIO(archive.read('data.pkl').numpy().tobytes())
-    note = Parser(BUILDERS, budget).parse(pickled)
+    parser = Parser(BUILDERS, budget)
+    note = parser.parse(pickled)
     order = 'little'
     if archive.has('byteorder'):
         order = archive.read('byteorder').numpy().tobytes().decode('latin1')
@@ -203,7 +199,8 @@ def _read_zip(archive, budget, place):
             data = _swapped(data, found.dtype)
         return data
 
-    return Builder(BUILDERS, budget, _finder(read, place)).value(note)
+    find = _finder(read, place)
+    return Builder(BUILDERS, budget, parser.shared, find).value(note)
 
 
 def _read_safetensors(path, map_location):

@@ -13,7 +13,8 @@ import pickletools
 import re
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 DEEPEST = 100  # levels of nesting
 MOST_BITS = 512  # of an integer
 MOST_DIMENSIONS = 64
+MEMO_ENTRY = 100  # bytes
 
 
 class Refused(Exception):
@@ -53,7 +55,7 @@ class Budget:
     """
 
     def __init__(self, file_size: int) -> None:
-        self.left = 10 * file_size + (128 << 20)
+        self.left = 10 * file_size + (192 << 20)
 
     def spend(self, nbytes: int) -> None:
         """Take from it.
@@ -64,6 +66,13 @@ class Budget:
         self.left -= nbytes
         if self.left < 0:
             raise Refused('would take more than ten times its size in memory')
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """What is spent meanwhile is free again afterwards."""
+        before = self.left
+        yield
+        self.left = before
 
 
 class Name:
@@ -83,7 +92,7 @@ class Call:
     def __init__(self, name: str, args: tuple) -> None:
         self.name = name
         self.args = args
-        self.pairs = []
+        self.pairs = None  # an empty list costs memory
         self.state = None
 
 
@@ -160,12 +169,14 @@ class Parser:
 
     Attributes:
         storages (list[StorageId]): Those that it refers to, in its order.
+        shared (set[int]): Ids of the notes that it refers to more than once.
     """
 
     def __init__(self, builders: dict[str, Callable], budget: Budget) -> None:
         self.builders = builders
         self.budget = budget
         self.storages: list[StorageId] = []
+        self.shared: set[int] = set()
         self.stack: list = []
         self.marked: list[list] = []
         self.memo: dict[int, Any] = {}
@@ -182,6 +193,8 @@ class Parser:
         try:
             for opcode, argument, _ in pickletools.genops(stream):
                 if opcode.name == 'STOP':
+                    self.budget.spend(-MEMO_ENTRY * len(self.memo))
+                    self.memo.clear()
                     return self.stack.pop()
                 run = OPERATIONS.get(opcode.name)
                 if run is None:
@@ -191,17 +204,26 @@ class Parser:
             raise Refused('is damaged, cut short, or of another kind') from error
 
     def push(self, value: Any) -> None:
-        self.budget.spend(sys.getsizeof(value) + 24)
+        self.budget.spend(sys.getsizeof(value) + 16)
+        self.stack.append(value)
+
+    def push_constant(self, value: Any) -> None:
+        self.budget.spend(16)
         self.stack.append(value)
 
     def push_again(self, value: Any) -> None:
-        self.budget.spend(24)
-        self.stack.append(value)
+        if type(value) in (list, tuple, Call):
+            self.budget.spend(80)
+            self.shared.add(id(value))
+        self.push_constant(value)
 
     def push_integer(self, value: int) -> None:
         if value.bit_length() > MOST_BITS:
             raise Refused(f'holds an integer of more than {MOST_BITS} bits')
-        self.push(value)
+        if -5 <= value <= 256:  # exist once
+            self.push_constant(value)
+        else:
+            self.push(value)
 
     def mark(self, _) -> None:
         self.budget.spend(80)
@@ -220,8 +242,10 @@ class Parser:
             self.pop_mark()
 
     def put(self, index: int | None) -> None:
-        self.budget.spend(100)
-        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
+        index = len(self.memo) if index is None else index
+        if index not in self.memo:
+            self.budget.spend(MEMO_ENTRY)
+        self.memo[index] = self.stack[-1]
 
     def get(self, index: int) -> None:
         self.push_again(self.memo[index])
@@ -263,7 +287,8 @@ class Parser:
             raise Refused('sets items of what is not a dict')
         if len(items) % 2:
             raise IndexError
-        self.budget.spend(100 * len(items))
+        self.budget.spend(65 * len(items))
+        target.pairs = target.pairs or []
         target.pairs.extend(zip(items[::2], items[1::2]))
 
     def name(self, module: str, name: str) -> None:
@@ -291,7 +316,7 @@ class Parser:
         self.push_call(name, args)
 
     def push_call(self, name: str, args: tuple) -> None:
-        self.budget.spend(200)
+        self.budget.spend(120)
         self.push(Call(name, args))
 
     def build(self, _) -> None:
@@ -338,10 +363,10 @@ def _operations() -> dict[str, Callable]:
     found = {
         'PROTO': lambda parser, _: None,
         'FRAME': lambda parser, _: None,
-        'NONE': lambda parser, _: parser.push_again(None),
-        'NEWTRUE': lambda parser, _: parser.push_again(True),
-        'NEWFALSE': lambda parser, _: parser.push_again(False),
-        'EMPTY_TUPLE': lambda parser, _: parser.push_again(()),
+        'NONE': lambda parser, _: parser.push_constant(None),
+        'NEWTRUE': lambda parser, _: parser.push_constant(True),
+        'NEWFALSE': lambda parser, _: parser.push_constant(False),
+        'EMPTY_TUPLE': lambda parser, _: parser.push_constant(()),
         'EMPTY_LIST': lambda parser, _: parser.push([]),
         'EMPTY_DICT': lambda parser, _: parser.push_call('builtins.dict', ()),
         'EMPTY_SET': lambda parser, _: parser.push_call('builtins.set', ([],)),
@@ -395,6 +420,7 @@ class Builder:
         builders (dict): By name: what takes this object and the arguments, and returns
             the value.
         budget (Budget): For the memory.
+        shared (set[int]): See :class:`Parser`.
         storage (Callable, optional): Gives the memory of a :class:`StorageId`.
     """
 
@@ -402,10 +428,12 @@ class Builder:
         self,
         builders: dict[str, Callable],
         budget: Budget,
+        shared: set[int],
         storage: Callable[[StorageId], Storage] = _no_storage,
     ) -> None:
         self.builders = builders
         self.budget = budget
+        self.shared = shared
         self.storage = storage
         self._depth = 0
         self._built: dict[int, tuple[Any, int]] = {}
@@ -439,10 +467,11 @@ class Builder:
             )
         self._depth += 1
         before = self.budget.left
-        self.budget.spend(120)
         value = self._call(note) if type(note) is Call else self._sequence(note)
         self._depth -= 1
-        self._built[id(note)] = value, before - self.budget.left
+        if id(note) in self.shared:
+            self.budget.spend(200)
+            self._built[id(note)] = value, before - self.budget.left
         return value
 
     def key(self, note: Any) -> Any:
@@ -476,7 +505,7 @@ class Builder:
                 value = STATES[call.name](self, value, self.value(call.state))
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise Refused(f'has a damaged {call.name}') from error
-        for key, note in call.pairs:
+        for key, note in call.pairs or ():
             value[self.key(key)] = self.value(note)
         return value
 
@@ -523,7 +552,7 @@ def _tensor_of_type(
     dtype = storage.dtype if dtype is None else dtype
     if type(dtype) is not torch.dtype:
         raise Refused('has a tensor of an unknown type')
-    builder.budget.spend(1000)
+    builder.budget.spend(600)
     size = _claim(builder, size, dtype.itemsize)
     if (
         not isinstance(stride, (tuple, list))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..safe_load import read_legacy
-from ..safe_pickle import BUILDERS, Budget, Builder, Parser, Refused
+from ..safe_pickle import BUILDERS, Budget, Builder, Parser, Refused, Storage
 
 INTEGERS, REALS = ('i', 'u'), ('i', 'u', 'f')  # kinds of NumPy's types
 
@@ -75,12 +75,18 @@ def load_results(path: str | PathLike) -> list[dict]:
 def _unpickle(data: bytes) -> Any:
     budget = Budget(len(data))
     builders = {**BUILDERS, 'torch.storage._load_from_bytes': _storage}
-    note = Parser(builders, budget).parse(io.BytesIO(data))
-    return Builder(builders, budget).value(note)
+    parser = Parser(builders, budget)
+    note = parser.parse(io.BytesIO(data))
+    return Builder(builders, budget, parser.shared).value(note)
 
 
 def _storage(builder: Builder, data: bytes):
-    return read_legacy(io.BytesIO(data), builder.budget, build=Builder.argument)
+    with builder.budget.lent():
+        storage = read_legacy(io.BytesIO(data), builder.budget, build=Builder.argument)
+    if not isinstance(storage, Storage):
+        raise Refused('has a damaged storage')
+    builder.budget.spend(storage.data.nbytes() + 200)
+    return storage
 
 
 def _checked(result: dict, classes: int | None) -> dict:
