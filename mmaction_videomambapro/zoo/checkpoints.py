@@ -190,7 +190,7 @@ def adapt(
 
 
 def check_complete(missing: Mapping[str, str], model: nn.Module) -> None:
-    """Refuse a test with weights that no file has given.
+    """Refuse weights that no file has given, where a fresh start is not an answer.
 
     Args:
         missing (Mapping): Names of weights that keep the values they have, and why.
@@ -204,8 +204,8 @@ def check_complete(missing: Mapping[str, str], model: nn.Module) -> None:
     if needed:
         raise MismatchError(
             f'{len(needed)} weights of the model would be random: {by_reason(needed)}. '
-            'A test needs all of them: take a checkpoint that was trained for these '
-            'classes, or train this one further, load_from=FILE'
+            'Tests and resumed trainings need all of them: take a checkpoint that was '
+            'trained for these classes, or train this one for them, load_from=FILE'
         )
 
 
@@ -245,7 +245,7 @@ class Loading:
 
     Attributes:
         file (str, optional): Its name, for errors.
-        complete (bool): Whether every weight is needed, as in tests.
+        complete (bool): Whether every weight is needed, as in tests and resuming.
         fine_tuning (bool): Whether it starts a training, where a head may be fresh.
         here (tuple[str], optional): Names of the classes of the data.
         there (tuple[str], optional): Those of the checkpoint.
@@ -295,14 +295,14 @@ def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
 def purpose_of(runner: Any) -> dict[str, Any]:
     """What a runner is about to do with its checkpoint, for :func:`loading`.
 
-    The loop that it has built tells; before, and in resuming, it may be anything.
+    The loop that it has built tells; before, it may be anything.
     """
     for kind in ('train', 'test', 'val'):
         loop = getattr(runner, f'_{kind}_loop', None)
         if isinstance(loop, BaseLoop):
             training = kind == 'train'
             if training and runner._resume:
-                return {}
+                return dict(complete=True)
             here = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
             return dict(complete=not training, fine_tuning=training, here=here)
     return {}

@@ -268,9 +268,6 @@ GOOD = {
         model=dict(module=dict(state_dict=good)), state_dict={}
     ),
     'beside a loss': lambda good: dict(state_dict=good, loss=torch.tensor(0.5)),
-    'beside a cycle': lambda good: (lambda c: c.update(c=c) or c)(
-        dict(state_dict=good)
-    ),
     'in half precision': lambda good: dict(
         state_dict={k: v.half() if v.is_floating_point() else v
                     for k, v in good.items()}
