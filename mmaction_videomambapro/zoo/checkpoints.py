@@ -249,6 +249,7 @@ class Loading:
         fine_tuning (bool): Whether it starts a training, where a head may be fresh.
         here (tuple[str], optional): Names of the classes of the data.
         there (tuple[str], optional): Those of the checkpoint.
+        wrap (bool): Whether weights alone are needed as ``state_dict`` too.
         fitted (bool): Whether it was fitted already, and this is said.
     """
 
@@ -257,6 +258,7 @@ class Loading:
     fine_tuning: bool = False
     here: tuple[str, ...] | None = None
     there: tuple[str, ...] | None = None
+    wrap: bool = False
     fitted: bool = False
 
     @property
@@ -302,10 +304,12 @@ def purpose_of(runner: Any) -> dict[str, Any]:
         if isinstance(loop, BaseLoop):
             training = kind == 'train'
             if training and runner._resume:
-                return dict(complete=True)
+                return dict(complete=True, wrap=True)
             here = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
-            return dict(complete=not training, fine_tuning=training, here=here)
-    return {}
+            return dict(
+                complete=not training, fine_tuning=training, here=here, wrap=True
+            )
+    return dict(wrap=True)
 
 
 def read(content: Any, file: str) -> Mapping[str, Any]:
@@ -336,7 +340,9 @@ def read(content: Any, file: str) -> Mapping[str, Any]:
             f'{file}: weights are random, because tools/checkpoints/convert.py '
             f'--no-strict found none: {summary(map(str, random))}. Train it first'
         )
-    if state_dict is content or content.get('state_dict') is state_dict:
+    if state_dict is content:  # FlexibleRunner knows no others
+        return dict(state_dict=content) if purpose and purpose.wrap else content
+    if content.get('state_dict') is state_dict:
         return content
     return {**content, 'state_dict': state_dict}
 
