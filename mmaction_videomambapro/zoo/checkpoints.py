@@ -370,7 +370,10 @@ def fit(
     elif _LOADING.get():
         purpose.fitted = True
     state_dict = state_dict_in(checkpoint, options.get('weights', 'ema'))
-    other_classes = bool(purpose.classes) and purpose.there != purpose.here
+    by_hand = options.get('label_map') is not None
+    other_classes = (
+        bool(purpose.classes) and purpose.there != purpose.here and not by_hand
+    )
     if other_classes and purpose.complete:
         difference = different_classes(*purpose.classes)
         raise MismatchError(f'it was trained for other classes: {difference}')

@@ -655,6 +655,17 @@ def test_tests_are_of_the_classes_trained_for(
         run(file, recognizer(), 'test', here)
 
 
+def test_two_lists_of_names_are_believed_in_tests(official, save, run, tmp_path):
+    """Also where the names are others, as of classes that were renamed."""
+    for side, letters in dict(file=LETTERS, model=LETTERS[::-1]).items():
+        (tmp_path / side).write_text('\n'.join(letters))
+    label_map = [str(tmp_path / 'file'), str(tmp_path / 'model')]
+    hook = dict(type='AdaptCheckpointHook', label_map=label_map)
+    file = save(of_classes(official['state_dict'], LETTERS))
+    model = run(file, recognizer(), 'test', list('VWXYZ'), [hook])
+    assert_golden(model, {**official, 'logits': official['logits'].flip(1)})
+
+
 @pytest.mark.parametrize('hook', [None, 'EMAHook', 'AdaptCheckpointHook'])
 def test_fine_tuning_for_other_classes_of_the_same_number(
     official, save, run, hook, tmp_path
