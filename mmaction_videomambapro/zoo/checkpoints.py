@@ -190,7 +190,7 @@ def adapt(
 
 
 def check_complete(missing: Mapping[str, str], model: nn.Module) -> None:
-    """Refuse a test with weights that no file has given.
+    """Refuse weights that no file has given, where a fresh start is not an answer.
 
     Args:
         missing (Mapping): Names of weights that keep the values they have, and why.
@@ -204,8 +204,8 @@ def check_complete(missing: Mapping[str, str], model: nn.Module) -> None:
     if needed:
         raise MismatchError(
             f'{len(needed)} weights of the model would be random: {by_reason(needed)}. '
-            'A test needs all of them: take a checkpoint that was trained for these '
-            'classes, or train this one further, load_from=FILE'
+            'Tests and resumed trainings need all of them: take a checkpoint that was '
+            'trained for these classes, or train this one for them, load_from=FILE'
         )
 
 
@@ -245,10 +245,11 @@ class Loading:
 
     Attributes:
         file (str, optional): Its name, for errors.
-        complete (bool): Whether every weight is needed, as in tests.
+        complete (bool): Whether every weight is needed, as in tests and resuming.
         fine_tuning (bool): Whether it starts a training, where a head may be fresh.
         here (tuple[str], optional): Names of the classes of the data.
         there (tuple[str], optional): Those of the checkpoint.
+        wrap (bool): Whether weights alone are needed as ``state_dict`` too.
         fitted (bool): Whether it was fitted already, and this is said.
     """
 
@@ -257,6 +258,7 @@ class Loading:
     fine_tuning: bool = False
     here: tuple[str, ...] | None = None
     there: tuple[str, ...] | None = None
+    wrap: bool = False
     fitted: bool = False
 
     @property
@@ -295,17 +297,19 @@ def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
 def purpose_of(runner: Any) -> dict[str, Any]:
     """What a runner is about to do with its checkpoint, for :func:`loading`.
 
-    The loop that it has built tells; before, and in resuming, it may be anything.
+    The loop that it has built tells; before, it may be anything.
     """
     for kind in ('train', 'test', 'val'):
         loop = getattr(runner, f'_{kind}_loop', None)
         if isinstance(loop, BaseLoop):
             training = kind == 'train'
             if training and runner._resume:
-                return {}
+                return dict(complete=True, wrap=True)
             here = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
-            return dict(complete=not training, fine_tuning=training, here=here)
-    return {}
+            return dict(
+                complete=not training, fine_tuning=training, here=here, wrap=True
+            )
+    return dict(wrap=True)
 
 
 def read(content: Any, file: str) -> Mapping[str, Any]:
@@ -336,7 +340,9 @@ def read(content: Any, file: str) -> Mapping[str, Any]:
             f'{file}: weights are random, because tools/checkpoints/convert.py '
             f'--no-strict found none: {summary(map(str, random))}. Train it first'
         )
-    if state_dict is content or content.get('state_dict') is state_dict:
+    if state_dict is content:  # FlexibleRunner knows no others
+        return dict(state_dict=content) if purpose and purpose.wrap else content
+    if content.get('state_dict') is state_dict:
         return content
     return {**content, 'state_dict': state_dict}
 
@@ -364,7 +370,10 @@ def fit(
     elif _LOADING.get():
         purpose.fitted = True
     state_dict = state_dict_in(checkpoint, options.get('weights', 'ema'))
-    other_classes = bool(purpose.classes) and purpose.there != purpose.here
+    by_hand = options.get('label_map') is not None
+    other_classes = (
+        bool(purpose.classes) and purpose.there != purpose.here and not by_hand
+    )
     if other_classes and purpose.complete:
         difference = different_classes(*purpose.classes)
         raise MismatchError(f'it was trained for other classes: {difference}')

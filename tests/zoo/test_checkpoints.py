@@ -14,6 +14,7 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 from torch.nn import functional as F
 
+from mmaction_videomambapro.engine.hooks import AdaptCheckpointHook
 from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.checkpoints import MismatchError, adapt, convert, fit
 from tests.models.backbones.test_videomamba import GOLDEN
@@ -270,10 +271,10 @@ def test_other_models_load_as_ever(save):
 
 def test_resuming_is_left_alone(official, save, load_from):
     """The hook for options must not exchange weights of a run that goes on."""
-    runner = load_from(None, recognizer(), dict(type='AdaptCheckpointHook'))
+    runner = load_from(None, recognizer())
     runner._resume = True
     checkpoint = dict(state_dict=dict(x=torch.zeros(1)))
-    runner.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+    AdaptCheckpointHook().after_load_checkpoint(runner, checkpoint)
     assert checkpoint['state_dict'].keys() == {'x'}
 
 
@@ -496,7 +497,7 @@ LETTERS = list('abcde')
 def run(tmp_path, request, caplog):
     """A runner as it is when it loads, in training or testing, and what it logged."""
 
-    def start(file, config, kind, names=None, hooks=()):
+    def start(file, config, kind, names=None, hooks=(), resume=False):
         loader = dict(dataset=Named(names), batch_size=1,
                       sampler=dict(type='DefaultSampler'))  # fmt: skip
         loop = {
@@ -512,11 +513,13 @@ def run(tmp_path, request, caplog):
         runner = Runner(
             model=config, work_dir=str(tmp_path / 'run'), load_from=file,
             custom_hooks=list(hooks), default_scope='mmaction', experiment_name=name,
-            **loop,
+            resume=resume, **loop,
         )  # fmt: skip
         getattr(runner, f'{kind}_loop')  # is built
         runner.call_hook('before_run')
         runner.model.cls_head.fc_cls.bias.data.fill_(7)  # its own, if it stays fresh
+        if resume:
+            runner.load_checkpoint(file)  # as runner.resume does at first
         runner.load_or_resume()
         return runner.model.eval()
 
@@ -558,6 +561,12 @@ def test_tests_need_every_weight(official, save, run, kind, tmp_path):
                 run(file, recognizer(), loop, hooks=[hook])
     head = run(file, recognizer(), 'train').cls_head.fc_cls
     assert head.bias.eq(7).all() or kind == 'an image file'
+
+
+def test_resumed_trainings_need_every_weight(official, save, run):
+    file = save(HEADLESS['no head'](official['state_dict']))
+    with pytest.raises(MismatchError, match='would be random: cls_head'):
+        run(file, recognizer(), 'train', resume=True)
 
 
 def test_recognizers_for_predictions_need_every_weight(official, save):
@@ -644,6 +653,17 @@ def test_tests_are_of_the_classes_trained_for(
         return
     with pytest.raises(MismatchError, match=f'trained for other classes: {difference}'):
         run(file, recognizer(), 'test', here)
+
+
+def test_two_lists_of_names_are_believed_in_tests(official, save, run, tmp_path):
+    """Also where the names are others, as of classes that were renamed."""
+    for side, letters in dict(file=LETTERS, model=LETTERS[::-1]).items():
+        (tmp_path / side).write_text('\n'.join(letters))
+    label_map = [str(tmp_path / 'file'), str(tmp_path / 'model')]
+    hook = dict(type='AdaptCheckpointHook', label_map=label_map)
+    file = save(of_classes(official['state_dict'], LETTERS))
+    model = run(file, recognizer(), 'test', list('VWXYZ'), [hook])
+    assert_golden(model, {**official, 'logits': official['logits'].flip(1)})
 
 
 @pytest.mark.parametrize('hook', [None, 'EMAHook', 'AdaptCheckpointHook'])

@@ -10,6 +10,7 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
+from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.checkpoints import adapt
 
 
@@ -166,3 +167,13 @@ def test_what_can_not_be_taught_is_refused():
         )
     with pytest.raises(ValueError, match='takes no neck'):
         build(neck=dict(type='torch.nn.Identity'))
+
+
+def test_published_files_are_tested_without_the_projection():
+    """Which only a training needs; a head is needed here too."""
+    model = build()
+    state = {k: v for k, v in model.state_dict().items() if 'distill' not in k}
+    adapt(dict(state_dict=state), model, complete=True)
+    del state['cls_head.fc_cls.bias'], state['cls_head.fc_cls.weight']
+    with pytest.raises(CheckpointError, match=r'2 weights .* random: cls_head'):
+        adapt(dict(state_dict=state), model, complete=True)
