@@ -142,7 +142,7 @@ def _errors_name(path):
     except OSError as error:
         unfinished = _UNFINISHED in os.fsdecode(error.filename or '')
         if unfinished or (error.filename is None and error.errno in _TOO_MUCH):
-            error.filename, error.filename2 = path, None
+            raise OSError(error.errno, error.strerror, path) from error
         raise
 
 
