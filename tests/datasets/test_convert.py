@@ -224,6 +224,12 @@ def test_frames_of_folders(tmp_path):
     assert finding.kind == 'short'
 
 
+def test_what_is_not_a_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'a.mp4')
+    (finding,) = check_rows([Row(str(tmp_path / 'a.mp4'), (0,))], 'decode')
+    assert finding[2:] == ('undecodable', 'it is not a file')
+
+
 def test_splits_and_duplicates():
     rows = [Row(path, (0,), None, i) for i, path in enumerate('abca', 1)]
     found = check_rows(rows, others=frozenset('c'))
