@@ -47,20 +47,20 @@ class ListDataset(BaseActionDataset):
         pipeline (list): Transforms.
         data_prefix (dict): ``video`` or ``img``: folder in front of every path that
             is not absolute. Defaults to none.
-        strip_prefix (str): First folders of paths, taken away before, such as the
-            ``your_path`` of published lists. Defaults to none.
         delimiter (str): Of the list's columns. Defaults to ``'auto'``.
-        subset (str, optional): Of an official annotation file, read only these rows,
-            as ``'train'``. Defaults to None.
-        fold (int): Of HMDB51's files. Defaults to 1.
         num_classes (int, optional): Labels have to be below. Defaults to None.
-        metainfo (dict, optional): ``classes``: names in the order of labels, or a file
-            of them, see :func:`classes.read_classes`. Checkpoints keep them.
-            Defaults to None.
         on_error (str): ``'skip'``, or ``'raise'`` to stop at the first broken file.
             Defaults to ``'skip'``.
         max_broken_ratio (float): With a larger share of broken files a run stops.
             Defaults to 0.5.
+        strip_prefix (str): First folders of paths, taken away before, such as the
+            ``your_path`` of published lists. Defaults to none.
+        subset (str, optional): Of an official annotation file, read only these rows,
+            as ``'train'``. Defaults to None.
+        fold (int): Of HMDB51's files. Defaults to 1.
+        metainfo (dict, optional): ``classes``: names in the order of labels, or a file
+            of them, see :func:`classes.read_classes`. Checkpoints keep them.
+            Defaults to None.
         **kwargs: As for MMAction2's datasets: multi_class, test_mode, start_index, ...
 
     Raises:
@@ -76,14 +76,14 @@ class ListDataset(BaseActionDataset):
         ann_file: str,
         pipeline: list[dict | Callable],
         data_prefix: dict | None = None,
-        strip_prefix: str = '',
         delimiter: str = 'auto',
-        subset: str | None = None,
-        fold: int = 1,
         num_classes: int | None = None,
-        metainfo: dict | None = None,
         on_error: str = 'skip',
         max_broken_ratio: float = 0.5,
+        strip_prefix: str = '',
+        subset: str | None = None,
+        fold: int = 1,
+        metainfo: dict | None = None,
         **kwargs,
     ) -> None:
         if on_error not in ('skip', 'raise'):

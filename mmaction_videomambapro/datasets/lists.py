@@ -134,8 +134,9 @@ def plain_line(row: Row) -> str:
 
 def without_prefix(path: str, prefix: str) -> str:
     """A path below a prefix of whole folders; other paths stay as they are."""
-    prefix = prefix.rstrip('/') + '/'
-    return path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
+    folder = prefix.rstrip('/') + '/'
+    found = prefix and path.startswith(folder)
+    return path[len(folder) :].lstrip('/') if found else path
 
 
 def _stays(line):
