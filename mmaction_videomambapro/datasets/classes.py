@@ -139,11 +139,7 @@ def _from_pairs(path, pairs):
         if not re.fullmatch('[0-9]{1,6}', number):
             raise ListError.of(path, f'{pair!r} is not a number and a name')
         names[int(number)] = pair[1].strip()
-    first = min(names, default=0)
-    if (
-        first > 1
-        or len(names) != len(pairs)
-        or max(names, default=0) - first > len(names) - 1
-    ):
+    n = len(pairs)
+    if sorted(names) not in (list(range(n)), list(range(1, n + 1))):
         raise ListError.of(path, 'classes are not numbered from 0 or 1 without gaps')
     return [names[i] for i in sorted(names)]

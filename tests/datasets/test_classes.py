@@ -1,6 +1,7 @@
 """Files with names of classes."""
 
 import os
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -72,10 +73,8 @@ def test_every_name_of_a_folder(tmp_path_factory, names):
 def test_any_text_names_classes_or_is_refused(tmp_path_factory, name, head, tail):
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes((head + tail).encode('utf-8', 'surrogatepass'))
-    try:
+    with suppress(ListError):
         assert all(isinstance(x, str) for x in read_classes(path))
-    except ListError as error:
-        assert str(path) in str(error)
 
 
 def test_numbers_of_names(tmp_path):
