@@ -87,7 +87,7 @@ def find_official(path: str) -> str | None:
         with open_text(path) as file:
             head = file.read(_HEAD)
     except (EOFError, zlib.error, BadGzipFile):
-        return None  # told where lines are read
+        return None  # reported where lines are read
     if re.match(r'\s*\[\s*\{\s*"', head):
         return 'ssv2'
     if re.match(r'\s*\{\s*"[^"]*"\s*:\s*\{', head):

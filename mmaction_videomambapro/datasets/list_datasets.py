@@ -35,10 +35,10 @@ class BrokenSamples(ListError, RuntimeError):
 class ListDataset(BaseActionDataset):
     """Base of the datasets: a list, and what to do about files that are broken.
 
-    A sample whose file is missing or can not be decoded is replaced by another one in
+    A sample whose file is missing or cannot be decoded is replaced by another one in
     training. In tests it is scored as wrong: it gets the frames of another sample and
     the label -1, which no prediction equals (none of the labels, for several). Either
-    way its file is told once, with the reason, and written to ``broken_log``, which
+    way its file is reported once, with the reason, and written to ``broken_log``, which
     ``BrokenFilesHook`` sets to a file in the work directory. (MMAction2's datasets
     stop at the first broken file.)
 
@@ -170,7 +170,7 @@ class ListDataset(BaseActionDataset):
             raise ListError(bad)
 
     def _check_paths(self, infos):
-        """A wrong prefix is told at once, not by broken samples."""
+        """Report a wrong prefix at once, not by broken samples."""
         few = [_path_of(x) for x in islice(infos, 0, None, max(1, len(infos) // 8))]
         if not any('://' in path or osp.exists(path) for path in few):
             raise ListError.of(
