@@ -12,7 +12,7 @@ r"""Lists of samples, as the field writes them: one parser for all of them.
 Columns stand apart by blanks, tabs, commas or semicolons. They are read from the right,
 so that paths may contain any of these, and may be quoted: ``"a b.mp4" 3``, or
 ``$'line\nbreak.mp4' 3`` for names that no line could hold, see :func:`rows.quote`.
-More labels may follow the first. Blank lines, and lines that begin with #, are not rows.
+More labels may follow the first. Blank lines and lines that begin with # are not rows.
 Official annotation files are read too, see :mod:`annotations`.
 """
 
