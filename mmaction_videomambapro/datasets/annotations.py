@@ -59,7 +59,7 @@ class Sample(NamedTuple):
     """What a file says of a sample.
 
     Attributes:
-        line (int): Number of the line, or of the entry.
+        line (int): Number of the line or entry, counted through several files.
         path (str): Of its file.
         label (int | str, optional): A number, or the name of the class.
         subset (str, optional): As ``'train'``.
@@ -87,7 +87,7 @@ def find_official(path: str) -> str | None:
         with open_text(path) as file:
             head = file.read(_HEAD)
     except (EOFError, zlib.error, BadGzipFile):
-        return None  # told where lines are read
+        return None  # reported where lines are read
     if re.match(r'\s*\[\s*\{\s*"', head):
         return 'ssv2'
     if re.match(r'\s*\{\s*"[^"]*"\s*:\s*\{', head):
@@ -408,6 +408,7 @@ def _hmdb51(path, fold):
             raise ListError.of(path, f'it has no files as run_test_split{fold}.txt')
     else:
         files = [(_hmdb51_name(path)[1], path)]
+    before = number = 0
     for name, file in files:
         for number, line in _lines(file):
             match = _FLAGGED.fullmatch(line)
@@ -415,7 +416,8 @@ def _hmdb51(path, fold):
                 yield BadLine(file, number, line, "expected 'video.avi' and 0, 1 or 2")
             elif match[2] != '0':
                 subset = 'train' if match[2] == '1' else 'test'
-                yield Sample(number, f'{name}/{match[1]}', name, subset)
+                yield Sample(before + number, f'{name}/{match[1]}', name, subset)
+        before += number
 
 
 _READERS = dict(

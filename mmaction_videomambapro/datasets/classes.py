@@ -46,7 +46,7 @@ def read_classes(path: str | os.PathLike) -> list[str]:
         while lines and not lines[-1].strip():
             lines.pop()
         if lines and re.fullmatch(r'id,\s*name', lines[0].strip()):
-            names = _from_pairs(path, [x[:2] for x in csv.reader(lines[1:])])
+            names = _from_table(path, lines[1:])
         elif osp.basename(path).lower() == 'classind.txt':
             names = _from_pairs(path, [line.split(None, 1) for line in lines])
         else:
@@ -110,6 +110,13 @@ def _name(path, number, line):
     return line if name is None else name
 
 
+def _from_table(path, lines):
+    try:
+        return _from_pairs(path, list(csv.reader(lines)))
+    except csv.Error as error:
+        raise ListError.of(path, f'it is not a table of classes: {error}') from error
+
+
 def _from_json(path, text):
     try:
         content = json.loads(text)
@@ -132,7 +139,7 @@ def _from_pairs(path, pairs):
         if not re.fullmatch('[0-9]{1,6}', number):
             raise ListError.of(path, f'{pair!r} is not a number and a name')
         names[int(number)] = pair[1].strip()
-    first = min(names, default=0)
-    if first > 1 or len(names) != len(pairs) or max(names) - first >= len(names):
+    n = len(pairs)
+    if sorted(names) not in (list(range(n)), list(range(1, n + 1))):
         raise ListError.of(path, 'classes are not numbered from 0 or 1 without gaps')
     return [names[i] for i in sorted(names)]

@@ -71,12 +71,13 @@ def convert_list(
     stripped = not strip_prefix
     for item in parse_list(source, form, **options):
         if isinstance(item, Row):
-            path = (
-                without_prefix(item.path, strip_prefix) if strip_prefix else item.path
-            )
+            path = without_prefix(item.path, strip_prefix)
             stripped = stripped or path != item.path
             item = _with_root(item._replace(path=path), source, data_root)
         (bad if isinstance(item, BadLine) else rows).append(item)
+    whole = [x for x in bad if not x.text]
+    if whole:  # what comes after it is not known
+        raise ListError(whole)
     pairs = [row.total_frames is None and len(row.labels) == 2 for row in rows]
     if form == 'auto' and rows and all(pairs):
         raise ListError.of(
@@ -110,10 +111,7 @@ def _with_root(row, source, data_root):
     path = osp.join(data_root, row.path) if data_root else row.path
     row, reason = row._replace(path=path), None
     if ' ' in path or '\t' in path:
-        reason = (
-            'the path has a blank, where MMAction2 cuts the lines of its annotation '
-        )
-        reason += 'files'
+        reason = 'the path has a blank, where MMAction2 cuts its annotation files'
     elif row_line(row) != plain_line(row):
         reason = 'the path cannot be written into an annotation file of MMAction2'
     if reason is None:

@@ -115,8 +115,8 @@ def look_at(
             if not _is_image(frame):
                 return 'undecodable', osp.basename(frame)
         return None
-    if osp.isdir(row.path):
-        return 'undecodable', 'it is a folder'
+    if not osp.isfile(row.path):  # a pipe would be waited for
+        return 'undecodable', 'it is not a file'
     if check == 'exists':
         return None
     if IMAGE.search(row.path):

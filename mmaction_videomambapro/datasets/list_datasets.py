@@ -37,10 +37,10 @@ class BrokenSamples(ListError, RuntimeError):
 class ListDataset(BaseActionDataset):
     """Base of the datasets: a list, and what to do about files that are broken.
 
-    A sample whose file is missing or can not be decoded is replaced by another one in
+    A sample whose file is missing or cannot be decoded is replaced by another one in
     training. In tests it is scored as wrong: it gets the frames of another sample and
     the label -1, which no prediction equals (none of the labels, for several). Either
-    way its file is told once, with the reason, and written to ``broken_log``, which
+    way its file is reported once, with the reason, and written to ``broken_log``, which
     ``BrokenFilesHook`` sets to a file in the work directory. (MMAction2's datasets
     stop at the first broken file.)
 
@@ -49,20 +49,20 @@ class ListDataset(BaseActionDataset):
         pipeline (list): Transforms.
         data_prefix (dict): ``video`` or ``img``: folder in front of every path that
             is not absolute. Defaults to none.
-        strip_prefix (str): First folders of paths, taken away before, such as the
-            ``your_path`` of published lists. Defaults to none.
         delimiter (str): Of the list's columns. Defaults to ``'auto'``.
-        subset (str, optional): Of an official annotation file, read only these rows,
-            as ``'train'``. Defaults to None.
-        fold (int): Of HMDB51's files. Defaults to 1.
         num_classes (int, optional): Labels have to be below. Defaults to None.
-        metainfo (dict, optional): ``classes``: names in the order of labels, or a file
-            of them, see :func:`classes.read_classes`. Checkpoints keep them.
-            Defaults to None.
         on_error (str): ``'skip'``, or ``'raise'`` to stop at the first broken file.
             Defaults to ``'skip'``.
         max_broken_ratio (float): With a larger share of broken files a run stops.
             Defaults to 0.5.
+        strip_prefix (str): First folders of paths, taken away before, such as the
+            ``your_path`` of published lists. Defaults to none.
+        subset (str, optional): Of an official annotation file, read only these rows,
+            as ``'train'``. Defaults to None.
+        fold (int): Of HMDB51's files. Defaults to 1.
+        metainfo (dict, optional): ``classes``: names in the order of labels, or a file
+            of them, see :func:`classes.read_classes`. Checkpoints keep them.
+            Defaults to None.
         **kwargs: As for MMAction2's datasets: multi_class, test_mode, start_index, ...
 
     Raises:
@@ -78,14 +78,14 @@ class ListDataset(BaseActionDataset):
         ann_file: str,
         pipeline: list[dict | Callable],
         data_prefix: dict | None = None,
-        strip_prefix: str = '',
         delimiter: str = 'auto',
-        subset: str | None = None,
-        fold: int = 1,
         num_classes: int | None = None,
-        metainfo: dict | None = None,
         on_error: str = 'skip',
         max_broken_ratio: float = 0.5,
+        strip_prefix: str = '',
+        subset: str | None = None,
+        fold: int = 1,
+        metainfo: dict | None = None,
         **kwargs,
     ) -> None:
         if on_error not in ('skip', 'raise'):
@@ -172,7 +172,7 @@ class ListDataset(BaseActionDataset):
             raise ListError(bad)
 
     def _check_paths(self, infos):
-        """A wrong prefix is told at once, not by broken samples."""
+        """Report a wrong prefix at once, not by broken samples."""
         few = [_path_of(x) for x in islice(infos, 0, None, max(1, len(infos) // 8))]
         if not any('://' in path or osp.exists(path) for path in few):
             raise ListError.of(

@@ -12,7 +12,7 @@ r"""Lists of samples, as the field writes them: one parser for all of them.
 Columns stand apart by blanks, tabs, commas or semicolons. They are read from the right,
 so that paths may contain any of these, and may be quoted: ``"a b.mp4" 3``, or
 ``$'line\nbreak.mp4' 3`` for names that no line could hold, see :func:`rows.quote`.
-More labels may follow the first. Blank lines, and lines that begin with #, are no rows.
+More labels may follow the first. Blank lines and lines that begin with # are not rows.
 Official annotation files are read too, see :mod:`annotations`.
 """
 
@@ -134,8 +134,9 @@ def plain_line(row: Row) -> str:
 
 def without_prefix(path: str, prefix: str) -> str:
     """A path below a prefix of whole folders; other paths stay as they are."""
-    prefix = prefix.rstrip('/') + '/'
-    return path[len(prefix) :].lstrip('/') if path.startswith(prefix) else path
+    folder = prefix.rstrip('/') + '/'
+    found = prefix and path.startswith(folder)
+    return path[len(folder) :].lstrip('/') if found else path
 
 
 def _stays(line):

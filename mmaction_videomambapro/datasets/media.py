@@ -24,7 +24,10 @@ MEDIA = re.compile(
 IMAGE = re.compile(rf'({"|".join(map(re.escape, sorted(IMAGES)))})$', re.IGNORECASE)
 
 # What systems leave in the folders of others
-_OF_SYSTEMS = {'__macosx', '@eadir', 'thumbs.db', 'desktop.ini', '$recycle.bin'}
+_OF_SYSTEMS = {
+    *('__macosx', '@eadir', 'thumbs.db', 'desktop.ini', '$recycle.bin', 'lost+found'),
+    'system volume information',
+}
 _SPLIT = re.compile(
     r'(?:videos?|clips?|images?|data)?[\W\d_]*'
     r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:at(?:ion|e))?)?|dev|eval(?:uation)?)'

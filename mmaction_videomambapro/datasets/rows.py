@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that is no row.
+    """A line that is not a row.
 
     Attributes:
         file (str): The list.

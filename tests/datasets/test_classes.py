@@ -1,6 +1,7 @@
 """Files with names of classes."""
 
 import os
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -62,6 +63,18 @@ def test_every_name_of_a_folder(tmp_path_factory, names):
     path = tmp_path_factory.getbasetemp() / 'classes.txt'
     path.write_text(classes_text(names))
     assert read_classes(path) == names
+
+
+@given(
+    name=st.sampled_from(['names.txt', 'classInd.txt', 'labels.json']),
+    head=st.sampled_from(['', 'id,name\n', '{"a": ', '["a", ', '1 a\n']),
+    tail=st.text('01a,"[]{}:\n\r\0$\\\' \ud800', max_size=20),
+)
+def test_any_text_names_classes_or_is_refused(tmp_path_factory, name, head, tail):
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes((head + tail).encode('utf-8', 'surrogatepass'))
+    with suppress(ListError):
+        assert all(isinstance(x, str) for x in read_classes(path))
 
 
 def test_numbers_of_names(tmp_path):

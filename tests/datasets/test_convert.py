@@ -3,6 +3,7 @@
 import csv
 import os
 import runpy
+import shutil
 
 import pytest
 from mmaction.registry import DATASETS
@@ -133,7 +134,7 @@ def run(monkeypatch, capsys):
     return run
 
 
-def test_official_files(run, tmp_path):
+def test_official_files(run, clips, tmp_path):
     head = 'label,youtube_id,time_start,time_end,split\n'
     train, val, names = (tmp_path / x for x in ('train.csv', 'val.csv', 'names.txt'))
     train.write_text(f'{head}stir tea,abc,1,11,train\npour,def,2,12,train\n')
@@ -152,11 +153,25 @@ def test_official_files(run, tmp_path):
         'abc_000001_000011.mp4 1\ndef_000002_000012.mp4 0\n'
     )
     assert (tmp_path / 'val.txt').read_text() == 'k400/ghi_000001_000011.mp4 1\n'
-    split = tmp_path / 'splits' / 'run_test_split1.txt'
-    split.parent.mkdir()
-    split.write_text('a.avi 1 \nb.avi 2 \nc.avi 0 \n')
-    run(split.parent, tmp_path / 'hmdb.txt', '--subset', 'test')
-    assert (tmp_path / 'hmdb.txt').read_text() == 'run/b.avi 0\n'
+    (tmp_path / 'splits').mkdir()
+    for name in ('run', 'sit'):
+        split = tmp_path / 'splits' / f'{name}_test_split1.txt'
+        split.write_text('a.avi 1 \nb.avi 2 \nc.avi 0 \n')
+    (tmp_path / 'sit').mkdir()
+    shutil.copy(clips / 'videos/val/00000.mp4', tmp_path / 'sit' / 'b.avi')
+    run(
+        *(tmp_path / 'splits', tmp_path / 'hmdb.txt', '--subset', 'test'),
+        *('--data-root', tmp_path, '--check', 'exists', '--jobs', 1, '--skip-bad'),
+    )
+    assert (tmp_path / 'hmdb.txt').read_text() == f'{tmp_path}/sit/b.avi 1\n'
+
+
+def test_what_stops_a_list_is_not_skipped(tmp_path):
+    source, destination = tmp_path / 'a', tmp_path / 'b'
+    source.write_text('path,label,split\na.mp4,0,train\nb.mp4,0,val\nc.mp4,0,train\n')
+    with pytest.raises(ListError, match="rows of 'train' and of 'val'"):
+        convert_list(str(source), str(destination), skip_bad=True)
+    assert not destination.exists()
 
 
 @pytest.mark.parametrize(
@@ -222,6 +237,12 @@ def test_frames_of_folders(tmp_path):
     assert finding[2:] == ('missing', 'no frame img_00003.jpg')
     (finding,) = check_rows([row], 'decode', min_frames=3)
     assert finding.kind == 'short'
+
+
+def test_what_is_not_a_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'a.mp4')
+    (finding,) = check_rows([Row(str(tmp_path / 'a.mp4'), (0,))], 'decode')
+    assert finding[2:] == ('undecodable', 'it is not a file')
 
 
 def test_splits_and_duplicates():

@@ -121,8 +121,9 @@ def test_five_commands(tool, videos, tmp_path):
     names = checkpoint['meta']['dataset_meta']['classes']
     assert names == ('pour', 'stir', 'wave')
     tool('analysis/draw_curves.py', work_dir)
-    tool('analysis/draw_predictions.py', lists / 'config.py', result)
-    assert (work_dir / 'predictions.png').is_file()
+    picture = work_dir / 'predictions.svg'
+    tool('analysis/draw_predictions.py', lists / 'config.py', result, '--out', picture)
+    assert all(name in picture.read_text() for name in names)
 
 
 def make(root, *paths):

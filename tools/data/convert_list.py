@@ -9,6 +9,7 @@ from mmaction_videomambapro.datasets.classes import classes_text
 from mmaction_videomambapro.datasets.convert import convert_list
 from mmaction_videomambapro.datasets.list_check import CHECKS, MOST_JOBS, check_rows
 from mmaction_videomambapro.datasets.lists import FORMATS, ListError, read_list
+from mmaction_videomambapro.datasets.rows import quote
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
 from mmaction_videomambapro.files import replacing
 
@@ -98,7 +99,7 @@ def main():
         ) from error
     except OSError as error:
         raise UsageError(error) from error
-    print(f'{args.destination}: {written} rows, {left_out} left out')
+    print(f'{quote(args.destination)}: {written} rows, {left_out} left out')
 
 
 def make_classes(args):
@@ -108,7 +109,7 @@ def make_classes(args):
     names = annotations.class_names(args.source, form)
     with replacing(args.make_classes) as file:
         file.write(classes_text(names))
-    print(f'{args.make_classes}: {len(names)} classes')
+    print(f'{quote(args.make_classes)}: {len(names)} classes')
 
 
 def _paths(file):

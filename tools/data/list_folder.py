@@ -99,7 +99,7 @@ def show(plan, destination):
     parts = [f'{len(rows)} to {purposes[split]}' for split, rows in plan.rows.items()]
     parts[0] = parts[0].replace(' to ', ' videos to ')
     print(
-        f'{destination}: {len(plan.classes)} classes, {", ".join(parts)}, '
+        f'{quote(destination)}: {len(plan.classes)} classes, {", ".join(parts)}, '
         f'{others} other files left out'
     )
 
