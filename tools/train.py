@@ -125,9 +125,10 @@ def main():
     merge_args(cfg, args)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
     check_initial_weights(cfg.get('model'))
+    needed = cfg.copy()
     if cfg.resume == 'auto' and checkpoints(cfg.work_dir):
-        cfg.load_from = None  # is not needed any more
-    check_files(cfg, ('train_dataloader', *validate))
+        needed.load_from = None
+    check_files(needed, ('train_dataloader', *validate))
     build_runner(cfg).train()
 
 
