@@ -111,7 +111,7 @@ def test_pretrain_watch_and_probe(config, tmp_path):
 
 class Interruption(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == 6:  # in the middle of an epoch
+        if runner.iter == 7:  # in the middle of an epoch, and between two updates
             raise KeyboardInterrupt
 
 
@@ -124,18 +124,21 @@ def test_interrupted_and_resumed_equals_uninterrupted(config, tmp_path):
             'model.ema.interval': 2,
             'optim_wrapper.accumulative_counts': 2,
             'optim_wrapper.guard': dict(num_std=9),
+            'default_hooks.checkpoint.by_epoch': False,
+            'default_hooks.checkpoint.interval': 1,
+            'default_hooks.checkpoint.filename_tmpl': 'epoch_{}.pth',
         }
     )
     train(cfg, whole)
     with pytest.raises(KeyboardInterrupt):
         train(cfg, broken, hook=Interruption())
-    assert not (broken / 'epoch_2.pth').exists()
+    assert (broken / 'last_checkpoint').read_text() == 'epoch_7.pth'
     torch.manual_seed(77)  # nothing of the first process is left
     train(cfg, broken, resume=True)
-    same(whole, broken, 3, rtol=0, atol=0)
-    assert int(weights(broken, 3)['target.steps']) == 12
+    same(whole, broken, 12, rtol=0, atol=0)
+    assert int(weights(broken, 12)['target.steps']) == 12
     guards = [
-        torch.load(folder / 'epoch_3.pth', weights_only=False)['optimizer']['guard']
+        torch.load(folder / 'epoch_12.pth', weights_only=False)['optimizer']['guard']
         for folder in (whole, broken)
     ]
     assert guards[0] == guards[1]
@@ -157,7 +160,7 @@ def test_two_processes_equal_one(tool, config, tmp_path):
     )  # fmt: skip
     same(one, two, 3, rtol=1e-4, atol=1e-5)
     guards = [
-        torch.load(folder / 'epoch_3.pth', weights_only=False)['optimizer']['guard']
+        torch.load(folder / 'epoch_12.pth', weights_only=False)['optimizer']['guard']
         for folder in (one, two)
     ]
     # the mean loss of both processes, step by step

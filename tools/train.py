@@ -117,10 +117,11 @@ def main():
     check_blending(cfg)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
     check_initial_weights(cfg.get('model'))
+    needed = cfg.copy()
     if cfg.resume == 'auto' and checkpoints(cfg.work_dir):
-        cfg.load_from = None  # is not needed any more
+        needed.load_from = None
     loaders = ('train_dataloader', *validate)
-    check_files(cfg, loaders)
+    check_files(needed, loaders)
     limit_labels(cfg, loaders)
     hold_work_dir(cfg)
     train(check_batches(build_runner(cfg)))

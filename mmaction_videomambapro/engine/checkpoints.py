@@ -25,6 +25,7 @@ from ..safe_load import CheckpointError, safe_load
 NAME = re.compile(r'(?!best_|\.)(.*?)(\d+)\.pth')  # of CheckpointHook, not the best
 LEFT_OVER = re.compile(r'\.(.+\.pth|last_checkpoint).+')  # of files.replacing, killed
 LAST = 'last_checkpoint'
+DAMAGED = 'it is damaged or cut short'
 NOT_RESUMABLE = 'it holds weights, but not the state of a training'
 
 
@@ -144,16 +145,15 @@ def newest_of(path: str) -> str:
 def _fault(path) -> str | None:
     """Why a training cannot be resumed from a file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except Exception:  # zipfile raises all kinds
-        broken = path
-    if broken:
-        return 'it is damaged or cut short'
-    try:
+        if zipfile.is_zipfile(path):  # PyTorch leaves out the check sums
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip():
+                    return DAMAGED
         return None if is_resumable(safe_load(path, 'cpu')) else NOT_RESUMABLE
-    except Exception as error:
+    except CheckpointError as error:
         return str(error)
+    except Exception:  # zipfile and torch raise all kinds
+        return DAMAGED
 
 
 def is_resumable(content: object) -> bool:

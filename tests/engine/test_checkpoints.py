@@ -139,8 +139,8 @@ def test_nothing_is_started_over_damaged_ones(work_dir):
         newest_checkpoint(work_dir)
     with pytest.raises(CheckpointError, match='remove them to start again'):
         run(work_dir, resume=True)
-    for path in work_dir.glob('*.pth'):
-        torch.save(dict(state_dict={}), path)  # weights that someone put there
+    for i, path in enumerate(work_dir.glob('*.pth')):  # weights that someone put there
+        torch.save(dict(state_dict={}), path, _use_new_zipfile_serialization=i % 2 == 0)
     assert newest_checkpoint(work_dir) is None
 
 
