@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import os.path as osp
 from collections import Counter
 from collections.abc import Sequence
@@ -166,7 +167,7 @@ def _is_image(path):
 def _with_progress(function, rows, jobs):
     from mmengine.utils import track_parallel_progress, track_progress
 
-    jobs = min(jobs, MOST_JOBS, len(rows))
+    jobs = min(jobs, len(rows), 4 * (os.cpu_count() or 1))  # more only cost memory
     if jobs <= 1:
         return track_progress(function, rows)
     chunk = max(1, min(200, len(rows) // (4 * jobs)))

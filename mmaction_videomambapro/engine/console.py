@@ -12,6 +12,9 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
+
+PARTS = 'backbone', 'cls_head', 'head', 'predictor'
 
 # of MMEngine and MMAction2, for the log file only
 _FOR_THE_FILE = re.compile(
@@ -53,27 +56,36 @@ def quiet_console() -> None:
 
 def introduce(runner: Runner) -> None:
     """Log what will be trained, on what, and where it goes, in three lines."""
-    cfg = runner.cfg
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    parts = [type(model).__name__]
-    for name in ('backbone', 'cls_head', 'head', 'predictor'):
-        if getattr(model, name, None) is not None:
-            parts.append(type(getattr(model, name)).__name__)
-    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    for line in (_about_model(runner), _about_data(runner.cfg)):
+        runner.logger.info(line)
     runner.logger.info(
-        f'Training {", ".join(parts)}: {millions:.2f} M parameters, on {get_device()}'
-        + (f', {runner.world_size} processes' if runner.world_size > 1 else '')
-    )
-    loader, length = cfg.train_dataloader, cfg.train_cfg
-    while 'ann_file' not in loader and 'dataset' in loader:
-        loader = loader['dataset']
-    source = loader.get('ann_file') or loader.get('type')
-    for unit in ('epochs', 'iters'):
-        if f'max_{unit}' in length:
-            source = f'{source}, {length[f"max_{unit}"]} {unit}'
-    batch = cfg.train_dataloader.get('batch_size')
-    runner.logger.info(f'Data: {source}, {batch} samples in a batch')
-    runner.logger.info(
-        f'Config: {cfg.filename}, work directory: {runner.work_dir}, whole log: '
+        f'Config: {runner.cfg.filename}, work directory: {runner.work_dir}, whole log: '
         f'{osp.join(runner._log_dir, runner.timestamp)}.log'
     )
+
+
+def _about_model(runner):
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    where = f'on {get_device()}'
+    if runner.world_size > 1:
+        where += f', {runner.world_size} processes'
+    if not isinstance(model, nn.Module):  # FlexibleRunner builds it later
+        return f'Training {where}'
+    parts = [getattr(model, name, None) for name in PARTS]
+    names = [type(part).__name__ for part in (model, *parts) if part is not None]
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    return f'Training {", ".join(names)}: {millions:.2f} M parameters, {where}'
+
+
+def _about_data(cfg):
+    node = cfg.train_dataloader
+    while 'ann_file' not in node and 'dataset' in node:
+        node = node['dataset']
+    source = node.get('ann_file') or node.get('type')
+    batch = cfg.train_dataloader.get('batch_size')
+    lengths = [
+        f', {cfg.train_cfg[f"max_{unit}"]} {unit}'
+        for unit in ('epochs', 'iters')
+        if f'max_{unit}' in cfg.train_cfg
+    ]
+    return f'Data: {source}{"".join(lengths)}, {batch} samples in a batch'

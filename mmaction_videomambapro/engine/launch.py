@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 
 from ..datasets.feature_cache import FeatureCacheError, check_same_weights
 from ..datasets.lists import ListError
-from ..evaluation.evaluator import EvaluationError
+from ..evaluation.evaluator import EvaluationError, ScoresError
 from ..safe_load import CheckpointError
 from .console import introduce, quiet_console
 from .hooks.finite_loss_hook import FiniteLossHook
@@ -83,8 +83,7 @@ def run_tool(main: Callable[[], Any]) -> None:
 
 
 def _end(reason, code):
-    # of scores that are not finite the other processes do not know
-    alone = isinstance(reason, EvaluationError)
+    alone = isinstance(reason, ScoresError)
     if alone or int(os.environ.get('LOCAL_RANK', 0)) == 0:
         text = str(reason)
         if 'in DataLoader worker process' in text:  # and its traceback

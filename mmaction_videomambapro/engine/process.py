@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.queues import Queue
 
 import torch
 
@@ -76,6 +77,7 @@ def ending_children() -> Iterator[None]:
             if before in (signal.SIG_DFL, signal.default_int_handler):
                 handled[number] = before
                 signal.signal(number, terminate)
+    _hear_of_workers(own)
     try:
         yield
     except BaseException:
@@ -88,6 +90,31 @@ def ending_children() -> Iterator[None]:
         _end_children()
         for number, before in handled.items():
             signal.signal(number, before)
+
+
+_last_words = []  # a pipe from children
+
+
+def _hear_of_workers(own):
+    """Have a data loader's process end where it cannot hand over a batch.
+
+    Python prints that and goes on, and the main process waits for ever.
+    """
+    if _last_words:
+        return
+    _last_words.extend(os.pipe())
+    os.set_blocking(_last_words[0], False)
+    on_error = Queue._on_queue_feeder_error
+
+    def end(error, obj):
+        if os.getpid() == own:
+            on_error(error, obj)
+            return
+        reason = reason_of(error) or f'a batch could not be handed over: {error}'
+        os.write(_last_words[1], reason.encode()[:4096])
+        os._exit(1)
+
+    Queue._on_queue_feeder_error = staticmethod(end)
 
 
 def _end_children():
@@ -137,6 +164,9 @@ def reason_of(error: BaseException) -> str | None:
     if isinstance(error, (RuntimeError, OSError)):
         if _SHARED_MEMORY.search(text):
             return _NO_SHARED_MEMORY
+        if 'exited unexpectedly' in text and _last_words:
+            with suppress(BlockingIOError):
+                return os.read(_last_words[0], 4096).decode(errors='replace')
         if 'killed by signal: Killed' in text:
             return (
                 'a process of a data loader was killed, probably as memory ran out: '

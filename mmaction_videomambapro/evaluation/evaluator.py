@@ -26,6 +26,10 @@ class EvaluationError(Exception):
     """An evaluation without a full result, said in one sentence."""
 
 
+class ScoresError(EvaluationError):
+    """Scores that are not finite; the other processes of a run do not know of them."""
+
+
 class LeftOut:
     """In place of the result of a broken sample, so that all processes keep step."""
 
@@ -60,7 +64,7 @@ def process(
     """As MMEngine's ``Evaluator.process``, broken samples kept from most metrics.
 
     Raises:
-        EvaluationError: If scores are not finite, with the first such sample.
+        ScoresError: If scores are not finite, with the first such sample.
     """
     samples = [
         sample.to_dict() if isinstance(sample, BaseDataElement) else sample
@@ -141,7 +145,7 @@ def _refuse_scores(samples):
         scores = sample.get('pred_score')
         for score in scores.values() if isinstance(scores, dict) else [scores]:
             if isinstance(score, torch.Tensor) and not score.isfinite().all():
-                raise EvaluationError(
+                raise ScoresError(
                     f'the scores of {file_of(sample) or "a sample"} are not finite: '
                     'the weights are damaged, or the training diverged; take another '
                     'checkpoint, or float32 in place of fp16'

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -16,7 +17,11 @@ from mmaction_videomambapro.datasets.feature_cache import (
 )
 from mmaction_videomambapro.engine.feature_extraction import extract_features
 from mmaction_videomambapro.engine.hooks import ProbeChoiceError
-from mmaction_videomambapro.engine.launch import UsageError, refusing_configs
+from mmaction_videomambapro.engine.launch import (
+    UsageError,
+    check_files,
+    refusing_configs,
+)
 from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.results import load_results
 from tests.conftest import DEMO_CONFIG, ROOT
@@ -310,3 +315,69 @@ def test_probes_on_a_cache(config, checkpoint, tmp_path):
     torch.save(dict(state_dict=state), tmp_path / 'unchosen.pth')
     with pytest.raises(ProbeChoiceError, match='before the first validation'):
         test(tmp_path / 'unchosen.pth')
+
+
+def test_damaged_samples_are_told(config, checkpoint, tmp_path):
+    """A file of another cache or sample, another shape, a number that is not finite."""
+    cache = extract_features(config, checkpoint, str(tmp_path / 'val'))
+    other = FeatureCache.create(str(tmp_path / 'more'), 8, dict(weights='others'))
+    other.save(3, *cache.load(3))
+    whole = (tmp_path / 'val/00000/00000003.pth').read_bytes()
+
+    def refused(message):
+        dataset = DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))
+        with pytest.raises(FeatureCacheError, match=message):
+            dataset[3]
+        (tmp_path / 'val/00000/00000003.pth').write_bytes(whole)
+
+    shutil.copy(other.path(3), cache.path(3))
+    refused(r'0003\.pth is of another cache, or another sample: delete it')
+    shutil.copy(cache.path(4), cache.path(3))
+    refused('is of another cache, or another sample')
+    features, label = cache.load(3)
+    cache.save(3, features[:, :-1], label)
+    refused(r'holds features of shape .*, expected \(')
+    features[0, 5, 2] = torch.nan
+    cache.save(3, features, label)
+    refused('holds features that are not finite')
+    torch.save([features], cache.path(3))
+    refused('is not a sample of a feature cache')
+    assert DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))[3]
+
+
+def test_a_replaced_video_makes_its_cache_stale(config, checkpoint, clips, tmp_path):
+    shutil.copytree(clips, tmp_path / 'clips')
+    config.val_dataloader.dataset.update(
+        ann_file=str(tmp_path / 'clips/val_videos.txt'),
+        data_prefix=dict(video=str(tmp_path / 'clips')),
+    )
+    folder = str(tmp_path / 'cache')
+    cache = extract_features(config, checkpoint, folder)
+    (tmp_path / 'cache/00000/.00000003.pthx').write_bytes(b'half')  # by a killed one
+    extract_features(config, checkpoint, folder)
+    assert not list((tmp_path / 'cache').rglob('.0*'))
+    video, another = sorted((tmp_path / 'clips/videos/val').iterdir())[:2]
+    shutil.copy(another, video)
+    with pytest.raises(FeatureCacheError, match='features of other files: choose'):
+        extract_features(config, checkpoint, folder)
+    assert not cache.missing()
+
+
+def test_caches_of_one_training_have_the_same_weights(tmp_path):
+    folders = [str(tmp_path / name) for name in ('train', 'val')]
+    for folder, weights in zip(folders, 'ab'):
+        FeatureCache.create(folder, 1, dict(weights=weights, backbone='one'))
+    loaders = [
+        dict(dataset=dict(type='CachedFeatures', ann_file=folder)) for folder in folders
+    ]
+    cfg = Config(dict(train_dataloader=loaders[0], val_dataloader=loaders[1]))
+    check_files(cfg, ('train_dataloader',))
+    with pytest.raises(FeatureCacheError, match='val holds features of other weights'):
+        check_files(cfg, ('train_dataloader', 'val_dataloader'))
+
+
+@pytest.mark.parametrize('index', ['[]', '{"num_samples": 1e12, "origin": {}}', '{'])
+def test_an_index_that_makes_no_sense(tmp_path, index):
+    (tmp_path / 'cache.json').write_text(index)
+    with pytest.raises(FeatureCacheError, match='is not a feature cache'):
+        FeatureCache(str(tmp_path))

@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mmaction
 import mmengine
 import pytest
 import torch
 
-from tests.conftest import DEMO_CONFIG, ROOT
+from tests.conftest import DEMO_CONFIG, ROOT, TOOL_ENVIRONMENT
 
 
 def free_port():
@@ -126,6 +127,39 @@ def test_killed_and_resumed_equals_uninterrupted(tool, demo_options, tmp_path):
     expected, resumed = weights(whole, 4), weights(broken, 4)
     for key, value in expected.items():
         assert torch.equal(resumed[key], value), key
+
+
+def children(pid):
+    return Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
+
+
+def test_a_signal_ends_all_processes_of_the_only_run(tool, demo_options, tmp_path):
+    options = demo_options(
+        'train_cfg.max_epochs=1000', 'train_dataloader.num_workers=2',
+        'train_dataloader.persistent_workers=True',
+    )  # fmt: skip
+    command = [DEMO_CONFIG, '--no-validate', '--work-dir', tmp_path, *options]
+    with subprocess.Popen(
+        [sys.executable, ROOT / 'tools/train.py', *map(str, command)], cwd=ROOT,
+        env={**os.environ, **TOOL_ENVIRONMENT}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        shown = []
+        for line in process.stdout:
+            shown.append(line)
+            if 'Epoch(train)' in line:
+                break
+        assert len(shown) < 12, 'pages before the first useful line'
+        second = tool('train.py', *command, check=False)
+        assert second.returncode == 2
+        assert f'{tmp_path} is in use by process {process.pid}' in second.stderr
+        workers = children(process.pid)
+        assert len(workers) == 2
+        process.terminate()
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert error == 'train.py: error: ended by SIGTERM\n'
+    assert not any(Path(f'/proc/{pid}').exists() for pid in workers)
 
 
 def test_two_processes_equal_one(tool, demo_options, tmp_path):
