@@ -9,7 +9,7 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from . import __version__
+from . import __version__, threads
 from .compat import FAULTS, decord_clash
 
 REQUIRED = (
@@ -75,7 +75,7 @@ def _version(distribution: str) -> str | None:
 def _devices() -> list[tuple[str, str]]:
     import torch
 
-    rows = [('cpu', f'{os.cpu_count()} cores, torch uses {torch.get_num_threads()}')]
+    rows = [('cpu', f'{os.cpu_count()} cores'), ('threads', threads.describe())]
     if not torch.cuda.is_available():
         built = f'built for CUDA {torch.version.cuda}' if torch.version.cuda else 'CPU'
         rows.append(('cuda', f'not available (torch build: {built})'))

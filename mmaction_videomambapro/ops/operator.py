@@ -80,11 +80,12 @@ class Operator:
 
 
 def _observed(args):
-    """Whether more than execution goes on: tracing, a mode, tensors of a kind."""
+    """Whether more than execution goes on: tracing, a profile, tensors of a kind."""
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or torch._C._len_torch_dispatch_stack() > 0
+        or torch.autograd._profiler_enabled()
         or not _PLAIN.issuperset(map(type, args))
         # memory of a lazily negated tensor holds the negatives, as behind the imaginary
         # part of a conjugate, that of a lazy zero nothing: the dispatcher resolves both

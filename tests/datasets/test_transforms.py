@@ -85,3 +85,19 @@ def test_views_do_not_see_each_other(video):
         assert torch.equal(view['inputs'], once)
     with pytest.raises(ValueError, match='num_views is 0'):
         TRANSFORMS.build(dict(repeat, num_views=0))
+
+
+@pytest.mark.parametrize('key', ['imgs', 'array'])
+def test_frames_that_are_there_are_not_decoded(key):
+    """As in MMAction2's demos for cameras and long videos, which cut a stream."""
+    frames = [np.full((30, 40, 3), i, np.uint8) for i in range(4)]
+    results = {key: frames, 'img_shape': (30, 40), 'modality': 'RGB'}
+    results.update(num_clips=1, clip_len=4)
+    pipeline = [dict(type='VideoInit'), dict(type='VideoDecode', short_side=8)]
+    if key == 'array':
+        results['frame_inds'] = np.arange(4)
+        pipeline.insert(1, dict(type='ArrayDecode'))
+    pipeline += [dict(type='FormatShape', input_format='NCTHW')]
+    clip = Compose(pipeline)(results)['imgs']
+    assert clip.shape == (1, 3, 4, 30, 40)
+    assert clip[0, 0, :, 0, 0].tolist() == [0, 1, 2, 3]

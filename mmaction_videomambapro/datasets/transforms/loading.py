@@ -18,6 +18,8 @@ class VideoInit(BaseTransform):
     does. This one tries the next.
 
     Required key is "filename"; "total_frames", "avg_fps" and "video_reader" are added.
+    A sample that brings its frames, "imgs" or "array", is left as it is: MMAction2's
+    demos for long videos and cameras cut them out of a stream.
 
     Args:
         backend (str | Sequence[str]): 'decord', 'pyav', 'opencv' or 'torchcodec', or
@@ -33,6 +35,8 @@ class VideoInit(BaseTransform):
         installed(self.backend)
 
     def transform(self, results: dict) -> dict:
+        if 'filename' not in results and ('imgs' in results or 'array' in results):
+            return results
         video = Video(results['filename'], self.backend)
         results['video_reader'] = video
         results['total_frames'], results['avg_fps'] = len(video), video.fps
@@ -47,7 +51,7 @@ class VideoDecode(BaseTransform):
     """Decode the frames that a sampler chose, no others, and close the video.
 
     Required keys are "video_reader" and "frame_inds"; "imgs", "original_shape" and
-    "img_shape" are added.
+    "img_shape" are added. Frames that a sample brings stay; see :class:`VideoInit`.
 
     Args:
         short_side (int, optional): Shrink frames as they are decoded, as a
@@ -59,6 +63,8 @@ class VideoDecode(BaseTransform):
         self.short_side = short_side
 
     def transform(self, results: dict) -> dict:
+        if 'video_reader' not in results and 'imgs' in results:
+            return results
         with results.pop('video_reader') as video:
             inds = results['frame_inds'].reshape(-1)
             results['imgs'] = video.frames(inds, self.short_side)

@@ -155,3 +155,13 @@ def test_operations_are_counted_by_mmengine():
     found = get_model_complexity_info(net, (3, 2, 16, 16))
     assert found['params'] == sum(p.numel() for p in net.parameters())
     assert found['flops'] > 2 * 768 * 16  # of the patch embedding alone
+
+
+def test_profiles_show_the_operators():
+    net = VideoMambaPro(arch=dict(embed_dims=16, depth=1), img_size=16, num_frames=2)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as p:
+        net(torch.randn(1, 3, 2, 16, 16)).sum().backward()
+    spent = {event.key: event.self_cpu_time_total for event in p.key_averages()}
+    for name in ('selective_scan_llvm', 'causal_conv1d_llvm'):
+        assert spent[f'mmaction_videomambapro::{name}'] > 0
+        assert spent[f'mmaction_videomambapro::{name}_backward'] > 0
