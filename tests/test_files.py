@@ -193,7 +193,7 @@ def test_a_folder_appears_whole(tmp_path):
         write(f'{folder}/file')
         assert not (tmp_path / 'a/b').exists()
     assert os.listdir(tmp_path / 'a/b') == ['file']
-    with pytest.raises(OSError, match="a/b'$"), making_folder(tmp_path / 'a/b'):
+    with pytest.raises(OSError, match=r"a/b'$"), making_folder(tmp_path / 'a/b'):
         pass
 
 
