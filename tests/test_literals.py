@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.logging.logger import MMFormatter
 
-from mmaction_videomambapro.datasets.folders import own_config
+from mmaction_videomambapro.datasets.own_config import own_config
 from mmaction_videomambapro.engine.launch import UsageError, read_config
 from mmaction_videomambapro.engine.submit import make_executor
 from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, write_config
@@ -226,11 +226,12 @@ def test_configs_of_folders(base, source, lists):
     folder = base.replace('::', ':')
     os.makedirs(folder, exist_ok=True)
     base = written(BASE, f'{folder}/{base[:40].replace("::", ":")}.py')
-    read = Config.fromfile(written(own_config(base, source, lists, 3)))
+    read = Config.fromfile(written(own_config(base, source, lists, 3, [lists])))
     dataset = read.val_dataloader.dataset
     assert dataset.ann_file == os.path.abspath(os.path.join(lists, 'val.txt'))
     assert dataset.data_prefix.video == os.path.abspath(source)
     assert read.model.cls_head.num_classes == 3
+    assert dataset.metainfo.classes == [lists]
 
 
 @settings(few, max_examples=4)

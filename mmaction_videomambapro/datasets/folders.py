@@ -5,24 +5,16 @@ from __future__ import annotations
 import os
 import os.path as osp
 import random
-import tempfile
 from typing import NamedTuple
 
-from mmengine.config import Config
-
 from ..files import is_empty, making_folder, replacing
-from ..literals import python_literal
 from .lists import BadLine, ListError
+from .own_config import own_config
 
 VIDEOS = {
     *('.mp4', '.avi', '.mkv', '.webm', '.mov', '.m4v'),
     *('.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.ts'),
 }
-SPLITS = 'train', 'val', 'test'
-
-
-class BaseConfigError(ValueError):
-    """A config that lists of videos do not fit, said in one sentence."""
 
 
 class Split(NamedTuple):
@@ -84,85 +76,14 @@ def list_folder(
         'classes.txt': ''.join(f'{name}\n' for name in classes),
     }
     if config is not None:
-        files['config.py'] = own_config(config, source, destination, len(classes))
+        files['config.py'] = own_config(
+            config, source, destination, len(classes), classes
+        )
     with making_folder(destination) as folder:
         for name, text in files.items():
             with replacing(osp.join(folder, name)) as file:
                 file.write(text)
     return Split(len(classes), len(train), len(val), others)
-
-
-def own_config(base: str, source: str, lists: str, num_classes: int) -> str:
-    """Text of a config that inherits another one, for lists of one's own.
-
-    Args:
-        base (str): A config that reads videos with labels.
-        source (str): Folder of the videos.
-        lists (str): Folder that will hold ``train.txt`` and ``val.txt``.
-        num_classes (int): How many labels there are.
-
-    Raises:
-        BaseConfigError: If the base cannot be read or reads something else.
-    """
-    _check_base(base)
-    datasets = {
-        split: dict(
-            type='VideoClsDataset',
-            ann_file=osp.join(osp.abspath(lists), name),
-            data_prefix=dict(video=osp.abspath(source)),
-            num_classes=num_classes,
-        )
-        for split, name in zip(SPLITS, ('train.txt', 'val.txt', 'val.txt'))
-    }
-    loaders = {f'{split}_dataloader': dict(dataset=d) for split, d in datasets.items()}
-    text = f"""_base_ = {python_literal(osp.abspath(base))}
-
-model = dict(cls_head=dict(num_classes={num_classes}))
-__preprocessor = _base_.model.data_preprocessor
-for __blending in __preprocessor.get('blending', dict()).get('blending', dict()).get(
-    'augments', ()
-):
-    __blending.num_classes = {num_classes}
-
-{Config(loaders).pretty_text}"""
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'config.py')
-        with replacing(path) as file:
-            file.write(text)
-        cfg = _read(path, f'a config that inherits from {base}')
-    for split, dataset in datasets.items():
-        read = cfg[f'{split}_dataloader'].dataset
-        if any(read.get(key) != value for key, value in dataset.items()):
-            raise BaseConfigError(f'{base}: its {split}_dataloader cannot be replaced')
-    return text
-
-
-def _check_base(base):
-    cfg = _read(base, f'config file {base}')
-    head = cfg.get('model', {}).get('cls_head')
-    if not isinstance(head, dict) or 'num_classes' not in head:
-        raise BaseConfigError(
-            f'config file {base} trains no classifier: its model has no '
-            'cls_head.num_classes; choose a recipe of configs/recognition, or the '
-            "demo's"
-        )
-    for split in SPLITS:
-        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
-        kind = str(dataset.get('type')).split('.')[-1]
-        if kind not in ('VideoClsDataset', 'VideoDataset'):
-            raise BaseConfigError(
-                f'config file {base} does not read videos with labels: '
-                f'{split}_dataloader.dataset is of type {kind}; choose a recipe of '
-                "configs/recognition whose datasets are VideoClsDataset, or the demo's"
-            )
-
-
-def _read(path, name):
-    try:
-        return Config.fromfile(path, import_custom_modules=False)
-    except Exception as error:  # a config is a program: anything can go wrong in it
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        raise BaseConfigError(f'{name} cannot be read: {reason}') from error
 
 
 def _videos(source, name):

@@ -7,8 +7,9 @@ import mmengine
 import pytest
 from mmengine.config import Config
 
-from mmaction_videomambapro.datasets.folders import BaseConfigError, list_folder
+from mmaction_videomambapro.datasets.folders import list_folder
 from mmaction_videomambapro.datasets.lists import ListError, read_list
+from mmaction_videomambapro.datasets.own_config import BaseConfigError
 from tests.conftest import DEMO_CONFIG, ROOT
 
 RECIPE = (

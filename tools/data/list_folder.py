@@ -3,8 +3,9 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.datasets.folders import BaseConfigError, list_folder
+from mmaction_videomambapro.datasets.folders import list_folder
 from mmaction_videomambapro.datasets.lists import ListError
+from mmaction_videomambapro.datasets.own_config import BaseConfigError
 from mmaction_videomambapro.engine.launch import UsageError, run_tool
 
 
