@@ -74,8 +74,8 @@ def replacing(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
                 file.flush()
                 if old is not None:
                     with suppress(PermissionError):
-                        os.fchown(handle, old.st_uid, old.st_gid)
-                    os.fchmod(handle, permissions)
+                        os.chown(temporary, old.st_uid, old.st_gid)
+                    os.chmod(temporary, permissions)
                 os.fsync(handle)
             os.replace(temporary, path)
         _sync_folder(osp.dirname(path))
@@ -140,7 +140,7 @@ def _errors_name(path):
     try:
         yield
     except OSError as error:
-        unfinished = _UNFINISHED in os.fsdecode(error.filename or '')
+        unfinished = _UNFINISHED in str(error.filename)
         if unfinished or (error.filename is None and error.errno in _TOO_MUCH):
             raise OSError(error.errno, error.strerror, path) from error
         raise

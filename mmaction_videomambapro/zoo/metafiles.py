@@ -241,7 +241,7 @@ class Zoo:
         contents[self.root / INDEX] = _dump({'Import': list(self.metafiles)})
         contents.update(self.tables())
         for path, text in contents.items():
-            if not path.is_file() or path.read_text(encoding='utf-8') != text:
+            if not path.is_file() or path.read_bytes() != text.encode():
                 with replacing(path) as file:
                     file.write(text)
 

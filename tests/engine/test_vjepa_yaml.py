@@ -9,7 +9,11 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmaction_videomambapro.engine.launch import UsageError
-from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, translate
+from mmaction_videomambapro.engine.vjepa_yaml import (
+    convert_experiment,
+    translate,
+    write_config,
+)
 from mmaction_videomambapro.engine.vjepa_yaml.keys import read_experiment
 from tests.conftest import ROOT
 
@@ -1006,6 +1010,37 @@ def test_tool_writes_a_config_that_inherits(tool, tmp_path):
     assert process.returncode == 2
     assert process.stderr.strip().endswith(f'error: {source}: unknown keys: wandb')
     assert config.read_bytes() == before
+
+
+def test_nothing_is_written_that_cannot_be_read(tmp_path):
+    source, config = tmp_path / 'source.yaml', tmp_path / 'config.py'
+    (tmp_path / 'base.py').write_text('a = (')
+    for text, destination, base, reason in (
+        (PRETRAINING, tmp_path / 'config.yaml', BASE, 'does not end in .py'),
+        (PRETRAINING, config, str(tmp_path / 'base.py'), 'config.py can.*not be read'),
+        (PRETRAINING, tmp_path / ('n' * 300 + '.py'), BASE, 'File name too long'),
+        (
+            PRETRAINING.replace('2.0e-04', '.inf'),
+            config,
+            BASE,
+            "line 74: '.inf' is not",
+        ),
+        (
+            PRETRAINING.replace('epochs: 50', 'epochs: ' + '9' * 5000),
+            config,
+            BASE,
+            '64',
+        ),
+    ):
+        source.write_text(text)
+        with pytest.raises(UsageError, match=reason):
+            write_config(str(source), str(destination), base)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            'base.py', 'source.yaml',
+        ]  # fmt: skip
+    same = source.rename(tmp_path / 'source.py')
+    with pytest.raises(UsageError, match='choose another destination'):
+        write_config(str(same), str(same), BASE)
 
 
 def test_inherits_from_the_package_by_default():

@@ -491,6 +491,25 @@ def test_damaged_metafiles_are_named(content, reason, root):
         Zoo(root)
 
 
+@pytest.mark.parametrize(
+    ('key', 'value', 'reason'),
+    [
+        ('Name', '[x]', r'Models\.0\.Name is not text'),
+        ('Metadata', '{Resolution: big}', r'Metadata\.Resolution is not text like'),
+        ('Metadata', '{FLOPs: 1.5}', r'Metadata\.FLOPs is not a whole number'),
+        ('Results', '[{Metrics: {a: x}}]', r'Results\.0\.Metrics\.a is not a number'),
+        ('Weights', '1', 'Weights is not text'),
+    ],
+)
+def test_entries_of_another_shape_are_named(key, value, reason, tmp_path):
+    (tmp_path / 'model-index.yml').write_text('Import: [metafile.yml]')
+    (tmp_path / 'metafile.yml').write_text(
+        f'Collections: []\nModels:\n- {{Config: x, In Collection: x, {key}: {value}}}'
+    )
+    with pytest.raises(UsageError, match=rf'metafile\.yml cannot be read: .*{reason}'):
+        Zoo(tmp_path)
+
+
 @pytest.fixture
 def ported(tmp_path):
     """A zoo with the published results, and a recipe that they are about."""
