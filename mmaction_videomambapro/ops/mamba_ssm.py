@@ -52,10 +52,13 @@ def selective_scan_mamba_ssm(
     """Arguments, shapes and result are those of ``ops.selective_scan``."""
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
+    dtype = u.dtype
+    if any(x.dtype != dtype for x in (delta, B, C)):  # the kernel takes one type
+        u, delta, B, C = (x.float() for x in (u, delta, B, C))
     if reverse:
         u, delta, B, C = (x.flip(-1) for x in (u, delta, B, C))
     A, D, delta_bias = (x if x is None else x.float() for x in (A, D, delta_bias))
-    tokens = u, delta, B.to(u.dtype), C.to(u.dtype)
+    tokens = u, delta, B, C
     if residual:
         tokens = [
             torch.cat([x, y], -1)
@@ -75,7 +78,7 @@ def selective_scan_mamba_ssm(
         y = torch.cat([first, y[..., 1:]], -1)
     if reverse:
         y = y.flip(-1)
-    return y if z is None else y * F.silu(z)
+    return (y if z is None else y * F.silu(z)).to(dtype)
 
 
 def _token_that_sets_states(u, delta_bias, delta_softplus, B):

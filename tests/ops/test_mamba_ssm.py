@@ -87,3 +87,15 @@ def test_convolution(monkeypatch, reverse, installed):
     expected = causal_conv1d_plain(x, weight, bias, 'silu', reverse)
     torch.testing.assert_close(found, expected)
     assert bool(calls) == installed
+
+
+@pytest.mark.parametrize('u_type', [torch.float32, torch.bfloat16])
+def test_mixtures_of_types(kernel, u_type):
+    """The kernel takes one type of tokens; the result is of u's."""
+    inputs = make_inputs(2, 6, 15, 3, dtype=torch.float32)
+    inputs.update(u=inputs['u'].to(u_type), B=inputs['B'].bfloat16())
+    flags = dict(masked=True, residual=True, delta_softplus=True)
+    found = mamba_ssm.selective_scan_mamba_ssm(**inputs, **flags)
+    assert found.dtype == u_type
+    expected = selective_scan_naive(**inputs, **flags)
+    torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
