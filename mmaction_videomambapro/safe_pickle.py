@@ -47,8 +47,8 @@ class RefusedName(Refused):
 class Budget:
     """The memory that the content of a file may take.
 
-    Ten times its size, for tensors that share their data and for Python's own needs, and
-    a constant for small ones. What is referred to several times counts as often, and
+    Ten times its size, as Python needs more for a value than a pickle, and a constant
+    for small files. What is referred to several times counts as often, and
     tensors count with all elements: whoever copies the content needs that much.
 
     Args:
