@@ -47,8 +47,9 @@ class RefusedName(Refused):
 class Budget:
     """The memory that the content of a file may take.
 
-    What is referred to several times counts as often, and tensors count with all
-    elements: whoever copies the content needs that much.
+    Ten times its size, as Python needs more for a value than a pickle, and a constant
+    for small files. What is referred to several times counts as often, and
+    tensors count with all elements: whoever copies the content needs that much.
 
     Args:
         file_size (int): In bytes.
