@@ -278,7 +278,7 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
     @_replace(loader, 'load_checkpoint')
     def read_file(original, filename, *args, **kwargs):
-        from .zoo.checkpoints import read
+        from .zoo.loading import read
 
         return read(original(filename, *args, **kwargs), filename)
 
@@ -293,7 +293,7 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
     @_replace(checkpoint, 'load_checkpoint')
     def load_checkpoint(original, model, filename, *args, **kwargs):
-        from .zoo.checkpoints import loading
+        from .zoo.loading import loading
 
         with loading(filename):
             return original(model, filename, *args, **kwargs)
@@ -322,7 +322,7 @@ def _checkpoints_that_do_not_fit(checkpoint):
 def _initial_weights_without_name(weight_init):
     @_replace(weight_init.PretrainedInit, '__call__')
     def __call__(original, self, module):
-        from .zoo.checkpoints import loading
+        from .zoo.loading import loading
 
         with loading(self.checkpoint):
             return original(self, module)
@@ -331,7 +331,7 @@ def _initial_weights_without_name(weight_init):
 def _tell_the_purpose(runner_class):
     @_replace(runner_class, 'load_checkpoint')
     def load_checkpoint(original, self, filename, *args, **kwargs):
-        from .zoo.checkpoints import loading, purpose_of
+        from .zoo.loading import loading, purpose_of
 
         with loading(filename, **purpose_of(self)):
             return original(self, filename, *args, **kwargs)
@@ -363,14 +363,15 @@ def _flexible_tests_with_random_weights(flexible_runner):
 def _recognizers_with_random_weights(inference):
     @_replace(inference, 'load_checkpoint')
     def load_checkpoint(original, model, filename, *args, **kwargs):
-        from .zoo.checkpoints import loading
+        from .zoo.loading import loading
 
         with loading(filename, complete=True):
             return original(model, filename, *args, **kwargs)
 
     @_replace(inference, 'init_recognizer')
     def init_recognizer(original, config, *args, **kwargs):
-        from .zoo.checkpoints import classes_of, loading
+        from .zoo.loading import loading
+        from .zoo.state_dicts import classes_of
 
         if isinstance(config, (str, inference.Path)):
             config = inference.mmengine.Config.fromfile(config)
@@ -386,7 +387,8 @@ def _recognizers_with_random_weights(inference):
 def _inferencers_with_random_weights(infer):
     @_replace(infer.BaseInferencer, '_init_model')
     def _init_model(original, self, cfg, weights, *args, **kwargs):
-        from .zoo.checkpoints import classes_of, loading
+        from .zoo.loading import loading
+        from .zoo.state_dicts import classes_of
 
         with loading(weights, complete=True, here=classes_of(cfg)):
             return original(self, cfg, weights, *args, **kwargs)

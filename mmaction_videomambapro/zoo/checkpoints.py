@@ -10,10 +10,8 @@ import logging
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -22,7 +20,6 @@ from mmaction.models.backbones.vit_mae import VisionTransformer
 from mmaction.registry import MODELS
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import BaseLoop
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
@@ -39,31 +36,17 @@ from .checkpoint_rules import (
     longer_kernel,
     official_name,
 )
+from .loading import Loading, current, loading
 from .state_dicts import (
     MismatchError,
     by_reason,
     check_values,
     class_names,
-    classes_of,
     different_classes,
-    names_in,
     state_dict_in,
     summary,
 )
 
-__all__ = [
-    'Loading',
-    'MismatchError',
-    'Report',
-    'adapt',
-    'classes_of',
-    'convert',
-    'fit',
-    'loading',
-    'purpose_of',
-    'read',
-    'state_dict_in',
-]
 NOTHING_FITS = 'nothing in the file fits'
 NOT_STRICT = (
     'To load what fits nevertheless, put dict(type="AdaptCheckpointHook", '
@@ -173,7 +156,8 @@ def adapt(
         rows = _class_rows(*label_map, file.tensors, own.tensors)
     elif classes and classes[0] != classes[1]:
         there, here = classes
-        if set(there) == set(here) and len(there) == len(set(there)) == len(here):
+        counts = {len(there), len(here), *map(_classes, (file.tensors, own.tensors))}
+        if set(there) == set(here) and counts == {len(set(there))}:
             rows = [there.index(name) for name in here]
         else:
             other_classes = different_classes(there, here)
@@ -239,114 +223,6 @@ def _match(own: _Names, file: _Names, case: Case):
     return result, report, problems
 
 
-@dataclass
-class Loading:
-    """What a checkpoint is being loaded for.
-
-    Attributes:
-        file (str, optional): Its name, for errors.
-        complete (bool): Whether every weight is needed, as in tests and resuming.
-        fine_tuning (bool): Whether it starts a training, where a head may be fresh.
-        here (tuple[str], optional): Names of the classes of the data.
-        there (tuple[str], optional): Those of the checkpoint.
-        wrap (bool): Whether weights alone are needed as ``state_dict`` too.
-        fitted (bool): Whether it was fitted already, and this is said.
-    """
-
-    file: str | None = None
-    complete: bool = False
-    fine_tuning: bool = False
-    here: tuple[str, ...] | None = None
-    there: tuple[str, ...] | None = None
-    wrap: bool = False
-    fitted: bool = False
-
-    @property
-    def classes(self) -> tuple | None:
-        """Names of both sides, where both have them."""
-        return (self.there, self.here) if self.there and self.here else None
-
-
-_LOADING: ContextVar[Loading | None] = ContextVar('loading', default=None)
-
-
-@contextmanager
-def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
-    """Tell those who read and fit what for, and put the file in front of errors.
-
-    MMEngine has no argument for it on the way from a runner to a model.
-
-    Args:
-        file (str, optional): Name of the checkpoint. Defaults to None.
-        **purpose: Attributes of :class:`Loading`; the others are those of the context
-            around.
-    """
-    if file is not None:
-        purpose['file'] = str(file)
-    token = _LOADING.set(replace(_LOADING.get() or Loading(), **purpose))
-    try:
-        yield
-    except MismatchError as error:
-        if file is None or str(error).startswith(f'{file}: '):
-            raise
-        raise MismatchError(f'{file}: {error}') from None
-    finally:
-        _LOADING.reset(token)
-
-
-def purpose_of(runner: Any) -> dict[str, Any]:
-    """What a runner is about to do with its checkpoint, for :func:`loading`.
-
-    The loop that it has built tells; before, it may be anything.
-    """
-    for kind in ('train', 'test', 'val'):
-        loop = getattr(runner, f'_{kind}_loop', None)
-        if isinstance(loop, BaseLoop):
-            training = kind == 'train'
-            if training and runner._resume:
-                return dict(complete=True, wrap=True)
-            here = names_in(getattr(loop.dataloader.dataset, 'metainfo', None))
-            return dict(
-                complete=not training, fine_tuning=training, here=here, wrap=True
-            )
-    return dict(wrap=True)
-
-
-def read(content: Any, file: str) -> Mapping[str, Any]:
-    """Check what was read from a file before anything is done with it.
-
-    Args:
-        content (Any): The content.
-        file (str): Its name.
-
-    Returns:
-        Mapping: The content, with its weights as ``state_dict`` if they were wrapped
-        otherwise.
-
-    Raises:
-        MismatchError: See :func:`state_dict_in`.
-    """
-    with loading(file):
-        state_dict = state_dict_in(content)
-        if 'ema_state_dict' in content:
-            state_dict_in(content, 'raw')
-    purpose = _LOADING.get()
-    if purpose:
-        purpose.there = class_names(content)
-    meta = content.get('meta')
-    random = meta.get('random_weights') if isinstance(meta, Mapping) else None
-    if purpose and purpose.complete and random:
-        raise MismatchError(
-            f'{file}: weights are random, because tools/checkpoints/convert.py '
-            f'--no-strict found none: {summary(map(str, random))}. Train it first'
-        )
-    if state_dict is content:  # FlexibleRunner knows no others
-        return dict(state_dict=content) if purpose and purpose.wrap else content
-    if content.get('state_dict') is state_dict:
-        return content
-    return {**content, 'state_dict': state_dict}
-
-
 def fit(
     checkpoint: Mapping[str, Any], model: nn.Module, **options: Any
 ) -> Mapping[str, Any]:
@@ -364,36 +240,30 @@ def fit(
     Raises:
         CheckpointError: See :func:`adapt`.
     """
-    purpose = _LOADING.get() or Loading()
+    purpose = current() or Loading()
     if purpose.fitted:  # EMAHook comes first
         purpose = Loading()
-    elif _LOADING.get():
+    elif current():
         purpose.fitted = True
     state_dict = state_dict_in(checkpoint, options.get('weights', 'ema'))
-    by_hand = options.get('label_map') is not None
-    other_classes = (
-        bool(purpose.classes) and purpose.there != purpose.here and not by_hand
-    )
-    if other_classes and purpose.complete:
+    difference = None
+    if purpose.classes and purpose.there != purpose.here:
         difference = different_classes(*purpose.classes)
+    if options.get('label_map'):
+        difference = None
+    if difference and purpose.complete:
         raise MismatchError(f'it was trained for other classes: {difference}')
-    own = _unwrapped(model).state_dict()
+
     known = _known_backbone(model) is not None
-    exact = _fits_exactly(state_dict, own) and not other_classes
-    if not options and (exact or not known):
-        check_values(state_dict, own)
-        if purpose.complete and not exact:
-            check_complete(_not_loaded(state_dict, _unwrapped(model)), model)
-        if purpose.fine_tuning and known:
-            for note in _about_the_head(purpose, own):
-                print_log(note, 'current')
-        if other_classes:
-            difference = different_classes(*purpose.classes)
-            print_log(
-                f'The checkpoint was trained for other classes: {difference}.',
-                'current',
-                logging.WARNING,
-            )
+    exact = _fits_exactly(state_dict, _unwrapped(model).state_dict())
+    if not options and (not known or (exact and not difference)):
+        _check_as_it_is(state_dict, _unwrapped(model), purpose.complete and not exact)
+        if difference:
+            text = f'The checkpoint was trained for other classes: {difference}.'
+            print_log(text, 'current', logging.WARNING)
+        notes = _about_the_head(purpose, state_dict) if known else []
+        for note in notes:
+            print_log(note, 'current')
         return state_dict
     state_dict, report = adapt(
         checkpoint,
@@ -402,14 +272,16 @@ def fit(
         classes=purpose.classes,
         **options,
     )
-    if purpose.fine_tuning:
-        report.notes += _about_the_head(purpose, report.loaded)
+    report.notes += _about_the_head(purpose, report.loaded)
     report.log()
     return state_dict
 
 
-def _not_loaded(state_dict, model):
-    """Weights that a model of any kind does not get, by its own rules for old names."""
+def _check_as_it_is(state_dict, model, complete):
+    """Check what goes into a model of any kind, by its own rules for old names."""
+    check_values(state_dict, model.state_dict())
+    if not complete:
+        return
     try:
         with warnings.catch_warnings():  # of models without memory
             warnings.simplefilter('ignore')
@@ -418,13 +290,13 @@ def _not_loaded(state_dict, model):
         raise MismatchError(' '.join(str(error).split())) from None
     # MMEngine does not miss these either
     missing = [key for key in missing if 'num_batches_tracked' not in key]
-    return dict.fromkeys(missing, 'not in the file')
+    check_complete(dict.fromkeys(missing, 'not in the file'), model)
 
 
 def _about_the_head(purpose, loaded):
     """That nobody knows whether a head is for these classes, if so."""
     kept = any(re.fullmatch(CLASSIFIER, official_name(name)) for name in loaded)
-    if not kept or purpose.classes:
+    if not purpose.fine_tuning or not kept or purpose.classes:
         return []
     silent = 'data' if purpose.there else 'checkpoint'
     return [
@@ -469,7 +341,7 @@ def convert(
     if official:
         content = dict(model=own.tensors)
     else:
-        meta = dict(converted_from=str(source))
+        meta: dict[str, Any] = dict(converted_from=str(source))
         fresh = [k for k, why in report.fresh.items() if why == NOTHING_FITS]
         if fresh:  # to train from, not to test
             meta['random_weights'] = fresh
@@ -575,6 +447,12 @@ def _size(tensors: Mapping[str, Tensor]) -> str:
     depth = max((int(found[1]) + 1 for found in layers if found), default=0)
     channels = _length(tensors.get('patch_embed.proj.bias'))
     return f'{depth} layers of {channels} channels'
+
+
+def _classes(tensors: Mapping[str, Tensor]) -> int:
+    """Rows of the head, 0 without one."""
+    heads = [t for key, t in tensors.items() if re.fullmatch(CLASSIFIER, key)]
+    return len(heads[0]) if heads and heads[0].ndim else 0
 
 
 def _length(tensor: Tensor | None) -> int:

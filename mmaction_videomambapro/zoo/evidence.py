@@ -17,8 +17,10 @@ from mmengine.registry import init_default_scope
 
 from ..engine.launch import UsageError
 from ..safe_load import CheckpointError, safe_load
-from .checkpoints import classes_of, fit, loading, read
+from .checkpoints import fit
 from .flops import build_on_meta
+from .loading import loading, read
+from .state_dicts import classes_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 
 from ..files import replacing
 from ..safe_load import CheckpointError, safe_load
-from .checkpoints import loading
+from .loading import loading
 from .state_dicts import check_values, state_dict_in
 
 

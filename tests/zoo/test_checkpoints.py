@@ -590,7 +590,7 @@ def test_recognizers_for_predictions_need_every_weight(official, save):
 
 
 def test_other_models_are_tested_with_every_weight_too(save):
-    from mmaction_videomambapro.zoo.checkpoints import loading
+    from mmaction_videomambapro.zoo.loading import loading
 
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     state = model.state_dict()
@@ -693,6 +693,13 @@ def test_fine_tuning_for_the_same_classes(official, save, run, tmp_path):
     model = run(file, recognizer(), 'train', LETTERS[::-1])
     assert_golden(model, {**official, 'logits': official['logits'].flip(1)})
     assert '5 rows of 5 by label name' in log_of(tmp_path)
+
+
+def test_names_that_are_not_those_of_the_head(official, save, run):
+    """Of another number than it has rows, as somebody may write them."""
+    file = save(of_classes(official['state_dict'], list('abcdefg')))
+    model = run(file, recognizer(), 'train', list('gfedcba'))
+    assert model.cls_head.fc_cls.bias.eq(7).all()
 
 
 @pytest.mark.parametrize(('there', 'here'), [(None, LETTERS), (LETTERS, None)])
