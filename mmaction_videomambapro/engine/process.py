@@ -58,7 +58,7 @@ def ending_children() -> Iterator[None]:
     Raises:
         Terminated: After the children have ended.
     """
-    own, received, handled = os.getpid(), [], {}
+    own, received, handled, timers = os.getpid(), [], {}, []
 
     def terminate(number, frame):
         if os.getpid() != own:  # a child, forked with this handler
@@ -66,9 +66,9 @@ def ending_children() -> Iterator[None]:
             signal.raise_signal(number)
             return
         received.append(number)
-        last_resort = threading.Timer(GRACE, _end_at_once, [128 + number])
-        last_resort.daemon = True
-        last_resort.start()
+        timers.append(threading.Timer(GRACE, _end_at_once, [128 + number]))
+        timers[-1].daemon = True
+        timers[-1].start()
         raise Terminated(number)
 
     if threading.current_thread() is threading.main_thread():
@@ -88,6 +88,8 @@ def ending_children() -> Iterator[None]:
         for number in handled:  # once is enough
             signal.signal(number, signal.SIG_IGN)
         _end_children()
+        for timer in timers:
+            timer.cancel()
         for number, before in handled.items():
             signal.signal(number, before)
 

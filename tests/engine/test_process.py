@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -55,16 +56,19 @@ def test_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
     hold(str(tmp_path / LOCK), '--work-dir')
 
 
+def open_files(connection):
+    connection.send([os.readlink(e.path) for e in os.scandir('/proc/self/fd')
+                     if os.path.lexists(e.path)])  # fmt: skip
+
+
 def test_a_child_does_not_keep_the_lock(tmp_path):
     hold(str(tmp_path / LOCK), '--work-dir')
-    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=[60])
+    context = multiprocessing.get_context('fork')
+    ours, theirs = context.Pipe()
+    child = context.Process(target=open_files, args=[theirs])
     child.start()
-    open_files = [
-        os.readlink(entry.path) for entry in os.scandir(f'/proc/{child.pid}/fd')
-    ]
-    child.kill()
+    assert str(tmp_path / LOCK) not in ours.recv()
     child.join()
-    assert str(tmp_path / LOCK) not in open_files
 
 
 def swallow():
@@ -92,6 +96,8 @@ def test_signals_end_the_children_too(number, wait):
         run()
     assert error.value.number == number
     assert not child.is_alive()
+    timers = [x for x in threading.enumerate() if isinstance(x, threading.Timer)]
+    assert all(timer.finished.is_set() for timer in timers)  # nothing ends us later
     assert time.time() - start < 10
     assert signal.getsignal(number) == before
 
