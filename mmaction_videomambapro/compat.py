@@ -268,6 +268,49 @@ def _unsafe_checkpoints(checkpoint):
     checkpoint.load_url = load_url
 
 
+def _configs_of_checkpoints_are_values(owner, name: str) -> None:
+    """Have a method read the text of a config in a checkpoint, and not run it."""
+    from mmengine.config import Config
+
+    from .literals import read_assignments
+    from .safe_load import UnsafeCheckpointError
+
+    def fromstring(text, file_format):
+        try:
+            return Config(read_assignments(text))
+        except (ValueError, TypeError) as error:
+            raise UnsafeCheckpointError(
+                'the config in the checkpoint was refused, as it may be a program: '
+                f'{error}. Name a config that you trust instead.'
+            ) from error
+
+    @_replace(owner, name)
+    def method(original, self, *args, **kwargs):
+        with mock.patch.object(Config, 'fromstring', fromstring):
+            return original(self, *args, **kwargs)
+
+
+CONFIGS_RUN = dict(
+    symptom='the text of a config in a checkpoint is run as a program',
+    until='mmengine reads configs of checkpoints as values',
+)
+
+
+@fault('mmengine.runner.runner', **CONFIGS_RUN)
+def _resuming_runs_configs(runner):
+    _configs_of_checkpoints_are_values(runner.Runner, 'resume')
+
+
+@fault('mmengine.runner._flexible_runner', **CONFIGS_RUN)
+def _resuming_flexibly_runs_configs(flexible_runner):
+    _configs_of_checkpoints_are_values(flexible_runner.FlexibleRunner, 'resume')
+
+
+@fault('mmengine.infer.infer', **CONFIGS_RUN)
+def _inferencers_run_configs(infer):
+    _configs_of_checkpoints_are_values(infer.BaseInferencer, '_init_model')
+
+
 @fault(
     'mmengine.runner.checkpoint',
     symptom='what is not a weight, or does not fit, is logged and stays random',

@@ -6,6 +6,7 @@ their makers liked: quotes, braces, pipes, line breaks, bytes that are not UTF-8
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import unicodedata
@@ -84,6 +85,79 @@ def python_comment(text: object) -> str:
         text: Anything; its ``str`` is taken.
     """
     return f'# {re.sub("{(?={)", "{ ", printable(text))}'
+
+
+def read_assignments(text: str) -> dict[str, Any]:
+    """Read what :func:`python_assignments` writes; nothing in it is run.
+
+    Args:
+        text (str): Of a config, from a checkpoint for instance: assignments of numbers,
+            texts, None, and lists, tuples, sets and dicts of these, ``dict(a=1)`` too.
+
+    Returns:
+        dict[str, Any]: Values by name.
+
+    Raises:
+        ValueError: If it holds anything else, with the line.
+    """
+    try:
+        statements = ast.parse(text).body
+        return {_target(x): _value(x.value) for x in statements}
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f'it is not Python, or nested too deeply ({error})') from error
+
+
+def _target(statement):
+    """The name that a statement assigns to."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return name
+        case ast.Assign(
+            targets=[
+                ast.Subscript(
+                    value=ast.Call(func=ast.Name(id='globals'), args=[], keywords=[]),
+                    slice=ast.Constant(value=str(name)),
+                )
+            ]
+        ):
+            return name
+    raise ValueError(f'line {statement.lineno} is not an assignment to a name')
+
+
+def _value(node):
+    match node:
+        case ast.Constant(value=value) if value is not Ellipsis:
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float())):
+            return -node.operand.value
+        case ast.List(elts=items):
+            return [_value(x) for x in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(x) for x in items)
+        case ast.Set(elts=items):
+            return _hashable(node, set, [_value(x) for x in items])
+        case ast.Dict(keys=keys, values=values) if None not in keys:
+            pairs = [(_value(k), _value(v)) for k, v in zip(keys, values)]
+            return _hashable(node, dict, pairs)
+        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=pairs):
+            if all(pair.arg for pair in pairs):
+                return {pair.arg: _value(pair.value) for pair in pairs}
+        case ast.Call(func=ast.Name(id='set'), args=[], keywords=[]):
+            return set()
+        case ast.Call(
+            func=ast.Name(id='float'),
+            args=[ast.Constant(value='inf' | '-inf' | 'nan' as number)],
+            keywords=[],
+        ):
+            return float(number)
+    raise ValueError(f'line {node.lineno} holds something else than values')
+
+
+def _hashable(node, kind, items):
+    try:
+        return kind(items)
+    except TypeError as error:
+        raise ValueError(f'line {node.lineno}: {error}') from error
 
 
 def _items(value):

@@ -7,12 +7,14 @@ from functools import partial
 
 import pytest
 import torch
+from mmaction.apis.inferencers import ActionRecogInferencer
 from mmaction.registry import MODELS
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import FlexibleRunner, Runner, load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, load_from_http
+from torch.utils.data import DataLoader
 
 from mmaction_videomambapro.datasets.feature_cache import FeatureCache
 from mmaction_videomambapro.safe_load import CheckpointError
@@ -129,3 +131,27 @@ def test_no_door_runs_code(doors, tmp_path, door):
         (tmp_path / 'hub' / 'checkpoints' / 'hostile.pth').unlink(missing_ok=True)
     assert not marker.exists()
     assert HistoryBuffer._statistics_methods == methods
+
+
+@pytest.mark.parametrize(
+    'config', ['__import__("os").mkdir("ran")', 'a = open("ran", "w")', 'import os', 3]
+)
+def test_configs_in_checkpoints_are_not_run(tmp_path, monkeypatch, config):
+    """MMEngine runs that text when it resumes, and where only weights are given."""
+    monkeypatch.chdir(tmp_path)
+    hub = dict(log_scalars={}, runtime_info=dict(cfg=config), resumed_keys={})
+    content = dict(
+        meta=dict(config=config, epoch=0, iter=0), state_dict=Model().state_dict(),
+        message_hub=hub, optimizer={}, param_schedulers=[],
+    )  # fmt: skip
+    torch.save(content, 'hostile.pth')
+    runner = Runner(
+        Model(), str(tmp_path), load_from='hostile.pth', resume=True,
+        train_dataloader=DataLoader([1]), train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.0)),
+        experiment_name=tmp_path.name, default_scope='mmaction',
+    )  # fmt: skip
+    for door in (runner.train, lambda: ActionRecogInferencer(None, 'hostile.pth')):
+        with pytest.raises(CheckpointError, match='config in the checkpoint'):
+            door()
+    assert not os.path.exists('ran')

@@ -34,6 +34,7 @@ from mmaction_videomambapro.literals import (
     python_assignments,
     python_comment,
     python_literal,
+    read_assignments,
 )
 from mmaction_videomambapro.safe_yaml import read_yaml
 from mmaction_videomambapro.visualization.pictures import save
@@ -138,12 +139,25 @@ def test_configs(values):
     assert '\n' not in comment
     text = f'{comment}\n{python_assignments(values)}'
     assert '{{' not in text
+    assert read_assignments(text) == values
     read = Config.fromfile(written(text))
     assert read.to_dict() == Config(values).to_dict()
     read.dump('again.py')
     again = Config.fromfile('again.py')
     assert again.to_dict() == read.to_dict()
     assert again.pretty_text == read.pretty_text
+
+
+@pytest.mark.parametrize('text', [
+    '{"a": 1}', 'a = b', 'a = open("ran", "w")', 'a.b = 1', 'a, b = 1, 2', 'a = b = 1',
+    'import os', 'a = f"{1}"', 'a = 1 + 1', 'a = dict(**{})', 'a = {**{}}', 'a = [*()]',
+    'a = {[]: 1}', 'a = {[]}', 'a = float("x")', 'a = float(open("ran"))', 'a += 1',
+    'a = ...', 'a = (' + '(' * 5000, 'a = ' + '-' * 50000 + '1', 'a = -"x"', 'a: int',
+    'globals()[b] = 1', 'dict()["a"] = 1', '\0', 'def a(): pass',
+])  # fmt: skip
+def test_what_is_not_a_value_is_refused(text):
+    with pytest.raises(ValueError, match=r'line \d|not Python|null bytes'):
+        read_assignments(text)
 
 
 def test_every_text_at_every_place_of_a_config():
