@@ -209,8 +209,9 @@ def _read_safetensors(path, map_location):
         from safetensors.torch import load_file
     except ImportError:
         raise Refused('needs "pip install safetensors"') from None
+    device = map_location if isinstance(map_location, (str, torch.device)) else 'cpu'
     try:
-        return load_file(path, str(map_location or 'cpu'))
+        return load_file(path, str(device))
     except (SafetensorError, OSError, ValueError) as error:
         raise Refused(DAMAGED) from error
 

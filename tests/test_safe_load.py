@@ -2,9 +2,11 @@ import io
 import os
 import pickle
 import struct
+import sys
 import zipfile
 from argparse import Namespace
 from collections import Counter, OrderedDict
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -352,3 +354,24 @@ def test_what_is_not_a_file_is_told(tmp_path):
             safe_load(tmp_path / path)
     with pytest.raises(CheckpointError, match='not a regular file'):
         safe_load('/dev/zero')
+
+
+def test_safetensors_are_read_by_their_library(tmp_path, monkeypatch):
+    library, of_torch = ModuleType('safetensors'), ModuleType('safetensors.torch')
+    library.SafetensorError = type('SafetensorError', (Exception,), {})
+    of_torch.load_file = lambda path, device: dict(path=path, device=device)
+    for module in (library, of_torch):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    file = tmp_path / 'weights.safetensors'
+    file.write_bytes(b'x')
+    assert safe_load(file, 'cpu') == dict(path=file, device='cpu')
+
+    def fail(path, device):
+        raise library.SafetensorError('HeaderTooSmall')
+
+    of_torch.load_file = fail
+    with pytest.raises(CheckpointError, match=r'weights\.safetensors .* damaged'):
+        safe_load(file)
+    monkeypatch.setitem(sys.modules, 'safetensors', None)
+    with pytest.raises(CheckpointError, match='pip install safetensors'):
+        safe_load(file)
