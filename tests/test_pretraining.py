@@ -238,4 +238,5 @@ def test_a_loss_that_is_no_number_is_one_sentence(tool, config, tmp_path):
     assert 'Traceback' not in process.stderr
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith('train.py: error: the loss is nan at iteration 1, nothing')
+    assert 'rawframes/train/' in last  # the samples
     assert not list(tmp_path.glob('*.pth'))

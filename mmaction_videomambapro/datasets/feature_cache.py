@@ -43,7 +43,8 @@ class FeatureCache:
             with open(osp.join(folder, INDEX), encoding='utf-8') as file:
                 index = json.load(file)
             self.num_samples, self.origin = int(index['num_samples']), index['origin']
-            if not (0 < self.num_samples <= MOST_SAMPLES and type(self.origin) is dict):
+            known = isinstance(self.origin, dict)
+            if not (known and 0 < self.num_samples <= MOST_SAMPLES):
                 raise ValueError(f'{self.num_samples} samples of {self.origin}')
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise FeatureCacheError(

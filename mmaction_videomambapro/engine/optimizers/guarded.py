@@ -48,16 +48,14 @@ def stop_unless_finite(loss: torch.Tensor, step: int, batch: Any = None) -> floa
     files = [] if math.isfinite(own) else list(dict.fromkeys(files_of_batch(batch)))
     everywhere = all_gather_object((own, files))
     files = [file for _, files in everywhere for file in files]
-    samples = ', '.join(files[:MOST_NAMED])
+    samples = ', '.join(files[:MOST_NAMED]) or 'not known by name'
     if len(files) > MOST_NAMED:
         samples += f' and {len(files) - MOST_NAMED} more'
     bad = next((x for x, _ in everywhere if not math.isfinite(x)), mean)
     raise TrainingStopped(
-        f'the loss is {bad} at iteration {step + 1}'
-        + (f', of {samples}' if samples else '')
-        + ': no checkpoint has it, resume from the last one with a lower learning '
-        'rate, gradient clipping, or float32 in place of fp16, or leave these samples '
-        'out'
+        f'the loss is {bad} at iteration {step + 1}, nothing of it is kept: resume '
+        'from the last checkpoint with a lower learning rate, gradient clipping, or '
+        f'float32 in place of fp16, or look at the samples, which are {samples}'
     )
 
 
