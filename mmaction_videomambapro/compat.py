@@ -559,10 +559,10 @@ def _checkpoints_removed_first(checkpoint_hook):
 
     @_replace(hook, 'before_train')
     def before_train(original, self, runner):
-        from .engine.checkpoints import prepare_folder
+        from .engine.checkpoints import follow_folder
 
         original(self, runner)
-        prepare_folder(self, runner)
+        follow_folder(self, runner)
 
 
 @fault(

@@ -23,7 +23,6 @@ from ..files import replacing
 from ..safe_load import CheckpointError, safe_load
 
 NAME = re.compile(r'(?!best_|\.)(.*?)(\d+)\.pth')  # of CheckpointHook, not the best
-LEFT_OVER = re.compile(r'\.(.+\.pth|last_checkpoint).+')  # of files.replacing, killed
 LAST = 'last_checkpoint'
 DAMAGED = 'it is damaged or cut short'
 NOT_RESUMABLE = 'it holds weights, but not the state of a training'
@@ -305,8 +304,8 @@ def _best(hook) -> dict[str, str | None]:
     return {'best_ckpt': hook.best_ckpt_path}
 
 
-def prepare_folder(hook: CheckpointHook, runner) -> None:
-    """Follow a work directory that was moved, and remove halves of killed runs.
+def follow_folder(hook: CheckpointHook, runner) -> None:
+    """Follow a work directory that was moved.
 
     Args:
         hook (CheckpointHook): The hook, after its ``before_train``.
@@ -321,16 +320,6 @@ def prepare_folder(hook: CheckpointHook, runner) -> None:
             hook.best_ckpt_path = path
         else:
             hook.best_ckpt_path_dict[key.removeprefix('best_ckpt_')] = path
-    if is_main_process():
-        for folder in {str(hook.out_dir), runner.work_dir}:
-            _remove_left_over(folder)
-
-
-def _remove_left_over(folder):
-    with suppress(OSError):
-        for entry in os.scandir(folder):
-            if LEFT_OVER.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                os.unlink(entry.path)
 
 
 def share_gradients(runner) -> None:

@@ -13,6 +13,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from mmaction_videomambapro.engine import checkpoints as module
 from mmaction_videomambapro.engine.checkpoints import checkpoints, newest_checkpoint
+from mmaction_videomambapro.files import _UNFINISHED
 from mmaction_videomambapro.safe_load import CheckpointError
 from tests.engine.test_resuming import Stop, StopHook, run, weights
 
@@ -230,12 +231,11 @@ def test_a_run_that_died_before_it_removed_is_tidied(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(module, '_remove', die)
         run(tmp_path, StopHook(), saving=dict(max_keep_ckpts=1))
-    (tmp_path / '.epoch_3.pthab12cd_9').write_bytes(b'half of one')
-    (tmp_path / '.last_checkpointab12cd_9').write_bytes(b'epo')
+    (tmp_path / f'{_UNFINISHED}1.pth').write_bytes(b'half of one')
     assert (tmp_path / 'epoch_1.pth').exists()
     run(tmp_path, resume=True, saving=dict(max_keep_ckpts=1))
     assert [p.name for p in tmp_path.glob('*.pth')] == ['epoch_4.pth']
-    assert not list(tmp_path.glob('.*'))
+    assert not list(tmp_path.glob('.making-*'))
 
 
 def test_the_best_of_a_moved_folder_is_replaced_there(tmp_path):
