@@ -2,11 +2,9 @@
 
 import argparse
 
-import torch
-from mmengine.config import DictAction
-
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.launch import (
+    add_config_options,
     check_files,
     load_config,
     run_tool,
@@ -42,13 +40,7 @@ def parse_args():
         default='float16',
         help='of what is written; default: float16',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override keys of the config',
-    )
+    add_config_options(parser)
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     return parser.parse_args()
 
@@ -59,6 +51,8 @@ def main():
     cfg.load_from = args.checkpoint
     check_files(cfg, (f'{args.split}_dataloader',))
     # heavy, and not needed to refuse arguments
+    import torch
+
     from mmaction_videomambapro.engine.feature_extraction import extract_features
 
     cache = extract_features(

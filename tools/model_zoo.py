@@ -2,10 +2,12 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
 import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.engine.launch import (
+    UsageError,
+    add_config_options,
+    run_tool,
+)
 from mmaction_videomambapro.zoo.check import check, unseen
 from mmaction_videomambapro.zoo.measure import add
 from mmaction_videomambapro.zoo.metafiles import Zoo
@@ -30,12 +32,9 @@ def parse_args():
         '--result', required=True, help='RESULT.pkl of tools/test.py --dump'
     )
     command.add_argument('--log', help='work directory of the training')
-    command.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='where the list of the test set is, as in the test: '
+    add_config_options(
+        command,
+        'where the list of the test set is, as in the test: '
         'test_dataloader.dataset.ann_file=LIST',
     )
 

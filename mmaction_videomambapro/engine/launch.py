@@ -99,14 +99,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder for logs, checkpoints and metrics; '
         'default: work_dirs/ and the name of the config',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override keys of the config, e.g. train_dataloader.batch_size=8 or '
-        'key="[(a,b),(c,d)]" without blanks',
-    )
+    add_config_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -115,6 +108,17 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+
+
+def add_config_options(
+    parser: argparse.ArgumentParser,
+    help: str = 'override keys of the config, e.g. train_dataloader.batch_size=8 or '
+    'key="[(a,b),(c,d)]" without blanks',
+) -> None:
+    """``--cfg-options``, as in MMAction2's tools."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help
     )
 
 

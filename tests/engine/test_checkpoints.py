@@ -187,7 +187,9 @@ def test_a_test_loads_what_it_is_given(trained, tmp_path):
 
 
 def test_weights_are_not_resumed_from(tmp_path):
-    torch.save(dict(state_dict={}), tmp_path / 'weights.pth')
+    run(tmp_path / 'first')
+    content = torch.load(tmp_path / 'first' / 'epoch_4.pth', weights_only=False)
+    torch.save(dict(state_dict=content['state_dict']), tmp_path / 'weights.pth')
     with pytest.raises(CheckpointError, match=r'weights\.pth cannot be resumed from'):
         run(tmp_path, resume=True, load_from=str(tmp_path / 'weights.pth'))
 

@@ -2,11 +2,13 @@
 
 import argparse
 
-from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
-
 import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.launch import UsageError, load_config, run_tool
+from mmaction_videomambapro.engine.launch import (
+    UsageError,
+    add_config_options,
+    load_config,
+    run_tool,
+)
 from mmaction_videomambapro.zoo.checkpoints import convert
 
 
@@ -47,13 +49,7 @@ def parse_args():
         action='store_false',
         help='load what fits, and leave out the rest',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override keys of the config',
-    )
+    add_config_options(parser)
     parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
     return parser.parse_args()
 
@@ -63,6 +59,8 @@ def main():
     cfg = load_config(args)
     if 'model' not in cfg:
         raise UsageError(f'{args.config} has no model')
+
+    from mmengine.registry import init_default_scope
 
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     try:
