@@ -97,7 +97,7 @@ class ResumeHook(Hook):
 
     def before_val_epoch(self, runner) -> None:
         """Note that the checkpoints from now on have had this validation."""
-        runner.message_hub.update_info('validated_iter', runner.iter)
+        runner.message_hub.update_info('iter_validated', runner.iter)
 
     def _count_anew(self, runner, checkpoint):
         """Keep the place in the epoch, in iterations as long as they are now."""
@@ -171,7 +171,7 @@ def _validation_is_due(runner):
         loop, (EpochBasedTrainLoop, IterBasedTrainLoop)
     ):
         return False
-    if runner.message_hub.runtime_info.get('validated_iter') == loop.iter:
+    if runner.message_hub.runtime_info.get('iter_validated') == loop.iter:
         return False
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
     if by_epoch and loop.iter != loop.epoch * len(runner.train_dataloader):
