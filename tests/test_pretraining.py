@@ -160,7 +160,7 @@ def test_two_processes_equal_one(tool, config, tmp_path):
     )  # fmt: skip
     same(one, two, 3, rtol=1e-4, atol=1e-5)
     guards = [
-        torch.load(folder / 'epoch_12.pth', weights_only=False)['optimizer']['guard']
+        torch.load(folder / 'epoch_3.pth', weights_only=False)['optimizer']['guard']
         for folder in (one, two)
     ]
     # the mean loss of both processes, step by step

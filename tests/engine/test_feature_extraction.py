@@ -341,7 +341,7 @@ def test_damaged_samples_are_told(config, checkpoint, tmp_path):
     cache.save(3, features, label)
     refused('holds features that are not finite')
     torch.save([features], cache.path(3))
-    refused('is not a sample of a feature cache')
+    refused('is not a sample of a cache')
     assert DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))[3]
 
 
@@ -353,9 +353,6 @@ def test_a_replaced_video_makes_its_cache_stale(config, checkpoint, clips, tmp_p
     )
     folder = str(tmp_path / 'cache')
     cache = extract_features(config, checkpoint, folder)
-    (tmp_path / 'cache/00000/.00000003.pthx').write_bytes(b'half')  # by a killed one
-    extract_features(config, checkpoint, folder)
-    assert not list((tmp_path / 'cache').rglob('.0*'))
     video, another = sorted((tmp_path / 'clips/videos/val').iterdir())[:2]
     shutil.copy(another, video)
     with pytest.raises(FeatureCacheError, match='features of other files: choose'):
