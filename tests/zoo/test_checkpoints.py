@@ -565,7 +565,7 @@ def test_tests_need_every_weight(official, save, run, kind, tmp_path):
 
 def test_resumed_trainings_need_every_weight(official, save, run):
     content = HEADLESS['no head'](official['state_dict'])
-    file = save(dict(content, meta=dict(epoch=0, iter=0), message_hub={}))
+    file = save(dict(state_dict=content, meta=dict(epoch=0, iter=0), message_hub={}))
     with pytest.raises(MismatchError, match='would be random: cls_head'):
         run(file, recognizer(), 'train', resume=True)
 
