@@ -173,7 +173,7 @@ class ListDataset(BaseActionDataset):
 
     def _check_paths(self, infos):
         """Report a wrong prefix at once, not by broken samples."""
-        few = [_path_of(x) for x in islice(infos, 0, None, max(1, len(infos) // 8))]
+        few = [file_of_info(x) for x in islice(infos, 0, None, max(1, len(infos) // 8))]
         if not any('://' in path or osp.exists(path) for path in few):
             raise ListError.of(
                 self.ann_file,
@@ -197,7 +197,7 @@ class ListDataset(BaseActionDataset):
         if self._broken[idx]:
             return
         info = self.get_data_info(idx)
-        path = quote(_path_of(info))
+        path = quote(file_of_info(info))
         last_line = str(error).strip().split('\n')[-1]
         reason = f'{type(error).__name__}: {last_line}'
         if self.on_error == 'raise':
@@ -345,10 +345,6 @@ class ImageListDataset(ListDataset):
         folder, name = osp.split(path)
         name = name.replace('{', '{{').replace('}', '}}')
         return dict(frame_dir=folder, total_frames=1, filename_tmpl=name)
-
-
-def _path_of(info):
-    return info.get('filename') or info['frame_dir']
 
 
 def _with_names(metainfo, num_classes):

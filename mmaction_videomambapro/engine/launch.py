@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from ..datasets.feature_cache import FeatureCacheError, check_same_weights
 from ..datasets.lists import ListError
 from ..evaluation.evaluator import EvaluationError, ScoresError
+from ..literals import printable_lines
 from ..safe_load import CheckpointError
 from .console import introduce, quiet_console
 from .hooks.finite_loss_hook import FiniteLossHook
@@ -66,6 +67,9 @@ def run_tool(main: Callable[[], Any]) -> None:
     """
     keep_freed_memory()
     quiet_console()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):  # or a name that is not UTF-8 ends the tool
+            stream.reconfigure(errors='backslashreplace')
     try:
         with ending_children(), refusing_configs():
             main()
@@ -88,6 +92,7 @@ def _end(reason, code):
         text = str(reason)
         if 'in DataLoader worker process' in text:  # and its traceback
             text = text.strip().split('\n')[-1].partition(': ')[2]
+        text = printable_lines(text)  # names of files may hold what moves a cursor
         print(f'{osp.basename(sys.argv[0])}: error: {text}', file=sys.stderr)
     sys.exit(code)
 

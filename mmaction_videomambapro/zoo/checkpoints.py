@@ -23,6 +23,8 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from ..datasets.classes import read_classes
+from ..datasets.lists import ListError
 from ..files import replacing
 from ..models import VideoMamba
 from ..safe_load import CheckpointError
@@ -416,9 +418,8 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
 
 def _lines(labels: str | PathLike) -> list[str]:
     try:
-        with open(labels, encoding='utf-8') as lines:
-            return [line.strip() for line in lines if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        return [name.strip() for name in read_classes(labels)]
+    except (OSError, ListError) as error:
         raise CheckpointError(f'label names {labels} cannot be read: {error}') from None
 
 

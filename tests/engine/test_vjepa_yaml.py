@@ -457,7 +457,7 @@ def test_pretraining_schedules():
     assert cfg.train_cfg.max_epochs == 50
     assert cfg.model.ema == dict(
         type='LinearEMA', momentum=0.002, end_momentum=0.0,
-        total_updates=12500, interval=3,
+        stretch=1.25, interval=3,
     )  # fmt: skip
     wrapper = cfg.optim_wrapper
     assert (wrapper.type, wrapper.dtype) == ('GuardedAmpOptimWrapper', 'bfloat16')
@@ -472,11 +472,12 @@ def test_pretraining_schedules():
         assert scheduler.by_epoch
         assert scheduler.convert_to_iter_based
     assert (warm.type, warm.start_factor, warm.end) == ('LinearLR', 0.32, 4)
-    assert rate.type == 'CosineAnnealingLR'
-    assert (rate.begin, rate.end, rate.T_max) == (4, 50, 62.5 - 4)
+    assert rate.type == 'StretchedCosineLR'
+    assert (rate.begin, rate.stretch) == (4, 1.25)
     assert rate.eta_min == 1e-6
     assert decay.param_name == 'weight_decay'
-    assert (decay.end, decay.T_max) == (50, 62.5)
+    assert decay.stretch == 1.25
+    assert not {'end', 'T_max'} & {*rate, *decay}, 'they follow max_epochs'
     assert decay.eta_min_ratio == pytest.approx(10)
 
 
@@ -488,8 +489,11 @@ def test_published_schedules_are_those_of_the_base():
             optimization__accumulation_steps=1,
         )
     )  # fmt: skip
-    assert cfg.model.ema.total_updates == 112_500
-    assert [s.T_max for s in cfg.param_scheduler[1:]] == [335, 375]
+    base = Config.fromfile(ROOT / 'configs/_base_/schedules/vjepa.py')
+    assert cfg.train_cfg.max_epochs == base.train_cfg.max_epochs
+    assert {**cfg.model.ema, **base.model.ema} == {**cfg.model.ema}
+    for got, expected in zip(cfg.param_scheduler, base.param_scheduler, strict=True):
+        assert dict(got) == pytest.approx(dict(expected))
 
 
 def test_pretraining_ignores_what_has_no_meaning():
@@ -607,7 +611,7 @@ def test_other_choices():
     assert cfg.model.ema == dict(type='LinearEMA', momentum=0.00075, interval=3)
     assert cfg.optim_wrapper.type == 'GuardedOptimWrapper'
     (rate,) = cfg.param_scheduler
-    assert (rate.begin, rate.T_max) == (0, 62.5)
+    assert (rate.begin, rate.stretch) == (0, 1.25)
     cfg, _ = convert(pretraining(meta__dtype='float16'))
     assert cfg.optim_wrapper.dtype == 'float16'
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
@@ -654,9 +658,9 @@ def test_video_probe():
     assert cfg.train_cfg.max_epochs == 20
     warm, rate, decay = cfg.param_scheduler
     assert (warm.start_factor, warm.end) == (0.5, 2)
-    assert (rate.begin, rate.T_max, rate.eta_min) == (2, 18, 0)
+    assert (rate.begin, rate.stretch, rate.eta_min) == (2, 1, 0)
     assert decay.eta_min_ratio == pytest.approx(1e-4)
-    assert decay.T_max == 20
+    assert decay.stretch == 1
     assert ignored == [
         'pretrain.tight_silu', 'pretrain.use_sdpa', 'pretrain.use_silu',
         'pretrain.write_tag',
@@ -720,7 +724,7 @@ def test_pretraining_2():
         assert (sample.clip_len, sample.fps, sample.num_clips) == (12, 5, 1)
     assert 'clip_grad' not in cfg.optim_wrapper
     (warm, rate) = cfg.param_scheduler  # a constant rate and decay
-    assert (warm.end, rate.begin, rate.end, rate.eta_min) == (40, 40, 60, 0.000525)
+    assert (warm.end, rate.begin, rate.eta_min) == (40, 40, 0.000525)
     assert cfg.work_dir == '/runs/two'
     assert (cfg.resume, cfg.load_from) == (True, None)
     rope = (

@@ -99,10 +99,9 @@ def warmup_and_cosine(values, epochs, stretch):
     if warmup < epochs:
         schedulers.append(
             dict(
-                type='CosineAnnealingLR',
+                type='StretchedCosineLR',
+                stretch=stretch,
                 begin=warmup,
-                end=epochs,
-                T_max=_whole(stretch * epochs - warmup),
                 eta_min=float(values['optimization.final_lr']),
                 **_EPOCHS,
             )
@@ -126,7 +125,7 @@ def straight_line(values, epochs, stretch):
     return [dict(**line, end=_whole(stretch * epochs), **_EPOCHS)]
 
 
-def cosine_of_decay(values, epochs, stretch, final):
+def cosine_of_decay(values, stretch, final):
     """The weight decay, to ``final`` after ``stretch`` times the epochs."""
     decay = values['optimization.weight_decay']
     if final == decay:
@@ -138,10 +137,9 @@ def cosine_of_decay(values, epochs, stretch, final):
         )
     return [
         dict(
-            type='CosineAnnealingParamScheduler',
+            type='StretchedCosineParamScheduler',
             param_name='weight_decay',
-            end=epochs,
-            T_max=_whole(stretch * epochs),
+            stretch=stretch,
             # a ratio leaves what is not decayed at 0
             eta_min_ratio=final / decay,
             **_EPOCHS,

@@ -142,12 +142,17 @@ def _of_each(keys, masks):
 
 def _schedules(values):
     epochs, stretch = values['optimization.epochs'], values['optimization.ipe_scale']
+    if stretch < 1:
+        raise UsageError(
+            f'optimization.ipe_scale is {stretch}, expected at least 1: curves would '
+            'turn round before the training ends'
+        )
     anneal = values['optimization.is_anneal']
     rate = straight_line if anneal else warmup_and_cosine
     final_decay = values['optimization.final_weight_decay']
     return [
         *rate(values, epochs, stretch),
-        *cosine_of_decay(values, epochs, stretch, final_decay),
+        *cosine_of_decay(values, stretch, final_decay),
     ]
 
 
@@ -252,9 +257,7 @@ def _moving_average(values):
         interval=values['optimization.accumulation_steps'],
     )
     if first != last:
-        updates = values['optimization.epochs'] * values['optimization.ipe']
-        total = round(updates * values['optimization.ipe_scale'])
-        config.update(end_momentum=last, total_updates=total)
+        config.update(end_momentum=last, stretch=values['optimization.ipe_scale'])
     return config
 
 

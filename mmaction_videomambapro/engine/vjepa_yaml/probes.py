@@ -289,7 +289,7 @@ def _training(values, second, dataset):
         ),
         param_scheduler=[
             *warmup_and_cosine(values, epochs, 1),
-            *cosine_of_decay(values, epochs, 1, 1e-6),
+            *cosine_of_decay(values, 1, 1e-6),
         ],
     )
 
