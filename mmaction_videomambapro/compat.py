@@ -959,6 +959,8 @@ def _index_of_one_frame(multisports_utils):
 def _show_dir(visualization_hook):
     from mmengine.structures import LabelData
 
+    from .datasets.sample_files import file_of
+
     def _draw_samples(self, batch_idx, data_batch, data_samples, step=0):
         if not self.enable:
             return
@@ -974,8 +976,7 @@ def _show_dir(visualization_hook):
                 LabelData(item=sample.pred_label, score=sample.pred_score),
                 'pred_labels',
             )
-            path = sample.get('filename') or sample.get('frame_dir') or str(start + i)
-            name = osp.basename(path)
+            name = osp.basename(file_of(sample) or str(start + i))
             draw_args = {k: v for k, v in self.draw_args.items() if k != 'show'}
             if self.out_dir is not None:
                 draw_args['out_path'] = osp.join(self.out_dir, f'{name}_{step}')
