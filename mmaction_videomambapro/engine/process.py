@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import multiprocessing
 import os
 import os.path as osp
@@ -17,12 +16,21 @@ from multiprocessing.queues import Queue
 
 import torch
 
+try:
+    import fcntl
+except ImportError:  # Windows: work directories are not locked there
+    fcntl = None
+
 LOCK = '.lock'
 GRACE = 10  # seconds to end in, after a signal
 
 _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 _NO_LOCKS = errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL
-_SIGNALS = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ('SIGTERM', 'SIGHUP', 'SIGINT')
+    if hasattr(signal, name)  # Windows has no SIGHUP
+]
 _SHARED_MEMORY = re.compile(
     r'bus error|out of shared memory|allocate shared memory|shared memory object'
     r'|write to file </?torch_|truncat\w+ .*</?torch_',
@@ -210,6 +218,8 @@ def hold(path: str, what: str) -> None:
         InUseError: If another process holds it.
         OSError: If the file cannot be written to.
     """
+    if fcntl is None:
+        return
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     status = os.fstat(handle)
     if (status.st_dev, status.st_ino) in _held:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 _LEVELS = 'mmaction_videomambapro', 'kernels'
 _SECRET, _SECRET_BYTES = 'secret', 32  # as long as a signature
 _MOST_BYTES = 1 << 24  # a kernel has some 10 kB
-_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC
+_SAFELY = getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_CLOEXEC', 0)
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
 
@@ -56,6 +56,8 @@ def _home():
 
 @contextmanager
 def _opened_folder() -> Iterator[int]:
+    if os.open not in os.supports_dir_fd:  # Windows
+        raise OSError('this system cannot open files in a folder safely')
     path = _home()
     if not os.path.isabs(path):
         raise OSError('no home directory is known; set XDG_CACHE_HOME to a folder')
