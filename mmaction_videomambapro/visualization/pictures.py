@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from os import PathLike
 from pathlib import Path
 
@@ -19,6 +20,10 @@ CJK_FONTS = (
     'Hiragino Sans', 'Microsoft YaHei', 'SimHei', 'WenQuanYi Zen Hei',
     'WenQuanYi Micro Hei', 'Droid Sans Fallback', 'Arial Unicode MS', 'Unifont',
 )  # fmt: skip
+
+
+# that a font has one weight only is not worth a line for each text
+logging.getLogger('matplotlib.font_manager').setLevel(logging.ERROR)
 
 
 def save(figure: Figure, out: str | PathLike) -> None:
