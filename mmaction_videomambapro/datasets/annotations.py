@@ -302,7 +302,7 @@ def _load_json(path, kind):
     try:
         with open_text(path) as file:
             content = json.load(file)
-    except (ValueError, RecursionError, EOFError, zlib.error) as error:
+    except (ValueError, RecursionError, EOFError, zlib.error, BadGzipFile) as error:
         raise ListError.of(path, f'the JSON file is damaged ({error})') from error
     if not isinstance(content, kind):
         raise ListError.of(path, 'the JSON file does not hold what was expected')

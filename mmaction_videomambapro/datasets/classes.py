@@ -9,6 +9,7 @@ import os.path as osp
 import re
 import zlib
 from collections.abc import Iterable, Sequence
+from gzip import BadGzipFile
 
 from .rows import QUOTED, ListError, open_text, quote, unquote
 
@@ -35,7 +36,7 @@ def read_classes(path: str | os.PathLike) -> list[str]:
     try:
         with open_text(path, newline='\n') as file:
             text = file.read(_LARGEST)
-    except (EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, BadGzipFile) as error:
         raise ListError.of(path, f'the gzip file is damaged ({error})') from error
     if len(text) == _LARGEST:
         raise ListError.of(path, 'the file is too large to hold names of classes')
@@ -53,6 +54,9 @@ def read_classes(path: str | os.PathLike) -> list[str]:
             names = [_name(path, i, line) for i, line in enumerate(lines, 1)]
     if not names:
         raise ListError.of(path, 'the file has no names of classes')
+    for name in names:
+        if not _is_text(name):
+            raise ListError.of(path, f'{name!r} is not the name of a class')
     return names
 
 
@@ -100,6 +104,14 @@ def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
     for name, i in list(numbers.items()):
         numbers.setdefault(name.strip(), i)
     return numbers
+
+
+def _is_text(name):
+    """Whether a name is one that a file can have: no zero bytes, no lone surrogates."""
+    try:
+        return b'\0' not in name.encode('utf-8', 'surrogateescape')
+    except UnicodeEncodeError:
+        return False
 
 
 def _name(path, number, line):
