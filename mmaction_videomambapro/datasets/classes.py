@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from gzip import BadGzipFile
 
-from .rows import QUOTED, ListError, open_text, quote, unquote
+from .rows import QUOTED, ListError, is_file_name, open_text, quote, unquote
 
 _LARGEST = 1 << 26  # characters
 _NUMBERED = re.compile(r'([0-9]{1,6})[\s,;:]+(.*\S)')
@@ -55,7 +55,7 @@ def read_classes(path: str | os.PathLike) -> list[str]:
     if not names:
         raise ListError.of(path, 'the file has no names of classes')
     for name in names:
-        if not _is_text(name):
+        if not is_file_name(name):
             raise ListError.of(path, f'{name!r} is not the name of a class')
     return names
 
@@ -104,14 +104,6 @@ def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
     for name, i in list(numbers.items()):
         numbers.setdefault(name.strip(), i)
     return numbers
-
-
-def _is_text(name):
-    """Whether a name is one that a file can have: no zero bytes, no lone surrogates."""
-    try:
-        return b'\0' not in name.encode('utf-8', 'surrogateescape')
-    except UnicodeEncodeError:
-        return False
 
 
 def _name(path, number, line):

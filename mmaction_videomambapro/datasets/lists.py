@@ -28,7 +28,16 @@ from itertools import chain, islice
 from . import annotations
 from .classes import label_numbers
 from .media import IMAGE, MEDIA
-from .rows import QUOTED, BadLine, ListError, Row, open_text, quote, unquote
+from .rows import (
+    QUOTED,
+    BadLine,
+    ListError,
+    Row,
+    is_file_name,
+    open_text,
+    quote,
+    unquote,
+)
 
 FORMATS = 'video', 'counted', 'rawframes', 'image', 'vjepa'
 DELIMITERS = '\t', ',', ';', ' '
@@ -103,7 +112,11 @@ def parse_list(
             raise ListError.of(path, f'it does not say which rows are of {subset!r}')
         else:
             items = _parse_lines(path, form, delimiter, classes)
-        yield from items
+        for item in items:
+            if isinstance(item, Row) and not is_file_name(item.path):
+                reason = 'no file can have this path'
+                item = BadLine(path, item.line, item.path, reason)
+            yield item
     except ListError as error:
         yield from error.bad
     except (EOFError, zlib.error, BadGzipFile) as error:

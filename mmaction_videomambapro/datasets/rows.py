@@ -114,6 +114,14 @@ def _escape(character):
     return ''.join(f'\\x{byte:02x}' for byte in raw)
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a file or folder can have this name, as ``os.fsdecode`` gives names."""
+    try:
+        return b'\0' not in text.encode('utf-8', 'surrogateescape')
+    except UnicodeEncodeError:  # a lone surrogate, as JSON can hold
+        return False
+
+
 @contextmanager
 def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[IO[str]]:
     """Open text in UTF-8, or gzip of it; other bytes come as ``os.fsdecode`` has them.
