@@ -211,6 +211,8 @@ def _archive(random, data):
     except Exception:
         return _bytes(random, data)
     change = random.choice(('bytes', 'cut', 'name', 'drop', 'double', 'swap', 'field'))
+    if not records:  # an earlier change took the last one
+        return data
     i = random.randrange(len(records))
     name, content = records[i]
     if change == 'bytes':
