@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -122,6 +124,26 @@ def main(make: Callable, trial: Callable, seeds: str) -> None:
     print(f'{words.total()} inputs:', ', '.join(f'{n} {w}' for w, n in words.items()))
     print(f'{len(failures)} failures', *failures, sep='\n')
     sys.exit(bool(failures))
+
+
+def main_in_folder(fuzz_files: Callable, description: str) -> None:
+    """The command line of a fuzzer of files by name.
+
+    Args:
+        fuzz_files (Callable): Takes a ``Random``, and a function that says of a number
+            whether it goes on; works in the current folder, and returns a ``Counter``.
+        description (str): For the help.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--minutes', type=float, default=1)
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
+    os.chdir(tempfile.mkdtemp(prefix='fuzz-'))
+    end = time.monotonic() + 60 * args.minutes
+    counts = fuzz_files(Random(args.seed), lambda _: time.monotonic() < end)
+    print(f'{sum(counts.values())} files')
+    for what, count in sorted(counts.items()):
+        print(f'{count:8d} {what}')
 
 
 def _random(seed, number):

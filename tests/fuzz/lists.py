@@ -5,12 +5,9 @@ For longer than in the suite: python -m tests.fuzz.lists --minutes 20 --seed 1
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import os
 import random
-import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from mmaction_videomambapro.datasets.lists import (
     read_list,
     row_line,
 )
+from tests.fuzz.harness import main_in_folder
 
 SOURCES = {
     'list': [
@@ -142,18 +140,5 @@ def fuzz(rng: random.Random, goes_on) -> Counter:
     return counts
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--minutes', type=float, default=1)
-    parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
-    os.chdir(tempfile.mkdtemp(prefix='fuzz-lists-'))
-    end = time.monotonic() + 60 * args.minutes
-    counts = fuzz(random.Random(args.seed), lambda _: time.monotonic() < end)
-    print(f'{sum(counts.values())} files')
-    for what, count in sorted(counts.items()):
-        print(f'{count:8d} {what}')
-
-
 if __name__ == '__main__':
-    main()
+    main_in_folder(fuzz, __doc__)

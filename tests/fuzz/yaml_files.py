@@ -5,13 +5,10 @@ For longer than in the suite: python -m tests.fuzz.yaml_files --minutes 20 --see
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import resource
-import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from mmaction_videomambapro.engine.vjepa_yaml import write_config
 from mmaction_videomambapro.zoo.metafiles import Zoo
 from tests.conftest import ROOT
 from tests.engine.test_vjepa_yaml import PRETRAINING, VIDEO_PROBE
+from tests.fuzz.harness import main_in_folder
 
 RUNS = '__import__("os").mkdir("ran")'
 PIECES = [
@@ -135,18 +133,5 @@ def fuzz(rng: random.Random, goes_on) -> Counter:
     return counts
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--minutes', type=float, default=1)
-    parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
-    os.chdir(tempfile.mkdtemp(prefix='fuzz-yaml-'))
-    end = time.monotonic() + 60 * args.minutes
-    counts = fuzz(random.Random(args.seed), lambda _: time.monotonic() < end)
-    print(f'{sum(counts.values())} files')
-    for what, count in sorted(counts.items()):
-        print(f'{count:8d} {what}')
-
-
 if __name__ == '__main__':
-    main()
+    main_in_folder(fuzz, __doc__)
