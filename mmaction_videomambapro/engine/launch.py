@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 
 from ..datasets.feature_cache import FeatureCacheError, check_same_weights
 from ..datasets.lists import ListError
+from ..datasets.samplers import MOST_SAMPLES
 from ..evaluation.evaluator import EvaluationError, ScoresError
 from ..literals import printable_lines
 from ..safe_load import CheckpointError
@@ -49,7 +50,6 @@ LENGTHS = 'T_max', 'total_steps'
 LISTS = 'VideoClsDataset', 'RawFrameClsDataset', 'ImageListDataset'
 MOST_WORKERS = 64  # or four for each core
 MOST_AT_ONCE = 2**16
-MOST_SAMPLES = 10**9
 
 REFUSALS = (
     UsageError, CheckpointError, FeatureCacheError, InUseError, ListError,

@@ -22,7 +22,7 @@ CJK_FONTS = (
 )  # fmt: skip
 
 
-# that a font has one weight only is not worth a line for each text
+# A font that has one weight only is otherwise reported for every text.
 logging.getLogger('matplotlib.font_manager').setLevel(logging.ERROR)
 
 
