@@ -1,0 +1,73 @@
+"""The bytes of a video, without their name, for a limited time."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import time
+from typing import BinaryIO
+
+TIME_LIMIT = 120  # seconds to open a video, or to reach one more frame
+
+
+class VideoError(RuntimeError):
+    """A video that cannot be decoded."""
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a regular file to read, without waiting for a pipe's other end.
+
+    Raises:
+        OSError: If it cannot be opened, or is a folder.
+        VideoError: If it is a pipe, a device or the like, or empty.
+    """
+    nonblocking = getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
+    file = open(
+        path, 'rb', 0, opener=lambda name, flags: os.open(name, flags | nonblocking)
+    )
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_size:
+        return file
+    file.close()
+    what = 'is empty' if stat.S_ISREG(status.st_mode) else 'is not a regular file'
+    raise VideoError(f'{path} {what}')
+
+
+class Source:
+    """A file or bytes, as FFmpeg reads them.
+
+    FFmpeg is not given the name: it would take a colon for a protocol, ``%d`` for a
+    pattern of images, and an extension for a format. And as even a search for ever
+    has to read, the time is watched here.
+
+    Args:
+        content (BinaryIO | bytes): What to read; a file is closed by ``close``.
+    """
+
+    def __init__(self, content: BinaryIO | bytes) -> None:
+        self._file = io.BytesIO(content) if isinstance(content, bytes) else content
+        self.restart()
+
+    def restart(self) -> None:
+        """Allow another ``TIME_LIMIT`` seconds."""
+        self._end = time.monotonic() + TIME_LIMIT
+
+    def check(self) -> None:
+        """Raise a VideoError if the time is over."""
+        if time.monotonic() > self._end:
+            raise VideoError(f'it takes longer than {TIME_LIMIT} s')
+
+    def read(self, size: int) -> bytes:
+        self.check()
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.check()
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
