@@ -11,7 +11,7 @@ import av
 import numpy as np
 from mmengine import fileio
 
-from .isolated import DecoderError, Isolated
+from .isolated import Isolated
 from .plain import why_not_plain
 from .reader import Reader, Reindexed
 from .shrink import shrink
@@ -146,11 +146,10 @@ class Video:
 
     def _open_next(self):
         """Take the next decoder that can read the file."""
-        for self.backend in self._backends:
-            if self.backend == 'pyav':
-                return
+        for name in self._backends:
+            self.backend = name
             try:
-                self._foreign = self._open_foreign(self.backend)
+                self._foreign = None if name == 'pyav' else self._open_foreign(name)
                 return
             except Exception as error:
                 self._failed(error)
@@ -160,7 +159,8 @@ class Video:
     def _open_foreign(self, name):
         reason = why_not_plain(self._exact, name)
         if reason:
-            raise VideoError(f'not asked, {reason}')
+            raise VideoError(f'not asked, for {reason}')
+        self._exact.verify()
         path = os.path.abspath(self.path)
         if self._content is None and not is_safe_name(path):
             with open_file(path) as file:
@@ -190,7 +190,7 @@ def reason_of(error: Exception) -> str:
 
 
 def is_safe_name(path: str) -> bool:
-    """Whether any decoder can be given a name: it is UTF-8, and no pattern of images."""
+    """Whether all decoders can be given a name: UTF-8, and no pattern of images."""
     return not re.search(r'[\ud800-\udfff]|%\d*d', path)
 
 

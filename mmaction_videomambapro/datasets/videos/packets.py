@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 
 import av
 from av.stream import Discard, Disposition
 
+from .bitstreams import (
+    is_hidden,
+    is_key_frame,
+    picture_type,
+    says_orientation,
+)
 from .source import Source, VideoError
 
 MAX_PIXELS = 36_000_000  # of a frame: 8192 x 4320
 HELD_BYTES = 64 << 20  # of packets that stay in memory
-SHOWN_IN_VP8 = 16  # a bit of a frame's first byte (RFC 6386, 9.1)
 
 # Local containers of one file. Playlists and scripts that name other files are none.
 FORMATS = (
     'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,m4v,ogg,'
     'h261,h263,h264,hevc,vvc,vc1,av1,obu,ivf,mjpeg,nut,gif,apng,mxf,rm,dv,gxf,wtv,amv,'
-    'yuv4mpegpipe'
+    'yuv4mpegpipe,swf'
 )
 OPTIONS = dict(
     format_whitelist=FORMATS, protocol_whitelist='file', max_pixels=str(MAX_PIXELS)
@@ -77,10 +81,12 @@ class Packets:
         stream: PyAV's stream.
         pts (list[int | None]): The container's time stamps, in order of decoding.
         sizes (list[int]): Bytes.
+        types (str): Of pictures, as of ``picture_type``.
         hidden (set[int]): Those whose frames an edit list or the codec hides.
         corrupt (set[int]): Those of which the container lost something.
         keys (list[int]): Those that decoding can start at.
         flagged (int): How many the container calls key frames.
+        turned (bool): Whether the video itself says how it is to be turned.
         codec (str): Its name, whatever decoder is used.
         format (str): FFmpeg's name of the container's format.
         streams (int): Of video in the container.
@@ -91,19 +97,24 @@ class Packets:
         self._container, self.stream = open_container(source)
         self.pts, self.sizes, self.keys = [], [], []
         self.hidden, self.corrupt, self.flagged = set(), set(), 0
+        self.turned = False
         self._held, held, self._numbers = [], 0, {}
         decoder = self.stream.codec_context
-        is_key, in_vp8 = key_test(decoder), decoder.name == 'vp8'
+        self.codec = decoder.codec.canonical_name
+        types = []
         for number, packet in enumerate(_demux(self._container, self.stream)):
             source.check()
             self.pts.append(packet.pts)
             self.sizes.append(packet.size)
-            if packet.is_discard or (in_vp8 and not memoryview(packet)[0] & SHOWN_IN_VP8):
+            types.append(picture_type(self.codec, packet))
+            if number == 0:
+                self.turned = says_orientation(self.codec, packet)
+            if packet.is_discard or is_hidden(self.codec, packet):
                 self.hidden.add(number)
             if packet.is_corrupt:
                 self.corrupt.add(number)
             self.flagged += packet.is_keyframe
-            if packet.is_keyframe and is_key(packet):
+            if packet.is_keyframe and is_key_frame(decoder, packet):
                 self.keys.append(number)
                 known = self._numbers.setdefault(_identity(packet), number)
                 if known != number:
@@ -117,7 +128,7 @@ class Packets:
             self.corrupt.remove(len(self) - 1)
             self.pts.pop()
             self.sizes.pop()
-        self.codec = decoder.codec.canonical_name
+        self.types = ''.join(types)
         self.format = self._container.format.name
         self.streams = len(self._container.streams.video)
 
@@ -172,47 +183,3 @@ def _demux(container, stream):
 
 def _identity(packet):
     return packet.pts, packet.dts, packet.size
-
-
-def key_test(decoder: av.VideoCodecContext) -> Callable[[av.Packet], bool]:
-    """Whether decoding can start at a packet that its container calls a key frame.
-
-    Containers call more than that a key frame in H.264: where an intra refresh begins,
-    or an open group of pictures. Only an IDR picture forgets all before it. In HEVC any
-    random access point will do: what follows it in order of display depends on it
-    alone. Other codecs have no such frames.
-    """
-    types = {'h264': (5, 5, lambda b: b & 31), 'hevc': (16, 21, lambda b: b >> 1 & 63)}
-    if decoder.name not in types:
-        return lambda packet: True
-    first, last, type_of = types[decoder.name]
-    slices = 5 if decoder.name == 'h264' else 31  # types up to it hold pictures
-    units = unit_reader(decoder)
-
-    def is_key(packet):
-        kinds = (type_of(header) for header in units(bytes(packet)))
-        kind = next((kind for kind in kinds if kind <= slices), -1)
-        return first <= kind <= last
-
-    return is_key
-
-
-def unit_reader(decoder: av.VideoCodecContext) -> Callable[[bytes], Iterator[int]]:
-    """A function that gives the first byte of each NAL unit of a packet.
-
-    Units follow their lengths in MP4 and Matroska, as the decoder's extradata says,
-    and start codes elsewhere (ISO/IEC 14496-15, 5.3; ITU-T H.264, annex B).
-    """
-    extradata = decoder.extradata or b''
-    place = 4 if decoder.name == 'h264' else 21
-    if extradata[:1] != b'\x01' or len(extradata) <= place:
-        return lambda data: (unit[1][0] for unit in re.finditer(rb'\x00\x00\x01(.)', data, re.S))
-    width = (extradata[place] & 3) + 1
-
-    def after_lengths(data):
-        at = 0
-        while at + width < len(data):
-            yield data[at + width]
-            at += width + int.from_bytes(data[at : at + width], 'big')
-
-    return after_lengths

@@ -19,9 +19,9 @@ FULL_RANGE = 2
 def why_not_plain(reader: Reader, decoder: str) -> str | None:
     """What keeps a file from another decoder, in words; None for a plain file.
 
-    A file is plain where all decoders agree: one progressive video in eight bits, BT.601
-    and limited range, upright, from time 0 on, in closed groups of pictures, in a
-    container with time stamps.
+    A file is plain where all decoders agree: one progressive video in eight bits,
+    BT.601 and limited range, upright, from time 0 on, in closed groups of pictures, in
+    a container with time stamps.
     """
     if reader.scanned:
         return 'its time stamps do not tell the frames'

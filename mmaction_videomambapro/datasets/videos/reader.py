@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -9,18 +10,17 @@ from itertools import chain
 import av
 import numpy as np
 
+from .bitstreams import PICTURES, has_one_layer
 from .packets import Packets
-from .rgb import ToRGB, is_turned
+from .rgb import ToRGB, display_matrix, is_upright
 from .source import Source, VideoError
 
 # Containers that store when a frame is shown. AVI and others store its place in the
 # stream only, and what FFmpeg makes of it is wrong with B-frames.
 STAMPED = 'mov,mp4,m4a,3gp,3g2,mj2', 'matroska,webm', 'flv', 'mpegts', 'nut', 'ivf'
-# Codecs of which every packet shows one frame. A packet of a few bytes may show none
-# in the older ones.
+JOINED = 'mpegts', 'mpeg', 'mpegvideo'  # may be two videos, one after the other
+# Codecs of which every packet shows one frame.
 WHOLE = 'h264', 'hevc', 'av1', 'vp9', 'vp8'
-OLDER = 'mpeg4', 'msmpeg4v1', 'msmpeg4v2', 'msmpeg4v3', 'wmv1', 'wmv2', 'h263', 'flv1'
-FEW_BYTES = 16
 HDR = 16, 18  # transfer curves: PQ and HLG (ITU-T H.273)
 PROGRESSIVE = 0, 1  # FFmpeg's field orders: not known, or no fields
 
@@ -61,8 +61,9 @@ class Reader:
         self.told = stream.frames or None
         self._time_base = float(stream.time_base)
         self._rgb = ToRGB(self._decoder.width, self._decoder.height)
+        self._matrix = None  # that not all frames bring, but the video itself
         self._in_order = True  # frames are known by their packets
-        self.scanned, self._skips = False, may_skip(self._decoder)
+        self.scanned, self._skips = False, may_skip(packets)
         self._set_order(shown_order(packets) or self._decoded_order())
 
     def __len__(self) -> int:
@@ -85,8 +86,18 @@ class Reader:
             wanted = [self.order[i] for i in inds[at:stop]]
             for frame in self._find(wanted, self._keys[starts[at]]):
                 self._source.restart()
-                yield self._rgb(frame)
+                matrix = display_matrix(frame)
+                yield self._rgb(frame, self._matrix if matrix is None else matrix)
             at = stop
+
+    def verify(self) -> None:
+        """Decode everything once, to be sure that there is no damage.
+
+        Raises:
+            VideoError: If there is.
+        """
+        if not self.scanned and self._decoded_order() != self.order:
+            raise VideoError('damaged at its end')
 
     def close(self) -> None:
         self.packets.close()
@@ -106,7 +117,7 @@ class Reader:
     def _find(self, wanted, start):
         """Decode from a packet on, and give the frames of some, in order of display."""
         missing = set(wanted)
-        for number, frame in self._decode(start, missing if self._skips else None):
+        for number, frame in self._decode(start, missing):
             if frame is None and number <= max(missing):
                 raise VideoError(f'damaged at {self._seconds(number):.1f} s')
             if number not in missing:
@@ -123,32 +134,30 @@ class Reader:
         raise Reindexed
 
     def _decode(self, start, wanted=None):
-        """Numbers and frames from a packet on; None for a frame where damage is met.
+        """Decode from a packet on: numbers and frames, or None where damage is met.
 
-        With some ``wanted``, frames that no other is made from are not decoded else.
+        With some ``wanted``, frames that no other is made from need not be decoded.
         """
-        decoder, frames = self._decoder, 0
+        decoder, place = self._decoder, -1
         decoder.flush_buffers()
         decoder.skip_frame = 'DEFAULT'
         for packet in chain(self.packets.since(start), [None]):
             self._source.check()
             number = packet.pts if packet else len(self.packets) - 1
-            if wanted is not None:
+            if wanted is not None and self._skips:
                 in_demand = packet is None or number in wanted
                 decoder.skip_frame = 'DEFAULT' if in_demand else 'NONREF'
             try:
-                decoded = decoder.decode(packet)
+                frames = decoder.decode(packet)
             except EOFError:
                 return
             except av.FFmpegError:
-                if frames or not self.scanned:  # else it begins within a group
+                if place >= 0 or not self.scanned:  # else it begins within a group
                     yield number, None
                 continue
-            if number in self.packets.corrupt:
-                yield number, None
-            for frame in decoded:
-                place = frame.pts if self._in_order else frames
-                frames += 1
+            for frame in frames:
+                known = self._in_order and frame.pts is not None
+                place = frame.pts if known else place + 1
                 yield place, None if frame.is_corrupt else frame
 
     def _decoded_order(self):
@@ -160,14 +169,15 @@ class Reader:
         self.scanned, self._skips = True, False
         order, damage = [], None
         for number, frame in self._decode(0):
-            self._source.restart()
+            if self._matrix is None and frame is not None:
+                self._matrix = display_matrix(frame)
             if frame is None:
                 damage = number if damage is None else damage
             elif damage is None:
                 order.append(number)
-            elif number is None or number > damage:
+            elif number > damage:
                 raise VideoError(f'damaged at {self._seconds(damage):.1f} s')
-        if self._in_order and (None in order or len(set(order)) < len(order)):
+        if self._in_order and len(set(order)) < len(order):
             self._in_order = False
             return list(range(len(order)))
         return order
@@ -184,13 +194,14 @@ class Reader:
     def traits(self) -> frozenset[str]:
         """What is unusual: 'variable rate', 'rotated', 'interlaced', 'HDR'."""
         decoder = self._decoder
-        _, frame = next(self._decode(self._keys[0]), (0, None))
+        _, frame = next(self._decode(0), (0, None))
+        matrix = self._matrix if frame is None else display_matrix(frame)
         stamps = [self.packets.pts[n] for n in self.order if self._in_order]
         steps = [] if None in stamps else np.diff(np.sort(stamps)).tolist()
         ticks = max(1, 0.002 / self._time_base)  # containers round to milliseconds
         found = {
             'variable rate': bool(steps) and max(steps) - min(steps) > ticks,
-            'rotated': frame is not None and is_turned(frame),
+            'rotated': not is_upright(matrix),
             'interlaced': decoder.field_order not in PROGRESSIVE
             or (frame is not None and frame.interlaced_frame),
             'HDR': decoder.color_trc in HDR,
@@ -202,13 +213,14 @@ def shown_order(packets: Packets) -> list[int] | None:
     """Packets' numbers in order of display, or None where only decoding can tell."""
     decoder, pts = packets.stream.codec_context, packets.pts
     numbers = [n for n in range(len(packets)) if n not in packets.hidden]
-    if not numbers or packets.keys[:1] != [0] or packets.corrupt:
+    if not numbers or packets.keys[:1] != [0] or packets.corrupt or packets.turned:
         return None
     if decoder.field_order not in PROGRESSIVE:  # a packet may hold a field
         return None
-    if decoder.codec.intra_only or packets.codec in OLDER:
-        few = min(packets.sizes) < FEW_BYTES and not decoder.codec.intra_only
-        return None if few or decoder.has_b_frames else numbers
+    if decoder.codec.intra_only and not decoder.has_b_frames:
+        return numbers
+    if packets.codec in PICTURES and packets.format not in JOINED:
+        return mpeg_order(numbers, packets.types)
     if packets.codec not in WHOLE or packets.format not in STAMPED:
         return None
     stamps = [pts[n] for n in numbers]
@@ -219,13 +231,27 @@ def shown_order(packets: Packets) -> list[int] | None:
     return sorted(numbers, key=pts.__getitem__)
 
 
-def may_skip(decoder: av.VideoCodecContext) -> bool:
+def mpeg_order(numbers: list[int], types: str) -> list[int] | None:
+    """Order of display in MPEG-1, 2 and 4, None if a packet is not just one picture.
+
+    A B picture is shown at once, another when the next that is not one has come.
+    """
+    kinds = ''.join(types[n] for n in numbers)
+    if '?' in kinds or not re.match('I([^B]|$)', kinds):  # what B is made of is missing
+        return None
+    order, last = [], numbers[0]
+    for number, kind in zip(numbers[1:], kinds[1:]):
+        order.append(number if kind == 'B' else last)
+        last = last if kind == 'B' else number
+    return [*order, last]
+
+
+def may_skip(packets: Packets) -> bool:
     """Whether what FFmpeg takes for a frame that no other needs is one for sure.
 
     In HEVC it may be needed by a higher temporal layer, if there is one.
     """
-    if decoder.field_order not in PROGRESSIVE:
-        return False
-    extradata = decoder.extradata or b''
-    one_layer = len(extradata) > 21 and extradata[0] == 1 and extradata[21] >> 3 & 7 == 1
-    return decoder.name == 'h264' or (decoder.name == 'hevc' and one_layer)
+    decoder = packets.stream.codec_context
+    return decoder.field_order in PROGRESSIVE and (
+        packets.codec == 'h264' or (packets.codec == 'hevc' and has_one_layer(decoder))
+    )

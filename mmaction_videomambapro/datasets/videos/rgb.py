@@ -27,14 +27,14 @@ class ToRGB:
         self.size = width, height
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8."""
+    def __call__(self, frame: av.VideoFrame, matrix: np.ndarray | None) -> np.ndarray:
+        """(H, W, 3) uint8 of a frame, turned by a display matrix."""
         rgb = self._reformatter.reformat(frame, *self.size, format='rgb24', threads=1)
-        return turned(rgb.to_ndarray(), display_matrix(frame))
+        return rgb.to_ndarray() if matrix is None else turned(rgb.to_ndarray(), matrix)
 
 
 def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
-    """(2, 2) part of a frame's display matrix that turns and mirrors it, if there is one.
+    """(2, 2) part of a frame's display matrix, if there is one.
 
     A point (x, y) of the stored picture is shown at (x, y) @ matrix, y downwards.
     """
@@ -45,20 +45,17 @@ def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
     return matrix if np.linalg.det(matrix) else None
 
 
-def is_turned(frame: av.VideoFrame) -> bool:
-    """Whether a frame is to be turned or mirrored before it is shown."""
-    matrix = display_matrix(frame)
-    return matrix is not None and not (np.diag(matrix) > abs(matrix[0, 1])).all()
+def is_upright(matrix: np.ndarray | None) -> bool:
+    """Whether a display matrix leaves a picture as it is stored."""
+    return matrix is None or bool((np.diag(matrix) > abs(matrix[0, 1])).all())
 
 
-def turned(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+def turned(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """An image as its display matrix wants it shown, without its scale.
 
     Raises:
         VideoError: If it is turned by other than quarters of a circle.
     """
-    if matrix is None:
-        return image
     matrix = matrix / np.abs(matrix).max(1, keepdims=True)
     unit = np.round(matrix)
     if not np.allclose(matrix, unit, atol=0.01):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -23,13 +24,13 @@ def open_file(path: str) -> BinaryIO:
         VideoError: If it is a pipe, a device or the like, or empty.
     """
     nonblocking = getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
-    file = open(
-        path, 'rb', 0, opener=lambda name, flags: os.open(name, flags | nonblocking)
-    )
-    status = os.fstat(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY | nonblocking)
+    status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_size:
-        return file
-    file.close()
+        return os.fdopen(descriptor, 'rb', 0)
+    os.close(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     what = 'is empty' if stat.S_ISREG(status.st_mode) else 'is not a regular file'
     raise VideoError(f'{path} {what}')
 
