@@ -202,7 +202,7 @@ class Reader:
         found = {
             'variable rate': bool(steps) and max(steps) - min(steps) > ticks,
             'rotated': not is_upright(matrix),
-            'interlaced': decoder.field_order not in PROGRESSIVE
+            'interlaced': field_order(decoder) not in PROGRESSIVE
             or (frame is not None and frame.interlaced_frame),
             'HDR': decoder.color_trc in HDR,
         }
@@ -215,7 +215,7 @@ def shown_order(packets: Packets) -> list[int] | None:
     numbers = [n for n in range(len(packets)) if n not in packets.hidden]
     if not numbers or packets.keys[:1] != [0] or packets.corrupt or packets.turned:
         return None
-    if decoder.field_order not in PROGRESSIVE:  # a packet may hold a field
+    if field_order(decoder) not in PROGRESSIVE:  # a packet may hold a field
         return None
     if decoder.codec.intra_only and not decoder.has_b_frames:
         return numbers
@@ -229,6 +229,11 @@ def shown_order(packets: Packets) -> list[int] | None:
     if min(stamps) < pts[0]:  # shown before the first, and perhaps made from more
         return None
     return sorted(numbers, key=pts.__getitem__)
+
+
+def field_order(decoder: av.VideoCodecContext) -> int:
+    """FFmpeg's order of fields; 0 in PyAV 17, the last for Python 3.10."""
+    return getattr(decoder, 'field_order', 0)
 
 
 def mpeg_order(numbers: list[int], types: str) -> list[int] | None:
@@ -252,6 +257,6 @@ def may_skip(packets: Packets) -> bool:
     In HEVC it may be needed by a higher temporal layer, if there is one.
     """
     decoder = packets.stream.codec_context
-    return decoder.field_order in PROGRESSIVE and (
+    return field_order(decoder) in PROGRESSIVE and (
         packets.codec == 'h264' or (packets.codec == 'hevc' and has_one_layer(decoder))
     )
