@@ -65,7 +65,8 @@ class Truth:
         red, blue (tuple[int, int, int]): RGB of the two patches.
         tolerance (int): Of their levels, out of 255.
         doubtful (frozenset[int]): Places of frames that may be refused, for they are
-            damaged. Those at the end need not be counted.
+            damaged. Those at the end need not be counted, and one more may be, of
+            which the file has only a part.
         optional (bool): The whole file may be refused.
     """
 
@@ -83,7 +84,8 @@ class Truth:
         least = len(self.numbers)
         while least - 1 in self.doubtful:
             least -= 1
-        return range(least, len(self.numbers) + 1)
+        partial = least < len(self.numbers)
+        return range(least, len(self.numbers) + 1 + partial)
 
     def faults(self, place: int, frame: np.ndarray) -> str:
         """What is wrong with a frame: '' or some of 'shape', 'frame', 'side', 'colour'.
@@ -192,42 +194,60 @@ def read(frame: np.ndarray) -> Seen:
     )
 
 
-def coded(image: np.ndarray, pix_fmt: str, tags: Tags) -> av.VideoFrame:
-    """An RGB picture as a frame; the formula of YUV is worked out here."""
-    height, width = image.shape[:2]
-    if not pix_fmt.startswith(('yuv', 'gray')):
-        return av.VideoFrame.from_ndarray(image, format='rgb24').reformat(
-            format=pix_fmt
-        )
-    frame = av.VideoFrame(width, height, pix_fmt)
+def coded(
+    number: int,
+    size: tuple[int, int],
+    pix_fmt: str,
+    tags: Tags,
+    stored: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> av.VideoFrame:
+    """A picture as a frame, with the formula of YUV worked out here."""
+    image = np.ascontiguousarray(stored(picture(number, size)))
+    if not pix_fmt.startswith(('yuv', 'gray')) or pix_fmt == 'yuyv422':
+        frame = av.VideoFrame.from_ndarray(image, format='rgb24')
+        return frame.reformat(format=pix_fmt)
+    frame = av.VideoFrame(image.shape[1], image.shape[0], pix_fmt)
     frame.colorspace, frame.color_range = tags.colorspace, 2 if tags.full else 1
     frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
-    bits = frame.format.components[0].bits
-    kr, kb = MATRICES[tags.matrix]
-    rgb = image / 255.0
-    luma = rgb @ (kr, 1 - kr - kb, kb)
-    values = [
-        luma,
-        (rgb[..., 2] - luma) / (2 - 2 * kb),
-        (rgb[..., 0] - luma) / (2 - 2 * kr),
-        np.where(np.arange(width) < width / 2, 0.3, 1) * np.ones((height, 1)),
-    ]
-    if tags.full:
-        scales = [(255, 0), (255, 128), (255, 128), (255, 0)]
-    else:
-        scales = [(219, 16), (224, 128), (224, 128), (255, 0)]
-    dtype = np.uint8 if bits == 8 else np.uint16
-    for plane, value, (scale, zero) in zip(frame.planes, values, scales):
-        y, x = (-(-n // m) for n, m in zip(value.shape, (plane.height, plane.width)))
-        value = np.pad(value, ((0, -height % y), (0, -width % x)), 'edge')
-        value = value.reshape(plane.height, y, plane.width, x).mean((1, 3))
-        most = 2**bits - 1
-        levels = value * scale + zero
-        levels = levels * most / 255 if tags.full else levels * 2 ** (bits - 8)
-        rows = np.zeros((plane.height, plane.line_size // dtype().itemsize), dtype)
-        rows[:, : plane.width] = np.clip(levels.round(), 0, most)
+    planes = _planes(number, size, pix_fmt, tags, stored)
+    for plane, levels in zip(frame.planes, planes):
+        rows = np.zeros((plane.height, plane.line_size), np.uint8)
+        rows[:, : levels.shape[1]] = levels
         plane.update(rows.tobytes())
     return frame
+
+
+@functools.lru_cache(512)
+def _planes(number, size, pix_fmt, tags, stored):
+    """Y, U, V and alpha, as rows of bytes."""
+    rgb = stored(picture(number, size)) / 255.0
+    kr, kb = MATRICES[tags.matrix]
+    luma = rgb @ (kr, 1 - kr - kb, kb)
+    u = (rgb[..., 2] - luma) / (2 - 2 * kb)
+    v = (rgb[..., 0] - luma) / (2 - 2 * kr)
+    alpha = np.full_like(luma, 0.3)
+    planes = []
+    components = av.VideoFormat(pix_fmt, rgb.shape[1], rgb.shape[0]).components
+    for i, (component, value) in enumerate(zip(components, (luma, u, v, alpha))):
+        most, half = 2**component.bits - 1, 2 ** (component.bits - 1)
+        if i in (1, 2):
+            value = _shrink(value, component.height, component.width)
+            levels = value * (most if tags.full else half * 224 / 128) + half
+        elif tags.full or component.is_alpha:
+            levels = value * most
+        else:
+            levels = (value * 219 + 16) * half / 128
+        dtype = np.uint8 if component.bits == 8 else np.uint16
+        planes.append(np.clip(levels.round(), 0, most).astype(dtype).view(np.uint8))
+    return planes
+
+
+def _shrink(value, height, width):
+    """Means of boxes, as chroma is shrunk; the last row and column come twice."""
+    y, x = -(-value.shape[0] // height), -(-value.shape[1] // width)
+    pads = (0, y * height - value.shape[0]), (0, x * width - value.shape[1])
+    value = np.pad(value, pads, 'edge')
+    return sum(value[i::y, k::x] for i in range(y) for k in range(x)) / (x * y)
 
 
 # ----------------------------------------------------------------- writing
@@ -276,7 +296,7 @@ def write(
     times: Callable[[int], Fraction] | None = None,
     setup: Callable | None = None,
     sound: tuple[float, float] | None = None,
-    stored: Callable[[np.ndarray], np.ndarray] | None = None,
+    stored: Callable[[np.ndarray], np.ndarray] = np.asarray,
     **expected: object,
 ) -> Truth:
     """Encode pictures into a file.
@@ -296,19 +316,16 @@ def write(
         times (Callable, optional): Seconds at which the i-th frame is shown.
         setup (Callable, optional): Called with the stream before it is opened.
         sound (tuple[float, float], optional): Start and end of silence, in seconds.
-        stored (Callable, optional): Turns an upright picture into what is coded.
+        stored (Callable): Turns an upright picture into what is coded.
         **expected: Of the ``Truth``.
     """
     numbers = tuple(numbers)
-    pictures = [picture(number, size) for number in numbers]
-    if stored:
-        pictures = [np.ascontiguousarray(stored(image)) for image in pictures]
     with av.open(str(path), 'w', format=muxer, options=mux or {}) as container:
         quality = QUALITY.get(codec, OTHERS)
         stream = container.add_stream(
             codec, rate=rate, options={**quality, **(options or {})}
         )
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = stored(picture(0, size)).shape[:2]
         stream.pix_fmt = pix_fmt
         context = stream.codec_context
         context.gop_size = gop
@@ -323,8 +340,8 @@ def write(
             setup(stream)
         if sound:
             _add_silence(container, *sound)
-        for i, image in enumerate(pictures):
-            frame = coded(image, pix_fmt, tags)
+        for i, number in enumerate(numbers):
+            frame = coded(number, size, pix_fmt, tags, stored)
             if times:
                 frame.time_base = Fraction(1, 1000)
                 frame.pts = round(1000 * times(i))
@@ -964,7 +981,7 @@ def _cover(container):
 
 def _with_cover(path, folder, video=True, first=False):
     write(folder / 'a.mkv', options=CLOSED)
-    still = coded(picture(255, (64, 64)), 'yuvj420p', FULL)
+    still = coded(255, (64, 64), 'yuvj420p', FULL)
     with av.open(str(folder / 'a.mkv')) as source, av.open(str(path), 'w') as out:
         if video:
             stream = out.add_stream_from_template(source.streams[0])
@@ -1165,9 +1182,9 @@ def _cut_short(path, folder, share=0.6, **how):
     write(path, **how)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    numbers = tuple(linear(path))
+    numbers = [i if seen is None else seen for i, seen in enumerate(linear(path))]
     last = frozenset(range(len(numbers) - 6, len(numbers)))
-    return Truth(numbers, SIZE[::-1], doubtful=last)
+    return Truth(tuple(numbers), SIZE[::-1], doubtful=last)
 
 
 FASTSTART = {'movflags': 'faststart'}
@@ -1175,7 +1192,7 @@ for container, how in (
     ('mp4', dict(options=CLOSED, mux=FASTSTART)),
     ('ts', dict(options=CLOSED)),
     ('mkv', dict(options=CLOSED)),
-    ('avi', dict(options=NO_B)),
+    ('avi', dict(options=NO_B, gop=1)),
     ('flv', dict(options=CLOSED)),
     ('h264', dict(options=CLOSED)),
 ):
