@@ -1,13 +1,15 @@
-"""The data pipeline: clips a second, where the time goes, workers that are needed.
+"""The data pipeline: exact decoders, clips per second, workers that are needed.
 
     python benchmarks/data.py
     python benchmarks/data.py --clips-per-second 200   # what the model takes
+    python benchmarks/data.py --table                  # and write it to docs/data.md
 
-Makes two videos of 10 s in H.264, 320 x 240 and 1280 x 720, and prints for one process
-the clips of 16 frames that each decoder gives, from a stretch of 64 frames and from the
-whole video; the time of every transform of a training pipeline; RandAugment's time for
-operations that are all applied; and the workers that feed a model.
-Needs the package av.
+Makes some videos of each kind in ``tests/datasets/video_kinds.py`` and prints how many
+frames each decoder gets wrong. Makes videos of 10 s in H.264 and HEVC, 320 x 240 and
+1280 x 720, and prints for one process the clips of 16 frames that each decoder gives,
+from a stretch of 64 frames and from the whole video; the time of every transform of a
+training pipeline; RandAugment's time for operations that are all applied; and the
+workers that feed a model.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ import math
 import tempfile
 import time
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 from common import header, machine, milliseconds, row
+from decoding import compare_speed, print_survey, survey, write_table
 from mmaction.registry import TRANSFORMS
 from mmengine.registry import init_default_scope
 
@@ -32,14 +34,14 @@ from mmaction_videomambapro.datasets.transforms.augment_operations import (
     Draw,
 )
 from mmaction_videomambapro.datasets.transforms.rand_augment import NAMES
-from mmaction_videomambapro.datasets.videos import BACKENDS
 from mmaction_videomambapro.engine.memory import keep_freed_memory
 
 SIZES = {'320 x 240': (320, 240), '1280 x 720': (1280, 720)}
-SAMPLERS = {
-    '64 frames': dict(type='SampleDense', clip_len=16, frame_interval=4),
-    'whole video': dict(type='SampleSparse', clip_len=16),
+CODECS = {
+    'H.264': ('libx264', {}),
+    'HEVC': ('libx265', {'x265-params': 'open-gop=0:log-level=none'}),
 }
+PAGE = Path(__file__).parents[1] / 'docs' / 'data.md'
 VIEW = [
     dict(type='Resize', scale=(-1, 256)),
     dict(type='ClipRandAugment', interpolation='bilinear'),
@@ -52,15 +54,16 @@ VIEW = [
 REPEATS = 20
 
 
-def write_video(path, size, frames=300):
-    """A texture that drifts behind a disc, as x264 is used by most data sets."""
+def write_video(path, size, codec='H.264', frames=300):
+    """A texture that drifts behind a disc, in closed groups of pictures."""
+    encoder, options = CODECS[codec]
     width, height = size
     texture = np.random.default_rng(0).integers(
         0, 256, (height // 4, width // 4, 3), np.uint8
     )
     texture = cv2.resize(texture, (2 * width, 2 * height), None, 0, 0, cv2.INTER_CUBIC)
     with av.open(str(path), 'w') as container:
-        stream = container.add_stream('libx264', rate=30)
+        stream = container.add_stream(encoder, rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
         for i in range(frames):
             x = int(width / 2 * (1 + math.sin(i / 40)))
@@ -91,21 +94,6 @@ def mean_seconds(pipeline, path):
     return np.mean([run(transforms, path) for _ in range(REPEATS)], 0)
 
 
-def compare_decoders(videos):
-    print('\nclips of 16 frames a second, one process\n')
-    header('decoder', *(f'{s}, {n}' for s in videos for n in SAMPLERS))
-    for name, backend in BACKENDS.items():
-        if find_spec(backend.package) is None:
-            continue
-        cells = []
-        for path in videos.values():
-            for sampler in SAMPLERS.values():
-                init = dict(type='VideoInit', backend=name)
-                pipeline = [init, sampler, dict(type='VideoDecode')]
-                cells.append(1 / mean_seconds(pipeline, path).sum())
-        row(name, *cells)
-
-
 def split_pipeline(videos, clips_per_second):
     print('\nms of a training clip, one process\n')
     names = ['VideoInit', 'SampleDense', 'VideoDecode', *(v['type'] for v in VIEW)]
@@ -113,7 +101,8 @@ def split_pipeline(videos, clips_per_second):
     for size, path in videos.items():
         for short_side in (None, 256):
             decode = dict(type='VideoDecode', short_side=short_side)
-            pipeline = [dict(type='VideoInit'), SAMPLERS['64 frames'], decode, *VIEW]
+            sample = dict(type='SampleDense', clip_len=16, frame_interval=4)
+            pipeline = [dict(type='VideoInit'), sample, decode, *VIEW]
             note = '' if short_side is None else f', short_side={short_side}'
             columns[size + note] = 1e3 * mean_seconds(pipeline, path)
     header('transform', *columns)
@@ -155,18 +144,29 @@ def time_operations():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--clips-per-second', type=float, default=100)
+    parser.add_argument(
+        '--table', action='store_true', help='write the kinds of videos to docs/data.md'
+    )
     args = parser.parse_args()
     keep_freed_memory()  # as in the tools, and so in their workers
     cv2.setNumThreads(1)
     init_default_scope('mmaction')
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
+        verdicts = survey(Path(folder))
+        print_survey(verdicts)
+        if args.table:
+            write_table(verdicts, PAGE)
         videos = {}
-        for name, size in SIZES.items():
-            videos[name] = Path(folder) / f'{size[0]}.mp4'
-            write_video(videos[name], size)
-        compare_decoders(videos)
-        split_pipeline(videos, args.clips_per_second)
+        for codec in CODECS:
+            for name, size in SIZES.items():
+                path = videos[f'{codec}, {name}'] = (
+                    Path(folder) / f'{codec}{size[0]}.mp4'
+                )
+                write_video(path, size, codec)
+        compare_speed(videos)
+        h264 = {name: videos[f'H.264, {name}'] for name in SIZES}
+        split_pipeline(h264, args.clips_per_second)
     time_operations()
 
 
