@@ -63,10 +63,11 @@ class Video:
         try:
             self._exact = Reader(self._source)
         except Exception as error:  # FFmpeg's are of many types
-            self.failures.append(reason_of(error))
             self.close()
-            raise self._given_up() from error
-        self._open_next()
+            raise self._given_up(reason_of(error)) from error
+        if not self._open_next():
+            self.close()
+            raise self._given_up()
 
     def __len__(self) -> int:
         return len(self._exact)
@@ -120,8 +121,9 @@ class Video:
             except Reindexed:
                 return self.frames(inds, short_side)
             except Exception as error:
-                self._failed(error)
-                self._open_next()
+                reason = f'{self.backend}: {reason_of(error)}'
+                if not self._open_next(reason):
+                    raise self._given_up(reason) from error
         results, used = [], set()
         for i in (min(int(i), end) for i in inds):
             results.append(found[i].copy() if i in used else found[i])
@@ -144,17 +146,21 @@ class Video:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open_next(self):
-        """Take the next decoder that can read the file."""
+    def _open_next(self, failure=None):
+        """Take the next decoder in place of one that failed, if there is one."""
         for name in self._backends:
-            self.backend = name
             try:
-                self._foreign = None if name == 'pyav' else self._open_foreign(name)
-                return
+                reader = None if name == 'pyav' else self._open_foreign(name)
             except Exception as error:
-                self._failed(error)
-        self.close()
-        raise self._given_up()
+                self.failures.append(f'{name}: {reason_of(error)}')
+                continue
+            if failure is not None:
+                self.failures.append(failure)
+            if self._foreign is not None:
+                self._foreign.close()
+            self._foreign, self.backend = reader, name
+            return True
+        return False
 
     def _open_foreign(self, name):
         reason = why_not_plain(self._exact, name)
@@ -171,14 +177,8 @@ class Video:
         reader.close()
         raise VideoError(f'it finds {len(reader)} frames, there are {len(self)}')
 
-    def _failed(self, error):
-        if self._foreign is not None:
-            self._foreign.close()
-            self._foreign = None
-        self.failures.append(f'{self.backend}: {reason_of(error)}')
-
-    def _given_up(self):
-        reasons = '; '.join(self.failures)
+    def _given_up(self, *reasons):
+        reasons = '; '.join([*self.failures, *reasons])
         return VideoError(f'{self.path} cannot be decoded: {reasons}')
 
 

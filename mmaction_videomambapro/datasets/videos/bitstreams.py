@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import av
@@ -19,7 +18,7 @@ def is_key_frame(decoder: av.VideoCodecContext, packet: av.Packet) -> bool:
     codec = decoder.codec.canonical_name
     if codec in SLICES:
         lowest, highest, last, type_of = SLICES[codec]
-        types = (type_of(header) for header in _unit_headers(decoder, bytes(packet)))
+        types = (type_of(unit[0]) for unit in _units(decoder, bytes(packet)))
         return lowest <= next((t for t in types if t <= last), -1) <= highest
     if codec in PICTURES:
         return picture_type(codec, packet) == 'I'
@@ -31,14 +30,36 @@ def is_hidden(codec: str, packet: av.Packet) -> bool:
     return codec == 'vp8' and not memoryview(packet)[0] & 16  # RFC 6386, 9.1
 
 
-def says_orientation(codec: str, packet: av.Packet) -> bool:
-    """Whether a packet seems to say how its video is to be turned.
+def says_orientation(decoder: av.VideoCodecContext, packet: av.Packet) -> bool:
+    """Whether the video itself says how it is to be turned.
 
-    It does in a message of type 47, of which FFmpeg tells some frames only (ITU-T
-    H.264, D.2.27; H.265, D.2.17).
+    It does in a message of type 47, which FFmpeg passes on with some frames only
+    (ITU-T H.264, 7.3.2.3 and D.1.27; H.265, D.2.17).
     """
-    message = {'h264': b'\x06\x2f', 'hevc': b'\x4e\x01\x2f'}.get(codec)
-    return message is not None and message in bytes(packet)
+    codec = decoder.codec.canonical_name
+    if codec not in SLICES:
+        return False
+    *_, last, type_of = SLICES[codec]
+    message, header = (6, 1) if codec == 'h264' else (39, 2)
+    for unit in _units(decoder, bytes(packet)):
+        kind = type_of(unit[0])
+        if kind == message and 47 in _message_types(unit[header:]):
+            return True
+        if kind <= last:  # a slice; messages come before
+            return False
+    return False
+
+
+def _message_types(data):
+    at, numbers = 0, [0]
+    while at < len(data) - 1:  # type, size, and so many bytes of each
+        numbers[-1] += data[at]
+        if data[at] < 255:
+            if len(numbers) == 2:
+                yield numbers[0]
+                at, numbers = at + numbers[1], []
+            numbers.append(0)
+        at += 1
 
 
 def picture_type(codec: str, packet: av.Packet) -> str:
@@ -81,8 +102,8 @@ KEYS = {
 }
 
 
-def _unit_headers(decoder: av.VideoCodecContext, packet: bytes) -> Iterator[int]:
-    """The first byte of each NAL unit of a packet.
+def _units(decoder: av.VideoCodecContext, packet: bytes) -> Iterator[bytes]:
+    """The NAL units of a packet.
 
     Units follow their lengths in MP4 and Matroska, as the decoder's extradata says
     (ISO/IEC 14496-15, 5.3 and 8.3), and start codes elsewhere.
@@ -90,10 +111,10 @@ def _unit_headers(decoder: av.VideoCodecContext, packet: bytes) -> Iterator[int]
     data = decoder.extradata or b''
     place = 4 if decoder.codec.canonical_name == 'h264' else 21
     if len(data) <= place or data[0] != 1:
-        for unit in re.finditer(rb'\x00\x00\x01(.)', packet, re.DOTALL):
-            yield unit[1][0]
+        yield from filter(None, packet.split(b'\0\0\1')[1:])
         return
     width, at = (data[place] & 3) + 1, 0
     while at + width < len(packet):
-        yield packet[at + width]
-        at += width + int.from_bytes(packet[at : at + width], 'big')
+        size = int.from_bytes(packet[at : at + width], 'big')
+        yield packet[at + width : at + width + max(1, size)]
+        at += width + size

@@ -108,7 +108,7 @@ class Packets:
             self.sizes.append(packet.size)
             types.append(picture_type(self.codec, packet))
             if number == 0:
-                self.turned = says_orientation(self.codec, packet)
+                self.turned = says_orientation(decoder, packet)
             if packet.is_discard or is_hidden(self.codec, packet):
                 self.hidden.add(number)
             if packet.is_corrupt:

@@ -58,7 +58,7 @@ class Reader:
         self._decoder.thread_type = 'NONE'  # data loaders have workers
         self._decoder.thread_count = 1
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
-        self.told = stream.frames or None
+        self.told = frames_told(packets)
         self._time_base = float(stream.time_base)
         self._rgb = ToRGB(self._decoder.width, self._decoder.height)
         self._matrix = None  # that not all frames bring, but the video itself
@@ -197,6 +197,8 @@ class Reader:
         _, frame = next(self._decode(0), (0, None))
         matrix = self._matrix if frame is None else display_matrix(frame)
         stamps = [self.packets.pts[n] for n in self.order if self._in_order]
+        if self.told and self.told > len(self):
+            stamps = stamps[:-16]  # at a cut, frames that come early in the file remain
         steps = [] if None in stamps else np.diff(np.sort(stamps)).tolist()
         ticks = max(1, 0.002 / self._time_base)  # containers round to milliseconds
         found = {
@@ -229,6 +231,15 @@ def shown_order(packets: Packets) -> list[int] | None:
     if min(stamps) < pts[0]:  # shown before the first, and perhaps made from more
         return None
     return sorted(numbers, key=pts.__getitem__)
+
+
+def frames_told(packets: Packets) -> int | None:
+    """How many frames the container says there are, where it does."""
+    stream = packets.stream
+    frames, rate = stream.frames, stream.average_rate
+    if packets.format == 'avi' and rate:  # it counts ticks, of which H.264 has two
+        frames = round(frames * stream.time_base * rate)
+    return max(0, frames - len(packets.hidden)) or None
 
 
 def field_order(decoder: av.VideoCodecContext) -> int:
