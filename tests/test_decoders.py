@@ -8,7 +8,7 @@ from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
 
 from mmaction_videomambapro.engine.vjepa_yaml import translate
-from tests.conftest import DEMO_CONFIG, ROOT
+from tests.conftest import ROOT
 from tests.engine import test_vjepa_yaml as experiments
 
 OWN = {'VideoInit', 'VideoDecode'}
