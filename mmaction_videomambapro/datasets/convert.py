@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ..files import refuse_same, replacing
 from ..literals import csv_cell
-from .list_check import Finding, describe
+from .list_check import Report, describe
 from .lists import (
     BadLine,
     ListError,
@@ -18,6 +18,7 @@ from .lists import (
     row_line,
     without_prefix,
 )
+from .rows import quote
 
 
 def convert_list(
@@ -31,7 +32,7 @@ def convert_list(
     classes: str | Sequence[str] | None = None,
     subset: str | None = None,
     fold: int = 1,
-    check: Callable[[Sequence[Row]], list[Finding]] | None = None,
+    check: Callable[[Sequence[Row]], Report] | None = None,
 ) -> tuple[int, int]:
     """Write ``path label...`` or ``folder total_frames label...`` lines.
 
@@ -89,11 +90,12 @@ def convert_list(
         reason = f'no path begins with {strip_prefix!r}, the first is {rows[0].path!r}'
         raise ListError.of(source, reason)
     if check is not None:
-        findings = check(rows)
-        _write_report(*reports, rows, bad, findings)
-        wrong = {f.line: f for f in findings}
+        report = check(rows)
+        _write_report(*reports, rows, bad, report)
+        wrong = {f.line: f for f in report.findings}
         bad += [
-            BadLine(source, f.line, f.path, f'{f.kind}: {f.detail}') for f in findings
+            BadLine(source, f.line, f.path, f'{f.kind}: {f.detail}')
+            for f in report.findings
         ]
         rows = [row for row in rows if row.line not in wrong]
     if bad and not skip_bad:
@@ -120,11 +122,12 @@ def _with_root(row, source, data_root):
     return BadLine(source, row.line, path, reason)
 
 
-def _write_report(text, table, rows, bad, findings):
+def _write_report(text, table, rows, bad, report):
     with replacing(text) as file:
-        file.write(describe(rows, len(bad), findings))
+        file.write(describe(rows, len(bad), report))
     with replacing(table) as file:
         writer = csv.writer(file)
         writer.writerow(['line', 'path', 'kind', 'detail'])
-        for row in [*((b.number, b.text, 'line', b.reason) for b in bad), *findings]:
-            writer.writerow(map(csv_cell, row))
+        lines = [(b.number, b.text, 'line', b.reason) for b in bad]
+        for row in [*lines, *report.findings, *report.notes]:
+            writer.writerow(csv_cell(quote(str(cell))) for cell in row)

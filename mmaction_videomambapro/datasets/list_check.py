@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -15,21 +16,32 @@ import numpy as np
 
 from .lists import Row
 from .media import IMAGE
+from .rows import quote
 from .videos import Video, VideoError
 
-CHECKS = 'none', 'exists', 'decode'
+CHECKS = 'none', 'exists', 'decode', 'all'
 MOST_JOBS = 256
-FRAMES = 16  # of a video, spread as a sampler does
+FRAMES = 16  # of a video, from the first to the last, as a sampler spreads them
+AT_ONCE = 64  # where all are read
+
+TRAITS = {  # of videos that are read as well as others, and what becomes of them
+    'variable rate': 'clips are counted in frames, not in seconds',
+    'rotated': 'frames are turned upright',
+    'interlaced': 'frames are not deinterlaced',
+    'HDR': 'frames are not tone-mapped',
+}
+_DAMAGED = re.compile(r'damaged (at [0-9.]+ s)')
 
 
 class Finding(NamedTuple):
-    """Something wrong with a row.
+    """Something about a row.
 
     Attributes:
         line (int): Its number in the list.
         path (str): Of the file or folder.
-        kind (str): In one word: missing, undecodable, short, label, duplicate or
-            overlap.
+        kind (str): What is wrong: missing, undecodable, damaged, truncated, count,
+            short, label, duplicate or overlap. As a note: one of ``TRAITS``, or fewer
+            frames.
         detail (str): What exactly.
     """
 
@@ -37,6 +49,36 @@ class Finding(NamedTuple):
     path: str
     kind: str
     detail: str
+
+
+class Report(NamedTuple):
+    """What was found in a list.
+
+    Attributes:
+        findings (list[Finding]): What would stop or spoil a training run; at most one
+            for each row, in their order.
+        notes (list[Finding]): What should be known of videos, and spoils nothing.
+        exact (int): Videos that gave every frame they were asked for, and have as many
+            as their files and the list say.
+    """
+
+    findings: list[Finding]
+    notes: list[Finding]
+    exact: int
+
+
+class Look(NamedTuple):
+    """What a file or folder looks like.
+
+    Attributes:
+        fault (tuple[str, str], optional): Kind and detail of what is wrong with it.
+        notes (Sequence[tuple[str, str]]): Kinds and details of what is not wrong.
+        exact (bool): As in :class:`Report`.
+    """
+
+    fault: tuple[str, str] | None = None
+    notes: Sequence[tuple[str, str]] = ()
+    exact: bool = False
 
 
 def check_rows(
@@ -49,13 +91,14 @@ def check_rows(
     others: frozenset[str] = frozenset(),
     filename_tmpl: str = 'img_{:05}.jpg',
     start_index: int = 1,
-) -> list[Finding]:
+) -> Report:
     """Find what would stop or spoil a training run.
 
     Args:
         rows (Sequence[Row]): With the paths under which files are found.
-        check (str): Whether to look at files: ``'none'``, ``'exists'``, or
-            ``'decode'`` to read frames from the whole video. Defaults to 'none'.
+        check (str): Whether to look at files: ``'none'``, ``'exists'``, ``'decode'``
+            to read 16 frames of each video, the first and the last among them, or
+            ``'all'`` to read all frames. Defaults to 'none'.
         jobs (int): Processes. Defaults to 1.
         min_frames (int): Fewer make a row short. Defaults to 1.
         num_classes (int, optional): Labels have to be below. Defaults to None.
@@ -66,9 +109,9 @@ def check_rows(
         start_index (int): Of a folder's first frame. Defaults to 1.
 
     Returns:
-        list[Finding]: At most one for each row, in their order.
+        Report: What was found, in the order of the rows.
     """
-    looks = [None] * len(rows)
+    looks = [Look()] * len(rows)
     if check != 'none':
         look = partial(
             look_at,
@@ -78,8 +121,10 @@ def check_rows(
             start_index=start_index,
         )
         looks = _with_progress(look, rows, jobs)
-    findings, lines = [], {}
-    for row, found in zip(rows, looks):
+    findings, notes, lines = [], [], {}
+    for row, seen in zip(rows, looks):
+        found = seen.fault
+        notes += [Finding(row.line, row.path, *note) for note in seen.notes]
         first = lines.setdefault(row.path, row.line)
         beyond = [x for x in row.labels if num_classes is not None and x >= num_classes]
         if beyond:
@@ -91,54 +136,96 @@ def check_rows(
             found = 'duplicate', f'line {first} has the same path'
         if found:
             findings.append(Finding(row.line, row.path, *found))
-    return findings
+    return Report(findings, notes, sum(seen.exact for seen in looks))
 
 
 def look_at(
     row: Row, check: str, min_frames: int, filename_tmpl: str, start_index: int
-) -> tuple[str, str] | None:
-    """Kind and detail of what is wrong with a row's file or folder, or None."""
+) -> Look:
+    """Look at a row's file or folder."""
     if not osp.exists(row.path):
-        return 'missing', 'no such file or folder'
+        return Look(('missing', 'no such file or folder'))
     if row.total_frames is not None:
-        if row.total_frames < min_frames:
-            return 'short', f'{row.total_frames} frames, {min_frames} are needed'
-        for i in range(start_index, start_index + row.total_frames):
-            frame = osp.join(row.path, filename_tmpl.format(i))
-            if not osp.exists(frame):
-                return 'missing', f'no frame {osp.basename(frame)}'
-            if check == 'exists':  # of all frames only the first
-                break
-        if check == 'exists':
-            return None
-        for i in np.linspace(0, row.total_frames - 1, FRAMES).astype(int):
-            frame = osp.join(row.path, filename_tmpl.format(start_index + i))
-            if not _is_image(frame):
-                return 'undecodable', osp.basename(frame)
-        return None
+        names = partial(_name_of_frame, row.path, filename_tmpl, start_index)
+        return Look(_fault_of_folder(row.total_frames, check, min_frames, names))
     if not osp.isfile(row.path):  # a pipe would be waited for
-        return 'undecodable', 'it is not a file'
+        return Look(('undecodable', 'it is not a file'))
     if check == 'exists':
-        return None
+        return Look()
     if IMAGE.search(row.path):
-        return None if _is_image(row.path) else ('undecodable', 'it is not an image')
-    try:
-        with Video(row.path) as video:
-            frames = len(video)
-            video.frames(np.linspace(0, frames - 1, FRAMES).round(), short_side=32)
-    except (OSError, VideoError) as error:
-        return 'undecodable', str(error).removeprefix(row.path).strip()
+        image = _is_image(row.path)
+        return Look(None if image else ('undecodable', 'it is not an image'))
+    return _look_at_video(row, check, min_frames)
+
+
+def _name_of_frame(folder, filename_tmpl, start_index, i):
+    return osp.join(folder, filename_tmpl.format(start_index + i))
+
+
+def _fault_of_folder(frames, check, min_frames, name):
     if frames < min_frames:
         return 'short', f'{frames} frames, {min_frames} are needed'
-    return None
+    for i in range(1 if check == 'exists' else frames):
+        if not osp.exists(name(i)):
+            return 'missing', f'no frame {osp.basename(name(i))}'
+    if check != 'exists':
+        for i in range(frames) if check == 'all' else _spread(frames):
+            if not _is_image(name(i)):
+                return 'undecodable', osp.basename(name(i))
 
 
-def describe(rows: Sequence[Row], bad: int, findings: Sequence[Finding]) -> str:
+def _look_at_video(row, check, min_frames):
+    notes = []
+    try:
+        with Video(row.path) as video:
+            notes += [(trait, TRAITS.get(trait, '')) for trait in sorted(video.traits)]
+            _read(video, check)
+            frames, told, second = len(video), video.told, max(1, video.fps)
+    except (OSError, VideoError) as error:
+        reason = str(error)
+        for name in (row.path, quote(row.path)):
+            reason = reason.removeprefix(name).strip()
+        damaged = _DAMAGED.search(reason)
+        return Look(
+            ('damaged', damaged[1]) if damaged else ('undecodable', reason), notes
+        )
+    fault, lost = None, max(0, (told or 0) - frames)
+    in_file = f'the file names {told}'
+    if row.counted not in (None, frames):
+        detail = f'{frames} frames, the list names {row.counted}'
+        fault = 'count', f'{detail}, {in_file}' if lost else detail
+    elif lost > second:
+        fault = 'truncated', f'{frames} frames, {in_file}'
+    elif frames < min_frames:
+        fault = 'short', f'{frames} frames, {min_frames} are needed'
+    if 0 < lost <= second:
+        notes.append(('fewer frames', f'{frames} frames, {in_file}'))
+    return Look(fault, notes, exact=not lost and row.counted in (None, frames))
+
+
+def _read(video, check):
+    """Read frames and forget them; their number may turn out to be another."""
+    if check != 'all':
+        video.frames(_spread(len(video)), short_side=32)
+        return
+    start = 0
+    while start < len(video):
+        stop = min(start + AT_ONCE, len(video))
+        video.frames(range(start, stop), short_side=32)
+        start = stop
+
+
+def _spread(frames):
+    return np.linspace(0, frames - 1, FRAMES).round().astype(int)
+
+
+def describe(rows: Sequence[Row], bad: int, report: Report) -> str:
     """A page about a list: counts, gaps between labels, a histogram."""
-    kinds = Counter(f.kind for f in findings)
     labels = Counter(x for row in rows for x in row.labels)
     lines = [f'{len(rows)} rows, {bad} bad lines']
-    lines += [f'{n:8d} {kind}' for kind, n in sorted(kinds.items())]
+    exact = {'exact': report.exact} if report.exact else {}
+    for kinds in (_count(report.findings), exact, _count(report.notes)):
+        lines += [f'{n:8d} {kind}' for kind, n in sorted(kinds.items())]
     if labels:
         few, many = min(labels.values()), max(labels.values())
         gaps = max(labels) + 1 - len(labels)
@@ -154,6 +241,10 @@ def describe(rows: Sequence[Row], bad: int, findings: Sequence[Finding]) -> str:
             bar = '#' * max(1, round(40 * labels[label] / many))
             lines.append(f'{label:6d} {labels[label]:8d} {bar}')
     return '\n'.join(lines) + '\n'
+
+
+def _count(findings):
+    return Counter(finding.kind for finding in findings)
 
 
 def _is_image(path):

@@ -134,7 +134,8 @@ def row_line(row: Row) -> str:
     form = 'rawframes' if row.total_frames else 'video' if row.labels else 'vjepa'
     for path in (row.path, quote(row.path, always=True)):
         line = plain_line(row._replace(path=path))
-        if _stays(line) and _parse(line, form, ' ') == row._replace(line=0):
+        same = row._replace(line=0, counted=None)  # which no line needs
+        if _stays(line) and _parse(line, form, ' ') == same:
             return line
     raise ValueError(f'no line of a list can hold {row!r}')
 
@@ -231,7 +232,10 @@ def _parse(line, form, delimiter, classes: Mapping[str, int] | None = None):
         return Row(path, numbers)
     if numbers[0] == 0:
         return 'total_frames is 0, expected at least 1'
-    return Row(path, numbers[1:], numbers[0] if form == 'rawframes' else None)
+    frames, *labels = numbers
+    if form == 'counted':
+        return Row(path, tuple(labels), counted=frames)
+    return Row(path, tuple(labels), frames)
 
 
 def _split(line, delimiter, most=None):

@@ -26,12 +26,14 @@ class Row(NamedTuple):
         labels (tuple[int]): One, several, or none.
         total_frames (int, optional): Of a folder of frames.
         line (int): Its number in the list, from 1.
+        counted (int, optional): Frames of a video, where the list names them.
     """
 
     path: str
     labels: tuple[int, ...]
     total_frames: int | None = None
     line: int = 0
+    counted: int | None = None
 
 
 class BadLine(NamedTuple):

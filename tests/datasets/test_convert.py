@@ -9,7 +9,12 @@ import pytest
 from mmaction.registry import DATASETS
 
 from mmaction_videomambapro.datasets.convert import convert_list
-from mmaction_videomambapro.datasets.list_check import Finding, check_rows, describe
+from mmaction_videomambapro.datasets.list_check import (
+    Finding,
+    Report,
+    check_rows,
+    describe,
+)
 from mmaction_videomambapro.datasets.lists import ListError, Row, read_list
 from mmaction_videomambapro.engine.launch import UsageError
 from tests.conftest import ROOT
@@ -184,7 +189,8 @@ def test_numbers_are_bounded(run, tmp_path, option):
 
 
 def test_a_large_label_costs_no_memory():
-    text = describe([Row('a.mp4', (999_999_999,)), Row('b.mp4', (0,))], 0, [])
+    rows = [Row('a.mp4', (999_999_999,)), Row('b.mp4', (0,))]
+    text = describe(rows, 0, Report([], [], 0))
     assert '2 labels up to 999999999, 1 to 1 rows each' in text
     assert '999999998 labels without rows: 1, 2, 3, ' in text
 
@@ -215,7 +221,7 @@ def test_every_file_is_decoded(run, videos, tmp_path):
         **{'5': 'missing', '6': 'label'},
     }
     report = (tmp_path / 'out.report.txt').read_text()
-    assert '3 undecodable' in report
+    assert '3 undecodable\n       2 exact\n' in report
     assert '6 labels up to 5, 1 to 1 rows each' in report
 
 
@@ -226,26 +232,26 @@ def test_frames_of_folders(tmp_path):
     for i in (1, 2, 4):
         cv2.imwrite(str(tmp_path / f'img_{i:05}.jpg'), np.zeros((8, 8, 3), np.uint8))
     row = Row(str(tmp_path), (0,), 2, 1)
-    assert check_rows([row], 'decode') == []
+    assert check_rows([row], 'decode') == Report([], [], 0)
     (tmp_path / 'img_00003.jpg').write_text('no image')
-    (finding,) = check_rows([row._replace(total_frames=3)], 'decode')
+    ((finding,), *_) = check_rows([row._replace(total_frames=3)], 'decode')
     assert finding[2:] == ('undecodable', 'img_00003.jpg')
     (tmp_path / 'img_00003.jpg').unlink()
-    (finding,) = check_rows([row._replace(total_frames=4)], 'decode')
+    ((finding,), *_) = check_rows([row._replace(total_frames=4)], 'decode')
     assert finding[2:] == ('missing', 'no frame img_00003.jpg')
-    (finding,) = check_rows([row], 'decode', min_frames=3)
+    ((finding,), *_) = check_rows([row], 'decode', min_frames=3)
     assert finding.kind == 'short'
 
 
 def test_what_is_not_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / 'a.mp4')
-    (finding,) = check_rows([Row(str(tmp_path / 'a.mp4'), (0,))], 'decode')
+    ((finding,), *_) = check_rows([Row(str(tmp_path / 'a.mp4'), (0,))], 'decode')
     assert finding[2:] == ('undecodable', 'it is not a file')
 
 
 def test_splits_and_duplicates():
     rows = [Row(path, (0,), None, i) for i, path in enumerate('abca', 1)]
-    found = check_rows(rows, others=frozenset('c'))
+    found = check_rows(rows, others=frozenset('c')).findings
     assert [(f.line, f.kind) for f in found] == [(3, 'overlap'), (4, 'duplicate')]
     assert 'line 1' in found[1].detail
 
@@ -279,7 +285,9 @@ def test_a_list_does_not_overwrite_itself(tmp_path):
             convert_list(str(path), str(tmp_path / destination), strip_prefix='a')
     report = path.rename(tmp_path / 'new.report.txt')
     with pytest.raises(OSError, match='choose another destination'):
-        convert_list(str(report), str(tmp_path / 'new'), check=lambda rows: [])
+        convert_list(
+            str(report), str(tmp_path / 'new'), check=lambda rows: Report([], [], 0)
+        )
     assert report.read_text() == 'a.mp4 0\n'
 
 
@@ -288,15 +296,16 @@ def test_a_report_holds_no_formulas(tmp_path):
     path.write_bytes(b'=cmd|x!A1.mp4 0\n\xff.mp4 1\n-a.mp4 1\n')
 
     def check(rows):
-        return [Finding(row.line, row.path, 'missing', '-') for row in rows]
+        found = [Finding(row.line, row.path, 'missing', '-') for row in rows]
+        return Report(found, [], 0)
 
     with pytest.raises(ListError):
         convert_list(str(path), str(tmp_path / 'new'), check=check)
     report = tmp_path / 'new.report.csv'
-    with open(report, newline='', encoding='utf-8', errors='surrogateescape') as file:
+    with open(report, newline='', encoding='utf-8') as file:
         rows = list(csv.reader(file))
     assert sorted(row[:3] for row in rows[1:]) == [
         ['1', "'=cmd|x!A1.mp4", 'missing'],
-        ['2', '\udcff.mp4', 'line'],  # cannot be in MMAction2's annotation files
+        ['2', "$'\\xff.mp4'", 'line'],  # cannot be in MMAction2's annotation files
         ['3', "'-a.mp4", 'missing'],
     ]

@@ -179,6 +179,9 @@ def test_frames_may_be_counted_in_lists_of_videos(write):
         ('a.mp4', (5,), None),
         ('b c.mp4', (7,), None),
     ]
+    counted = read_list(write('a.mp4 300 5\nb c.mp4 9 7'), 'counted')
+    assert [row.counted for row in counted] == [300, 9]
+    assert [row_line(row) for row in counted] == ['a.mp4 5', 'b c.mp4 7']
     with pytest.raises(ListError, match="expected 'video_path total_frames label'"):
         read_list(write('a.mp4 5\n'), 'counted')
 

@@ -44,7 +44,8 @@ def main():
         '--check',
         choices=CHECKS,
         default='none',
-        help='whether to look at the files; writes DESTINATION.report.txt and .csv',
+        help='whether files exist, or 16 frames of each video can be decoded, or all '
+        'of its frames; writes DESTINATION.report.txt and .csv',
     )
     jobs = min(os.cpu_count() or 1, MOST_JOBS)
     parser.add_argument('--jobs', type=int, default=jobs, help='processes')

@@ -71,7 +71,7 @@ def make_plan(args):
         for rows in plan.rows.values()
         for row in rows
     ]
-    findings = check_rows(rows, args.check, jobs=args.jobs)
+    findings = check_rows(rows, args.check, jobs=args.jobs).findings
     bad = [
         BadLine(f.path, 1, '', f'{f.kind}: {f.detail}; --skip-bad leaves it out')
         for f in findings

@@ -1,4 +1,4 @@
-"""Opening and decoding videos, whatever decoder can."""
+"""Opening and decoding videos, exactly or not at all."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from ..videos import DEFAULT_BACKENDS, Video, installed
 
 @TRANSFORMS.register_module()
 class VideoInit(BaseTransform):
-    """Open a video, in front of a sampler.
+    """Open a video, before a sampler.
 
-    MMAction2 has a pair of transforms for each decoder, and stops where that decoder
-    does. This one tries the next.
+    It stands where MMAction2 has a pair of transforms for each decoder, some of which
+    give other frames than were asked for. What it promises is what :class:`Video` does:
+    frame i is frame i, or the file is refused with a reason.
 
-    Required key is "filename"; "total_frames", "avg_fps" and "video_reader" are added.
-    A sample that brings its frames, "imgs" or "array", is left as it is: MMAction2's
-    demos for long videos and cameras cut them out of a stream.
+    The required key is "filename"; "total_frames", "avg_fps" and "video_reader" are
+    added. A sample without "filename" that brings its frames, "imgs" or "array", is
+    left as it is: MMAction2's demos for long videos and cameras cut them out of a
+    stream, and need no sampler then.
 
     Args:
-        backend (str | Sequence[str]): 'decord', 'pyav', 'opencv' or 'torchcodec', or
-            several in the order in which they are tried.
-            Defaults to ('decord', 'pyav', 'opencv').
+        backend (str | Sequence[str]): 'pyav', 'decord', 'opencv' or 'torchcodec', or
+            several in the order in which they are tried; all are exact or refuse.
+            Defaults to ('pyav',).
 
     Raises:
         ValueError: If a decoder is unknown or none is installed.
+        OSError: If a file cannot be read at all.
+        VideoError: If none of the decoders opens it.
     """
 
     def __init__(self, backend: str | Sequence[str] = DEFAULT_BACKENDS) -> None:
@@ -50,13 +54,17 @@ class VideoInit(BaseTransform):
 class VideoDecode(BaseTransform):
     """Decode the frames that a sampler chose, no others, and close the video.
 
-    Required keys are "video_reader" and "frame_inds"; "imgs", "original_shape" and
-    "img_shape" are added. Frames that a sample brings stay; see :class:`VideoInit`.
+    The required keys are "video_reader", of :class:`VideoInit`, and "frame_inds";
+    "imgs", a list of (H, W, 3) uint8 RGB, "original_shape" and "img_shape" are added.
+    Frames that a sample brings stay as they are; see :class:`VideoInit`.
 
     Args:
         short_side (int, optional): Shrink frames as they are decoded, as a
-            ``Resize(scale=(-1, short_side))`` behind it would, which then has nothing
+            ``Resize(scale=(-1, short_side))`` after it would, which then has nothing
             left to do. Saves memory where videos are large. Defaults to None.
+
+    Raises:
+        VideoError: If one of the frames cannot be decoded, or is not there.
     """
 
     def __init__(self, short_side: int | None = None) -> None:
