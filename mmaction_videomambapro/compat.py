@@ -1000,6 +1000,45 @@ def _first_view(video):
     return frames.numpy().astype('uint8')
 
 
+@fault(
+    'mmaction.apis.inferencers.actionrecog_inferencer',
+    symptom='an inferencer decodes with decord where the config says VideoInit',
+    until='ActionRecogInferencer keeps the steps of a config that open and decode',
+)
+def _inferencers_choose_decord(module):
+    @_replace(module.ActionRecogInferencer, '_init_pipeline')
+    def _init_pipeline(original, self, cfg):
+        from mmaction.registry import TRANSFORMS
+
+        steps = cfg.test_dataloader.dataset.pipeline
+        own = {step['type']: dict(step) for step in steps}  # the list is changed
+        pipeline = original(self, cfg)
+        for i, step in enumerate(pipeline.transforms):
+            name = type(step).__name__
+            if name in ('DecordInit', 'DecordDecode') and name not in own:
+                name = name.replace('Decord', 'Video')
+                if name in own:
+                    pipeline.transforms[i] = TRANSFORMS.build(own[name])
+        return pipeline
+
+
+@fault(
+    'mmaction.visualization.action_visualizer',
+    symptom='pictures of predictions show the frames that decord takes for them',
+    until='ActionVisualizer takes a decoder',
+)
+def _pictures_of_decord(module):
+    @_replace(module.ActionVisualizer, '_load_video')
+    def _load_video(original, self, video, target_resolution=None):
+        from .datasets.videos import Video
+
+        if isinstance(video, str) and osp.isfile(video):
+            with Video(video) as file:
+                frames = file.frames(range(len(file)))
+            video = [frame[..., ::-1] for frame in frames]
+        return original(self, video, target_resolution)
+
+
 def decord_clash() -> str | None:
     """What is wrong if decord and decord2 are both installed, else None.
 

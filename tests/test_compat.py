@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from mmaction.registry import DATASETS, MODELS, TRANSFORMS
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import init_default_scope
 
 from mmaction_videomambapro import compat
+from mmaction_videomambapro.datasets.videos import Video
+from tests.conftest import DEMO_CONFIG, ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -315,3 +317,33 @@ def test_multisports_metric(tmp_path):
             )
     scores = metric.evaluate(2 * frames)
     assert scores['mAP/v_map@0.5'] == pytest.approx(50, abs=1)
+
+
+def test_inferencers_decode_as_the_config_says():
+    from mmaction.apis.inferencers import ActionRecogInferencer
+
+    def names(replace):
+        cfg = Config.fromfile(ROOT / DEMO_CONFIG)
+        steps = cfg.test_dataloader.dataset.pipeline
+        steps[0] = dict(type=f'{replace}Init')
+        steps[2] = dict(type=f'{replace}Decode')
+        inferencer = SimpleNamespace(input_format='video', pack_cfg={})
+        pipeline = ActionRecogInferencer._init_pipeline(inferencer, cfg)
+        return [type(step).__name__ for step in pipeline.transforms][1:4]
+
+    assert names('Video') == ['VideoInit', 'SampleFrames', 'VideoDecode']
+    assert names('PyAV') == ['DecordInit', 'SampleFrames', 'DecordDecode']
+
+
+def test_pictures_show_frames_of_ours(clips):
+    from mmaction.visualization import ActionVisualizer
+
+    path = str(next((clips / 'videos').rglob('*.mp4')))
+    with Video(path) as video:
+        frames = video.frames(range(len(video)))
+    shown = ActionVisualizer._load_video(None, path)
+    assert len(shown) == len(frames)
+    for bgr, rgb in zip(shown, frames):
+        assert np.array_equal(bgr[..., ::-1], rgb)
+    (h, w, _), *_ = (x.shape for x in ActionVisualizer._load_video(None, path, (8, -1)))
+    assert (w, h) == (8, 8 * frames[0].shape[0] // frames[0].shape[1])
