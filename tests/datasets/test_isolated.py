@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmaction_videomambapro.datasets.videos_new import foreign, isolated
 from mmaction_videomambapro.datasets.videos_new.isolated import DecoderError, Isolated
+from mmaction_videomambapro.datasets.videos_new.shrink import shrink
 
 DECORD, OPENCV = '.foreign:Decord', '.foreign:OpenCV'
 LIMIT = 0.5  # seconds
@@ -214,7 +215,7 @@ def test_frames_are_those_of_a_reader_in_process(mp4, name, short_side):
     outside = Isolated(f'.foreign:{name}', mp4)
     assert (len(outside), outside.fps) == (len(inside), inside.fps) == (60, 30)
     for inds in [59], [0, 3, 58], range(40):
-        expected = [isolated.shrink(x, short_side) for x in inside.read(list(inds))]
+        expected = [shrink(x, short_side) for x in inside.read(list(inds))]
         frames = list(outside.read(np.array(inds), short_side))
         np.testing.assert_array_equal(frames, expected)
         assert all(frame.flags.writeable for frame in frames)
@@ -412,9 +413,11 @@ def test_workers_have_children_of_their_own():
 
 
 SCRIPT = """
-import sys, types
+import os, sys, types
 folder, name = sys.argv[1:]
 sys.path.append(folder)
+if name == 'Good':
+    os.close(0)  # as some schedulers do
 package = sys.modules['package'] = types.ModuleType('package')
 package.__path__ = [{videos!r}]
 from package import isolated

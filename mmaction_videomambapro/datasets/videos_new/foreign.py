@@ -87,10 +87,7 @@ class TorchCodec:
         from torchcodec.decoders import VideoDecoder
 
         self.decoder = VideoDecoder(
-            source,
-            dimension_order='NHWC',
-            num_ffmpeg_threads=1,
-            seek_mode='exact',
+            source, dimension_order='NHWC', num_ffmpeg_threads=1, seek_mode='exact'
         )
         self.fps = self.decoder.metadata.average_fps or 0.0
 

@@ -1,8 +1,6 @@
 """A reader in a process of its own, which may die or be killed without harm to ours.
 
-Each process of ours has at most one such child, started when first needed. Requests go
-to it pickled; its answers are fixed structs and raw bytes, since it reads files that
-nobody vouches for.
+Each process of ours has at most one such child, started when first needed.
 """
 
 from __future__ import annotations
@@ -11,45 +9,32 @@ import fcntl
 import itertools
 import os
 import pickle
-import resource
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from importlib import import_module
 from multiprocessing.util import Finalize
 
-import cv2
 import numpy as np
 
-from .shrink import shrink
+from .child import ANSWER, DONE, ERROR, FRAME, MEMORY, MEMORY_LIMIT
 
 TIME_LIMIT = 60.0  # seconds without an answer after which the child is killed
-MEMORY_LIMIT = 4 << 30  # bytes of data that the child may have
 BATCH = 16  # frames per request
 LARGEST_FRAME = 1 << 30  # bytes
-LONGEST_TEXT = 2000  # bytes of an error
 
-ANSWER = struct.Struct('<cIId')  # its kind, and three numbers
-DONE = b'd'  # number of frames, 0, frames per second
-FRAME = b'f'  # height, width, 0; then the pixels
-ERROR = b'e'  # bytes of text, 0, 0; then the text
-MEMORY = b'm'
-
-# The folder becomes a package whose __init__ does not run, in a process that does not
-# import the package around it: both take seconds, and this one starts in 0.2 s.
+# This folder becomes a package whose __init__ does not run, in a process that does not
+# import the package around it: those take seconds, and the child starts in 0.2 s.
 BOOT = """
 import sys
 channel, folder, *sys.path = sys.argv[1:]
-from types import ModuleType
-package = sys.modules['videos'] = ModuleType('videos')
+package = sys.modules['videos'] = type(sys)('videos')
 package.__path__ = [folder]
-from videos.isolated import serve
+from videos.child import serve
 serve(int(channel))
 """
 
@@ -105,7 +90,8 @@ class Isolated:
             part = [int(i) for i in inds[start : start + BATCH]]
             with _lock:
                 self._open()
-                frames = self._ask(FRAME, len(part), 'read', part, short_side)
+                request = 'read', self._number, part, short_side
+                frames = self._child.ask(self._limit, FRAME, len(part), request)
             yield from frames
 
     def close(self) -> None:
@@ -124,13 +110,10 @@ class Isolated:
     def _open(self):
         child = _living_child()
         if self._child is not child:
+            self._child = None
+            request = 'open', self._number, self._reader, self._source
+            [(self._length, self.fps)] = child.ask(self._limit, DONE, 1, request)
             self._child = child
-            request = 'open', self._reader, self._source
-            self._length, self.fps = self._ask(DONE, 1, *request)[0]
-
-    def _ask(self, kind, answers, name, *args):
-        request = name, self._number, *args
-        return self._child.ask(self._limit, kind, answers, request)
 
 
 class _Child:
@@ -139,17 +122,20 @@ class _Child:
     def __init__(self):
         self.dropped = []  # numbers of readers to close
         self.channel, theirs = socket.socketpair()
-        with theirs:
-            folder = os.path.dirname(os.path.abspath(__file__))
-            fd = theirs.fileno()
+        with theirs:  # it may be 0 where that was closed, but the child has a stdin
+            fd = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)
+        folder = os.path.dirname(os.path.abspath(__file__))
+        try:
             self.process = subprocess.Popen(
                 [sys.executable, '-c', BOOT, str(fd), folder, *map(str, sys.path)],
-                stdin=subprocess.PIPE,  # nothing is sent, but see _end_with_parent
+                stdin=subprocess.PIPE,  # open as long as we are: see _end_with_parent
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # C libraries print here
                 pass_fds=[fd],
                 env={**os.environ, 'OMP_NUM_THREADS': '1'},
             )
+        finally:
+            os.close(fd)
         # unlike atexit, it is run in workers of multiprocessing too; and only once
         self.stop = Finalize(None, _stop, (self.process, self.channel), exitpriority=0)
 
@@ -216,10 +202,8 @@ class _Child:
             return 'its process gave no answer'
         if code >= 0:
             return f'its process ended with exit code {code}'
-        try:
-            return f'its process ended with signal {signal.Signals(-code).name}'
-        except ValueError:  # has no name
-            return f'its process ended with signal {-code}'
+        names = {number.value: number.name for number in signal.Signals}
+        return f'its process ended with signal {names.get(-code, -code)}'
 
 
 def _stop(process, channel):
@@ -263,78 +247,3 @@ def _leave_to_parent():
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def serve(channel: int) -> None:
-    """Answer requests until our parent is gone: what the child does.
-
-    Args:
-        channel (int): Descriptor of a socket.
-    """
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent decides
-        _end_with_parent()
-        _limit_resources()
-        cv2.setNumThreads(1)
-        _serve(socket.socket(fileno=channel))
-    finally:
-        os._exit(1)  # destructors of decoders may wait for ever
-
-
-def _end_with_parent():
-    """Let the kernel kill us, stuck or not, when our parent's end of stdin closes.
-
-    PR_SET_PDEATHSIG would do it when the thread ends that started us.
-    """
-    if hasattr(fcntl, 'F_SETSIG'):  # Linux; elsewhere only an idle child ends
-        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC)
-
-
-def _limit_resources():
-    limits = {
-        resource.RLIMIT_DATA: MEMORY_LIMIT,
-        resource.RLIMIT_CORE: 1,  # less than any core; 0 is ignored for piped ones
-    }
-    for kind, limit in limits.items():
-        with suppress(ValueError):  # it is lower already
-            resource.setrlimit(kind, (limit, limit))
-
-
-def _serve(channel):
-    requests = channel.makefile('rb')
-    readers = {}
-    while True:
-        request = pickle.load(requests)
-        try:
-            for kind, a, b, c, content in _answers(readers, *request):
-                channel.sendall(ANSWER.pack(kind, a, b, c))
-                channel.sendall(content)
-        except MemoryError:
-            channel.sendall(ANSWER.pack(MEMORY, 0, 0, 0))
-        except Exception as error:  # decoders raise whatever they like
-            text = (str(error) or type(error).__name__).encode('utf-8', 'replace')
-            text = text[-LONGEST_TEXT:]
-            channel.sendall(ANSWER.pack(ERROR, len(text), 0, 0) + text)
-
-
-def _answers(readers, name, number, *args):
-    if name == 'open':
-        module, _, reader = args[0].partition(':')
-        reader = getattr(import_module(module, __package__), reader)(args[1])
-        yield DONE, len(reader), 0, reader.fps, b''
-        readers[number] = reader
-    elif name == 'read':
-        inds, short_side = args
-        frames = iter(readers[number].read(inds))
-        for i in inds:
-            frame = next(frames, None)
-            if frame is None:
-                raise EOFError(f'it ends before frame {i}')
-            frame = np.ascontiguousarray(shrink(frame, short_side))
-            yield FRAME, frame.shape[0], frame.shape[1], 0, frame
-    else:  # close
-        if number in readers:
-            readers.pop(number).close()
-        yield DONE, 0, 0, 0, b''
