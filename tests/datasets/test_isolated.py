@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import av
 import numpy as np
@@ -20,7 +21,7 @@ DECORD, OPENCV = '.foreign:Decord', '.foreign:OpenCV'
 LIMIT = 0.5  # seconds
 
 STUBS = """
-import ctypes, os, signal, sys, time
+import ctypes, os, signal, struct, sys, time
 import numpy as np
 
 class Good:
@@ -74,6 +75,16 @@ class SticksOpening(Good):
 class SticksClosing(Good):
     def close(self):
         time.sleep(1000)
+
+class Trickles(Does):
+    def act(self):
+        while True:
+            for fd in range(3, 20):
+                try:
+                    os.write(fd, b'f')
+                except OSError:
+                    pass
+            time.sleep(0.1)
 
 class Aborts(Does):
     def act(self):
@@ -132,7 +143,7 @@ class Boasts(Does):
     def act(self):
         for fd in range(3, 20):
             try:
-                os.write(fd, b'f' + b'\\xff' * 16)
+                os.write(fd, struct.pack('<cIId', b'f', 30000, 30000, 0))
             except OSError:
                 pass
         time.sleep(1000)
@@ -235,7 +246,8 @@ def test_content_in_memory(mp4):
 
 
 @pytest.mark.parametrize(
-    'name', ['Loops', 'Sleeps', 'IgnoresSigterm', 'KeepsTheGIL', 'SticksOpening']
+    'name',
+    ['Loops', 'Sleeps', 'IgnoresSigterm', 'KeepsTheGIL', 'Trickles', 'SticksOpening'],
 )
 def test_the_stuck_are_killed(name):
     the_next_file_works()  # and has started the child
@@ -273,9 +285,11 @@ def test_the_dead_say_why(name, reason):
     the_next_file_works()
 
 
-@pytest.mark.parametrize('name', ['Forges', 'Boasts'])
-def test_answers_are_not_trusted(name):
-    with pytest.raises(DecoderError):
+@pytest.mark.parametrize(
+    ('name', 'reason'), [('Forges', 'no proper answer'), ('Boasts', 'memory')]
+)
+def test_answers_are_not_trusted(name, reason):
+    with pytest.raises(DecoderError, match=reason):
         list(stub(name, 10).read([1, 2]))
     assert not isolated._child.is_alive()
     the_next_file_works()
@@ -365,20 +379,13 @@ def test_interrupts_are_for_us():
 
 
 def test_threads_share_the_child():
-    wrong = []
-
     def read(start):
         video = stub('Good', 20)
-        for _ in range(20):
-            if numbers(video.read(range(start, 40))) != [*range(start, 40)]:
-                wrong.append(start)
+        return [numbers(video.read(range(start, 40))) for _ in range(20)]
 
-    threads = [threading.Thread(target=read, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as pool:
+        results = [*pool.map(read, range(4))]
+    assert results == [[[*range(start, 40)]] * 20 for start in range(4)]
 
 
 class Frames:
@@ -399,11 +406,8 @@ class Frames:
 def test_workers_have_children_of_their_own():
     video = stub('Good', 10)
     ours = child_of_ours()
-    stuck = threading.Thread(target=lambda: list(stub('Sleeps', 2).read([0])))
     loader = DataLoader(Frames(video), num_workers=2, multiprocessing_context='fork')
-    stuck.start()
     results = [(int(i), int(pid)) for i, pid in loader]
-    stuck.join()
     assert [i for i, _ in results] == [*range(8)]
     children = {pid for _, pid in results}
     assert ours not in children
@@ -412,12 +416,32 @@ def test_workers_have_children_of_their_own():
     assert numbers(video.read([3])) == [3]
 
 
+def test_a_fork_amid_a_request():
+    def stick():
+        with pytest.raises(DecoderError, match='no answer'):
+            list(stub('Sleeps', 1).read([0, 1]))
+
+    video = stub('Good', 10)
+    ours = child_of_ours()
+    with ThreadPoolExecutor(1) as pool:
+        stuck = pool.submit(stick)
+        wait_for(isolated._lock.locked)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)
+            right = numbers(video.read([3])) == [3] and child_of_ours() != ours
+            os._exit(0 if right else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        stuck.result()
+
+
 SCRIPT = """
 import os, sys, types
 folder, name = sys.argv[1:]
 sys.path.append(folder)
 if name == 'Good':
     os.close(0)  # as some schedulers do
+    os.close(2)
 package = sys.modules['package'] = types.ModuleType('package')
 package.__path__ = [{videos!r}]
 from package import isolated
