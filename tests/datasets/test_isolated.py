@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import av
+import mmcv
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -232,6 +233,16 @@ def test_frames_are_those_of_a_reader_in_process(mp4, name, short_side):
         assert all(frame.flags.writeable for frame in frames)
     inside.close()
     outside.close()
+
+
+def test_frames_are_shrunk_as_mmcv_does():
+    random = np.random.default_rng(0)
+    for height, width, side in random.integers(2, 300, (100, 3)).tolist():
+        frame = random.integers(256, size=(height, width, 3), dtype=np.uint8)
+        expected = frame
+        if side < min(height, width):
+            expected = mmcv.imrescale(frame, (np.inf, side))
+        np.testing.assert_array_equal(shrink(frame, side), expected)
 
 
 def test_content_in_memory(mp4):
