@@ -213,7 +213,7 @@ def is_gone(pid):
         return True
 
 
-def wait_for(condition, seconds=5):
+def wait_for(condition, seconds=10):
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -265,7 +265,7 @@ def test_the_stuck_are_killed(name):
     pid, start = child_of_ours(), time.monotonic()
     with pytest.raises(DecoderError, match=r'^it gave no answer for 0\.5 s$'):
         list(stub(name).read([1, 2]))
-    assert LIMIT <= time.monotonic() - start < LIMIT + 2
+    assert LIMIT <= time.monotonic() - start < LIMIT + 5
     with pytest.raises(ProcessLookupError):  # not even a zombie
         os.kill(pid, 0)
     the_next_file_works()
@@ -273,9 +273,9 @@ def test_the_stuck_are_killed(name):
 
 def test_a_reader_that_sticks_when_closed_is_no_fault_of_the_next(monkeypatch):
     monkeypatch.setattr(isolated, 'TIME_LIMIT', LIMIT)
-    stub('SticksClosing').close()
+    stub('SticksClosing', 10).close()
     the_next_file_works()
-    stub('SticksClosing')  # dropped
+    stub('SticksClosing', 10)  # dropped
     the_next_file_works()
 
 
