@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from mmaction_videomambapro.datasets.videos_new import foreign, isolated
-from mmaction_videomambapro.datasets.videos_new.isolated import DecoderError, Isolated
-from mmaction_videomambapro.datasets.videos_new.shrink import shrink
+from mmaction_videomambapro.datasets.videos import foreign, isolated
+from mmaction_videomambapro.datasets.videos.isolated import DecoderError, Isolated
+from mmaction_videomambapro.datasets.videos.shrink import shrink
 
 DECORD, OPENCV = '.foreign:Decord', '.foreign:OpenCV'
 LIMIT = 0.5  # seconds

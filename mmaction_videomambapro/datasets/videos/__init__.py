@@ -11,7 +11,6 @@ import av
 import numpy as np
 from mmengine import fileio
 
-from .isolated import Isolated
 from .plain import why_not_plain
 from .reader import Reader, Reindexed
 from .shrink import shrink
@@ -171,6 +170,8 @@ class Video:
         if self._content is None and not is_safe_name(path):
             with open_file(path) as file:
                 self._content = file.read()
+        from .isolated import Isolated  # it needs a Unix
+
         reader = Isolated(FOREIGN[name], self._content or path)
         if len(reader) == len(self):
             return reader

@@ -238,6 +238,7 @@ def _close_dropped():
 def _leave_to_parent():
     """After a fork: the child is our parent's, and its lock may be held."""
     global _child, _lock
+    _lock = threading.Lock()
     if _child is not None:
         _child.channel.close()
         _child.process.stdin.close()
