@@ -27,9 +27,9 @@ from mmaction_videomambapro.datasets.videos import BACKENDS, Video
 
 sys.path.append(str(Path(__file__).parents[1] / 'tests' / 'datasets'))
 
-from video_kinds import KINDS, Kind, Truth
+from video_kinds import KINDS, Truth
 
-SECONDS = 20  # that a reader has for a file
+SECONDS = 10  # that a reader has for a file
 BEGIN, END = '<!-- begin: kinds of videos -->', '<!-- end: kinds of videos -->'
 
 Frames = tuple[int, list[np.ndarray]]
@@ -113,7 +113,8 @@ def judge(reader: Callable, path: str, truth: Truth | None) -> tuple[str, int, i
     """Ask for all frames in a random order.
 
     Returns:
-        tuple[str, int, int]: 'exact', 'refused', or what is wrong; wrong frames; frames.
+        tuple[str, int, int]: 'exact', 'refused' or what is wrong; how many frames are
+            wrong; of how many.
     """
     if truth is None:
         try:

@@ -97,10 +97,10 @@ class Truth:
         if frame.shape[:2] != self.shape:
             return 'shape'
         seen = read(frame)
-        if seen.corner != 'bottom left':
-            return 'side'
-        if seen.number != self.numbers[place]:
-            return 'frame'
+        if not seen.shows(self.numbers[place]):
+            turned = (frame[::-1], frame[:, ::-1], frame[::-1, ::-1])
+            found = any(read(image).shows(self.numbers[place]) for image in turned)
+            return 'side' if found else 'frame'
         error = np.abs(np.subtract([seen.red, seen.blue], [self.red, self.blue])).max()
         return 'colour' if error > self.tolerance else ''
 
@@ -157,6 +157,9 @@ class Seen:
     corner: str
     red: tuple[float, ...]
     blue: tuple[float, ...]
+
+    def shows(self, number: int) -> bool:
+        return (self.number, self.corner) == (number, 'bottom left')
 
 
 def read(frame: np.ndarray) -> Seen:
@@ -492,6 +495,15 @@ kind(
 kind('libx264', 'mkv', 'live, no cues', options=CLOSED, mux={'live': '1'})
 kind('libx264', 'mp4', 'no B-frames', options=NO_B)
 kind('libx264', 'mp4', 'one key frame', options=CLOSED, gop=1000)
+kind(
+    'libx264',
+    'ts',
+    'few key frames',
+    options=CLOSED,
+    gop=250,
+    numbers=range(256),
+    rate=30,
+)
 kind('libx264', 'mp4', 'all key frames', options=CLOSED, gop=1)
 kind('libx264', 'mp4', '16 B-frames', options=x264('bframes=16:b-adapt=0'), gop=40)
 kind(
