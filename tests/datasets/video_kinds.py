@@ -1089,8 +1089,9 @@ special('H.264', 'mp4', 'subtitles')(
 
 @special('H.264', 'ts', 'rotated by SEI')
 def _rotated_by_sei(path, folder):
-    """The stream itself says so, where the container cannot."""
-    write(folder / 'a.ts', options=CLOSED, stored=np.rot90)
+    """The stream itself says so, where the container cannot: anticlockwise."""
+    _, stored = ORIENTATIONS['rotated 270']
+    write(folder / 'a.ts', options=CLOSED, stored=stored)
     with av.open(str(folder / 'a.ts')) as source, av.open(str(path), 'w') as out:
         stream = out.add_stream_from_template(source.streams[0])
         turn = 'h264_metadata=display_orientation=insert:rotate=90'
