@@ -1266,9 +1266,10 @@ for codec, container, how in (
     special(codec, container, 'all marked as key frames')(
         functools.partial(_marked, key=True, **how)
     )
-    special(codec, container, 'no key frame marked')(
-        functools.partial(_marked, key=False, **how)
-    )
+    if container not in ('mp4', 'mov'):  # which then mark all
+        special(codec, container, 'no key frame marked')(
+            functools.partial(_marked, key=False, **how)
+        )
 
 
 def _edited(path, folder, edits):
@@ -1330,7 +1331,10 @@ def _cut_short(path, folder, share=0.6, **how):
     write(path, **how)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    numbers = [i if seen is None else seen for i, seen in enumerate(linear(path))]
+    numbers = []
+    for seen in linear(path):  # a frame that is there in part may show another
+        following = numbers[-1] + 1 if numbers else 0
+        numbers.append(following if seen is None or seen < following else seen)
     last = frozenset(range(len(numbers) - 6, len(numbers)))
     return Truth(tuple(numbers), SIZE[::-1], doubtful=last)
 
