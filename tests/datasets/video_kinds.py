@@ -9,6 +9,7 @@ within an open group of pictures, it comes from one decode from beginning to end
 from __future__ import annotations
 
 import functools
+import struct
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
-FRAMES = 48
+FRAMES = 40
 SIZE = 192, 128
 RATE = 25
 BITS = 8
@@ -31,6 +32,8 @@ MATRICES = {
     'bt601': (0.299, 0.114),
     'bt709': (0.2126, 0.0722),
     'bt2020': (0.2627, 0.0593),
+    'fcc': (0.30, 0.11),
+    'smpte240m': (0.212, 0.087),
 }
 
 
@@ -53,6 +56,8 @@ BT709_FULL = replace(BT709, full=True)
 BT2020 = Tags('bt2020', colorspace=9, primaries=9, transfer=14)
 PQ = replace(BT2020, transfer=16)
 HLG = replace(BT2020, transfer=18)
+FCC = Tags('fcc', colorspace=4, primaries=4, transfer=4)
+SMPTE240M = Tags('smpte240m', colorspace=7, primaries=7, transfer=7)
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,10 @@ class Truth:
         if frame.shape[:2] != self.shape:
             return 'shape'
         seen = read(frame)
-        if seen.corner != 'bottom left':
-            return 'side'
-        if seen.number != self.numbers[place]:
-            return 'frame'
+        if not seen.shows(self.numbers[place]):
+            turned = (frame[::-1], frame[:, ::-1], frame[::-1, ::-1])
+            found = any(read(image).shows(self.numbers[place]) for image in turned)
+            return 'side' if found else 'frame'
         error = np.abs(np.subtract([seen.red, seen.blue], [self.red, self.blue])).max()
         return 'colour' if error > self.tolerance else ''
 
@@ -157,6 +162,9 @@ class Seen:
     corner: str
     red: tuple[float, ...]
     blue: tuple[float, ...]
+
+    def shows(self, number: int) -> bool:
+        return (self.number, self.corner) == (number, 'bottom left')
 
 
 def read(frame: np.ndarray) -> Seen:
@@ -288,7 +296,7 @@ def write(
     size: tuple[int, int] = SIZE,
     pix_fmt: str = 'yuv420p',
     tags: Tags = PLAIN,
-    rate: int = RATE,
+    rate: int | Fraction = RATE,
     gop: int = 12,
     options: dict[str, str] | None = None,
     muxer: str | None = None,
@@ -308,7 +316,7 @@ def write(
         size (tuple[int, int]): Width and height.
         pix_fmt (str): FFmpeg's name of the pixel format.
         tags (Tags): How colours are coded.
-        rate (int): Frames per second.
+        rate (int | Fraction): Frames per second.
         gop (int): Frames from a key frame to the next.
         options (dict, optional): Of the encoder.
         muxer (str, optional): FFmpeg's name of the container.
@@ -492,6 +500,15 @@ kind(
 kind('libx264', 'mkv', 'live, no cues', options=CLOSED, mux={'live': '1'})
 kind('libx264', 'mp4', 'no B-frames', options=NO_B)
 kind('libx264', 'mp4', 'one key frame', options=CLOSED, gop=1000)
+kind(
+    'libx264',
+    'ts',
+    'few key frames',
+    options=CLOSED,
+    gop=250,
+    numbers=range(256),
+    rate=30,
+)
 kind('libx264', 'mp4', 'all key frames', options=CLOSED, gop=1)
 kind('libx264', 'mp4', '16 B-frames', options=x264('bframes=16:b-adapt=0'), gop=40)
 kind(
@@ -610,7 +627,31 @@ for container in ('mov', 'mkv'):
 DIAGONAL = functools.partial(_turn, (0.7071, 0.7071, -0.7071, 0.7071))
 kind('libx264', 'mp4', 'rotated 45', options=CLOSED, setup=DIAGONAL, optional=True)
 
+NTSC = Fraction(30000, 1001)
+for container in ('mp4', 'mkv', 'ts', 'avi', 'flv'):
+    kind('libx264', container, 'NTSC rate', options=CLOSED, rate=NTSC)
+kind('libx264', 'mkv', '2000 per second', options=CLOSED, rate=2000)
+kind('libx264', 'mp4', 'one in ten seconds', options=CLOSED, rate=Fraction(1, 10))
+kind('libx264', 'mp4', 'FCC', options=CLOSED, tags=FCC)
+kind('libx264', 'mp4', 'SMPTE 240M', options=CLOSED, tags=SMPTE240M)
+TEN = dict(options=CLOSED, pix_fmt='yuv420p10le')
+kind('libx264', 'mp4', '10 bit full range', tags=BT709_FULL, **TEN)
+kind('libx264', 'mp4', '10 bit 4:2:2', options=CLOSED, pix_fmt='yuv422p10le')
+kind('libx264', 'mp4', 'gray 10 bit', options=CLOSED, pix_fmt='gray10le', **GREY)
+HD = dict(size=(1280, 720), numbers=range(12))
+kind('libx264', 'mp4', 'HD, unspecified', options=CLOSED, **HD)
+kind('libx264', 'mp4', 'HD, BT.709', options=CLOSED, tags=BT709, **HD)
+for flags in ('frag_keyframe', 'cmaf+frag_keyframe', 'dash+frag_keyframe', 'rtphint'):
+    mux = {'movflags': f'{flags}+delay_moov' if 'cmaf' in flags else flags}
+    kind('libx264', 'mp4', flags.replace('+', ' '), options=CLOSED, mux=mux)
+kind('libx264', 'ismv', options=CLOSED)
+kind('libx264', 'ts', 'filler', options=x264('nal-hrd=cbr:aud=1:bframes=3'))
+kind('libx264', 'mp4', '16 references', options=x264('ref=16:bframes=3:b-adapt=0'))
+
 # HEVC
+kind('libx265', 'mp4', 'leading frames', options=x265('radl=2:open-gop=0:bframes=4'))
+kind('libx265', 'mp4', 'intra refresh', options=x265('intra-refresh=1:bframes=0'))
+kind('libx265', 'mkv', 'NTSC rate', options=HEVC_OPEN, rate=NTSC)
 for container in ('mp4', 'mkv', 'ts'):
     kind('libx265', container, 'closed GOP', options=HEVC)
     kind('libx265', container, 'open GOP', options=HEVC_OPEN)
@@ -632,13 +673,19 @@ kind('libx265', 'mp4', 'rotated 90', options=HEVC_OPEN, **turned)
 for container in ('mp4', 'mkv', 'webm', 'ivf', 'obu'):
     kind('libsvtav1', container)
 kind('libsvtav1', 'mp4', '10 bit', pix_fmt='yuv420p10le', tags=BT709)
+OPEN_AV1 = {'svtav1-params': 'lp=1:irefresh-type=1'}
+for container in ('mp4', 'mkv'):
+    kind('libsvtav1', container, 'open GOP', options=OPEN_AV1)
+kind(
+    'libsvtav1', 'mp4', 'overlays', options={'svtav1-params': 'lp=1:enable-overlays=1'}
+)
 ALT_REF = {
     'deadline': 'good',
     'auto-alt-ref': '1',
     'lag-in-frames': '16',
     'arnr-maxframes': '5',
 }
-for container in ('webm', 'mkv', 'ivf'):
+for container in ('webm', 'mkv', 'ivf', 'ogv'):
     kind('libvpx', container)
     kind('libvpx', container, 'hidden frames', options=ALT_REF, gop=24)
 for container in ('webm', 'mp4', 'ivf'):
@@ -678,7 +725,16 @@ kind('mpeg2video', 'mpg', 'interlaced', options=FIELDS)
 kind('mpeg2video', 'ts', 'interlaced', options=FIELDS)
 kind('mpeg2video', 'mkv', '4:2:2', options=B_FRAMES, pix_fmt='yuv422p')
 
+kind('mpeg2video', 'mpg', 'NTSC rate', options=B_FRAMES, rate=NTSC)
+kind('mpeg2video', 'ts', 'BT.709', options=B_FRAMES, tags=BT709)
+kind('mpeg2video', 'vob', 'DVD', options=B_FRAMES, muxer='dvd')
+kind('mpeg1video', 'mpg', 'VCD', options=B_FRAMES, muxer='vcd')
+
 # MPEG-4 and its kin
+FIELDS_4 = {'bf': '2', 'flags': '+qscale+ildct+ilme'}
+kind('mpeg4', 'avi', 'interlaced', options=FIELDS_4)
+kind('mpeg4', 'mp4', 'quarter pixels', options={'bf': '2', 'flags': '+qscale+qpel'})
+kind('mpeg4', 'avi', 'NTSC rate', options=B_FRAMES, rate=NTSC)
 for container in ('avi', 'mp4', 'mkv', 'mov', 'ts', '3gp'):
     kind('mpeg4', container, 'no B-frames')
     kind('mpeg4', container, 'B-frames', options=B_FRAMES)
@@ -736,6 +792,13 @@ kind('rawvideo', 'avi', 'BGR', size=(33, 17), pix_fmt='bgr24', numbers=range(24)
 kind('rawvideo', 'mov', 'I422', size=(96, 64), pix_fmt='yuyv422', numbers=range(24))
 kind('rawvideo', 'nut', 'RGB', size=(96, 64), pix_fmt='rgb24', numbers=range(24))
 kind('rawvideo', 'y4m', 'I420', size=(96, 64), numbers=range(24), muxer='yuv4mpegpipe')
+for pix_fmt in ('yuv411p', 'yuv440p', 'yuva420p', 'yuv444p12le', 'gbrp10le'):
+    kind('ffv1', 'mkv', pix_fmt, pix_fmt=pix_fmt, numbers=range(24))
+kind('ffv1', 'mkv', 'full range', tags=FULL, numbers=range(24))
+kind('ffv1', 'mkv', 'gray', pix_fmt='gray', numbers=range(24), **GREY)
+kind('ffv1', 'mkv', 'gray 16 bit', pix_fmt='gray16le', numbers=range(24), **GREY)
+kind('v210', 'mov', pix_fmt='yuv422p10le', size=(96, 64), numbers=range(12))
+kind('png', 'mov', '16 bit', pix_fmt='rgb48be', numbers=range(24))
 kind('png', 'mov', pix_fmt='rgb24')
 kind('png', 'avi', pix_fmt='rgb24')
 kind('png', 'mov', 'alpha', pix_fmt='rgba')
@@ -1077,8 +1140,9 @@ special('H.264', 'mp4', 'subtitles')(
 
 @special('H.264', 'ts', 'rotated by SEI')
 def _rotated_by_sei(path, folder):
-    """The stream itself says so, where the container cannot."""
-    write(folder / 'a.ts', options=CLOSED, stored=np.rot90)
+    """The stream itself says so, where the container cannot: anticlockwise."""
+    _, stored = ORIENTATIONS['rotated 270']
+    write(folder / 'a.ts', options=CLOSED, stored=stored)
     with av.open(str(folder / 'a.ts')) as source, av.open(str(path), 'w') as out:
         stream = out.add_stream_from_template(source.streams[0])
         turn = 'h264_metadata=display_orientation=insert:rotate=90'
@@ -1174,6 +1238,91 @@ def _dropped(path, folder):
     return Truth(tuple(range(FRAMES)), SIZE[::-1])
 
 
+def _marked(path, folder, key, **how):
+    """The container says of every frame, or of none, that it is a key frame."""
+    write(folder / 'a.mkv', **how)
+
+    def edit(packets):
+        for packet in packets:
+            packet.is_keyframe = key
+            yield packet
+
+    copy(path, folder / 'a.mkv', edit)
+    return Truth(tuple(range(FRAMES)), SIZE[::-1])
+
+
+for codec, container, how in (
+    ('H.264', 'mp4', dict(options=CLOSED)),
+    ('H.264', 'mkv', dict(options=CLOSED)),
+    ('H.264', 'flv', dict(options=CLOSED)),
+    ('HEVC', 'mp4', dict(codec='libx265', options=HEVC_OPEN)),
+    ('VP9', 'webm', dict(codec='libvpx-vp9')),
+    ('VP8', 'webm', dict(codec='libvpx')),
+    ('MPEG-4', 'mp4', dict(codec='mpeg4', options=B_FRAMES)),
+    ('MPEG-4', 'avi', dict(codec='mpeg4')),
+    ('MPEG-2', 'mkv', dict(codec='mpeg2video', options=B_FRAMES)),
+    ('ProRes', 'mov', dict(codec='prores_ks', pix_fmt='yuv422p10le')),
+):
+    special(codec, container, 'all marked as key frames')(
+        functools.partial(_marked, key=True, **how)
+    )
+    if container not in ('mp4', 'mov'):  # which then mark all
+        special(codec, container, 'no key frame marked')(
+            functools.partial(_marked, key=False, **how)
+        )
+
+
+def _edited(path, folder, edits):
+    """An edit list of several stretches of frames."""
+    write(folder / 'a.mp4', options=CLOSED, mux={'video_track_timescale': '25000'})
+    data = (folder / 'a.mp4').read_bytes()
+    scale = 1000  # of the movie
+    start = int.from_bytes(data[data.index(b'elst') + 16 :][:4], 'big')  # of frame 0
+    entries = b''.join(
+        struct.pack('>iiI', (b - a) * scale // RATE, start + a * 1000, 1 << 16)
+        for a, b in edits
+    )
+    old = data.index(b'elst') - 4
+    size = int.from_bytes(data[old : old + 4], 'big')
+    new = b'elst' + struct.pack('>II', 0, len(edits)) + entries
+    new = struct.pack('>I', len(new) + 4) + new
+    grown = len(new) - size
+    data = bytearray(data[:old] + new + data[old + size :])
+    for box in (b'moov', b'trak', b'edts'):
+        at = data.rindex(box, 0, old) - 4
+        length = int.from_bytes(data[at : at + 4], 'big')
+        data[at : at + 4] = struct.pack('>I', length + grown)
+    path.write_bytes(data)
+    return Truth(tuple(i for a, b in edits for i in range(a, b)), SIZE[::-1])
+
+
+special('H.264', 'mp4', 'two edits')(
+    functools.partial(_edited, edits=[(3, 15), (26, FRAMES)])
+)
+special('H.264', 'mp4', 'end cut by an edit list')(
+    functools.partial(_edited, edits=[(0, 30)])
+)
+
+
+def _repeated(path, folder):
+    """The frames from 5 on come twice: as FFmpeg shows them, for players differ."""
+    truth = _edited(path, folder, [(5, 20), (0, 20)])
+    return replace(truth, numbers=tuple(linear(path)), optional=True)
+
+
+special('H.264', 'mp4', 'an edit that goes back')(_repeated)
+
+
+def _pause(path, folder):
+    """An hour passes between two frames."""
+    return write(
+        path, options=CLOSED, times=lambda i: Fraction(i, RATE) + 3600 * (i >= 20)
+    )
+
+
+for container in ('mp4', 'mkv', 'ts'):
+    special('H.264', container, 'pause of an hour')(_pause)
+
 # broken files
 
 
@@ -1182,7 +1331,10 @@ def _cut_short(path, folder, share=0.6, **how):
     write(path, **how)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    numbers = [i if seen is None else seen for i, seen in enumerate(linear(path))]
+    numbers = []
+    for seen in linear(path):  # a frame that is there in part may show another
+        following = numbers[-1] + 1 if numbers else 0
+        numbers.append(following if seen is None or seen < following else seen)
     last = frozenset(range(len(numbers) - 6, len(numbers)))
     return Truth(tuple(numbers), SIZE[::-1], doubtful=last)
 
