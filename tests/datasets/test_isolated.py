@@ -162,7 +162,13 @@ def folder(tmp_path_factory):
 def stubs(folder, monkeypatch):
     """The child imports what this process can import."""
     monkeypatch.syspath_prepend(str(folder))
+    forget_child()
     yield
+    forget_child()
+
+
+def forget_child():
+    """Those of other tests import less."""
     if isolated._child is not None:
         isolated._child.stop()
 

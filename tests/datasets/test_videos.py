@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 
 import av
 import mmcv
@@ -11,7 +10,7 @@ import pytest
 from mmaction.registry import TRANSFORMS
 
 from mmaction_videomambapro.datasets import videos
-from mmaction_videomambapro.datasets.videos import Video, VideoError
+from mmaction_videomambapro.datasets.videos import Video, VideoError, isolated
 
 BACKENDS = 'decord', 'pyav', 'opencv'
 FRAMES = 40
@@ -109,10 +108,13 @@ def test_the_next_decoder_takes_over(av1):
 @pytest.fixture
 def replaced(monkeypatch):
     """Decoders of this file in place of those of the package, in their process."""
-    here = os.path.dirname(__file__)
-    monkeypatch.setattr('sys.path', [here, *sys.path])
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
     monkeypatch.setitem(videos.FOREIGN, 'decord', 'half_decoders:HalfDecord')
     monkeypatch.setitem(videos.FOREIGN, 'opencv', 'half_decoders:Generous')
+    if isolated._child is not None:
+        isolated._child.stop()  # it imports less
+    yield
+    isolated._child.stop()
 
 
 def test_the_next_decoder_takes_over_half_way(h264, replaced):

@@ -85,7 +85,7 @@ class Packets:
         hidden (set[int]): Those whose frames an edit list or the codec hides.
         corrupt (set[int]): Those of which the container lost something.
         keys (list[int]): Those that decoding can start at.
-        flagged (int): How many the container calls key frames.
+        flagged (int): How many the container calls key frames, or its index does.
         turned (bool): Whether the video itself says how it is to be turned.
         codec (str): Its name, whatever decoder is used.
         format (str): FFmpeg's name of the container's format.
@@ -128,6 +128,8 @@ class Packets:
             self.corrupt.remove(len(self) - 1)
             self.pts.pop()
             self.sizes.pop()
+        entries = sum(entry.is_keyframe for entry in self.stream.index_entries)
+        self.flagged = max(self.flagged, entries)
         self.types = ''.join(types)
         self.format = self._container.format.name
         self.streams = len(self._container.streams.video)

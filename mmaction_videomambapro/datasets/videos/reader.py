@@ -128,8 +128,9 @@ class Reader:
             yield frame
             if not missing:
                 return
-        if self.scanned:
+        if self.scanned and self._keys == [0]:
             raise VideoError('its frames come differently each time')
+        self.packets.keys.clear()  # as FFmpeg cannot start there, in interlaced MPEG-4
         self._set_order(self._decoded_order())
         raise Reindexed
 
