@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from .bitstreams import PICTURES, has_one_layer
-from .packets import Packets
+from .packets import OPTIONS, Packets
 from .rgb import ToRGB, display_matrix, is_upright
 from .source import Source, VideoError
 
@@ -22,6 +22,7 @@ JOINED = 'mpegts', 'mpeg', 'mpegvideo'  # may be two videos, one after the other
 # Codecs of which every packet shows one frame.
 WHOLE = 'h264', 'hevc', 'av1', 'vp9', 'vp8'
 HDR = 16, 18  # transfer curves: PQ and HLG (ITU-T H.273)
+ENDING = 16  # packets: as many can be early in the file for what is shown late
 PROGRESSIVE = 0, 1  # FFmpeg's field orders: not known, or no fields
 
 
@@ -57,6 +58,7 @@ class Reader:
         stream, self._decoder = packets.stream, packets.stream.codec_context
         self._decoder.thread_type = 'NONE'  # data loaders have workers
         self._decoder.thread_count = 1
+        self._decoder.options = dict(max_pixels=OPTIONS['max_pixels'])
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
         self.told = frames_told(packets)
         self._time_base = float(stream.time_base)
@@ -168,16 +170,18 @@ class Reader:
         own, and are always decoded from the first one on.
         """
         self.scanned, self._skips = True, False
-        order, damage = [], None
+        order, damage, end = [], None, len(self.packets) - ENDING
         for number, frame in self._decode(0):
-            if self._matrix is None and frame is not None:
-                self._matrix = display_matrix(frame)
             if frame is None:
                 damage = number if damage is None else damage
             elif damage is None:
                 order.append(number)
+                if self._matrix is None:
+                    self._matrix = display_matrix(frame)
             elif number > damage:
-                raise VideoError(f'damaged at {self._seconds(damage):.1f} s')
+                end = len(self.packets)
+        if damage is not None and damage < end:  # else the file ends within a frame
+            raise VideoError(f'damaged at {self._seconds(damage):.1f} s')
         if self._in_order and len(set(order)) < len(order):
             self._in_order = False
             return list(range(len(order)))
