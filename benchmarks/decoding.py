@@ -182,6 +182,7 @@ class Judge:
 
     def _serve(self, pipe):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries print
+        cv2.setNumThreads(1)
         while True:
             pipe.send(judge(self.reader, *pipe.recv()))
 
