@@ -29,7 +29,7 @@ sys.path.append(str(Path(__file__).parents[1] / 'tests' / 'datasets'))
 
 from video_kinds import KINDS, Truth
 
-SECONDS = 10  # that a reader has for a file
+SECONDS = 30  # that a reader has for a file
 BEGIN, END = '<!-- begin: kinds of videos -->', '<!-- end: kinds of videos -->'
 
 Frames = tuple[int, list[np.ndarray]]
