@@ -1,23 +1,26 @@
 """Frame i is frame i: every kind of file is read exactly, or refused."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from video_kinds import KINDS, PLAIN_KINDS, Truth, linear
+from video_kinds import KINDS, PLAIN_KINDS, Kind, Truth, linear
 
 from mmaction_videomambapro.datasets.videos import Video, VideoError
 
 
-@pytest.fixture(scope='module', params=KINDS, ids=lambda kind: kind.name)
-def made(request, tmp_path_factory):
-    """A file of each kind: the kind, its path, its truth."""
-    kind = request.param
-    path = tmp_path_factory.mktemp('kind') / kind.filename
-    truth = kind.make(path)
-    yield kind, str(path), truth
-    path.unlink()
+@pytest.mark.parametrize('kind', KINDS, ids=lambda kind: kind.name)
+def test_kind(kind, tmp_path):
+    path = str(tmp_path / kind.filename)
+    truth = kind.make(Path(path))
+    if truth is not None and not truth.optional and not kind.turned:
+        check_truth(path, truth)
+    check_every_frame(path, truth)
+    for backend in 'decord', 'opencv':
+        check_backend(kind, path, truth, backend)
+    os.unlink(path)
 
 
 def check(video: Video, truth: Truth, inds: list[int]) -> None:
@@ -32,8 +35,8 @@ def check(video: Video, truth: Truth, inds: list[int]) -> None:
     assert not any(faults), list(zip(inds, faults))
 
 
-def test_every_frame_is_exact(made):
-    _, path, truth = made
+def check_every_frame(path: str, truth: Truth | None) -> None:
+    """All frames in order, and some in any order, are right."""
     if truth is None:
         with pytest.raises(VideoError, match='cannot be decoded'):
             Video(path, ['pyav'])
@@ -62,9 +65,8 @@ def test_every_frame_is_exact(made):
         in_any_order()
 
 
-@pytest.mark.parametrize('backend', ['decord', 'opencv'])
-def test_other_backends_are_exact_or_refuse(made, backend):
-    kind, path, truth = made
+def check_backend(kind: Kind, path: str, truth: Truth | None, backend: str) -> None:
+    """Another backend is exact, or refuses what is not plain."""
     try:
         video = Video(path, [backend])
     except VideoError:
@@ -81,11 +83,8 @@ def test_other_backends_are_exact_or_refuse(made, backend):
             assert kind.name not in PLAIN_KINDS
 
 
-def test_truth_is_what_a_decode_without_seeks_gives(made):
-    """But for what that does not know: which way up, how large, what is damaged."""
-    kind, path, truth = made
-    if truth is None or truth.optional or kind.turned:
-        return
+def check_truth(path: str, truth: Truth) -> None:
+    """The truth is what a decode from beginning to end gives, but for damage."""
     seen = linear(Path(path))
     expected = list(truth.numbers)
     for i in truth.doubtful:

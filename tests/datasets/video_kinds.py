@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
@@ -169,36 +170,28 @@ class Seen:
 
 def read(frame: np.ndarray) -> Seen:
     """What ``picture`` wrote into an (H, W, 3) frame."""
-    height, width = frame.shape[:2]
-    grey = frame.mean(2)
-
-    def middle(array, x0, y0, x1, y1):
-        """The mean over the inner half of a box, its corners as shares of the frame."""
-        x, y = (x1 - x0) / 4, (y1 - y0) / 4
-        rows = slice(int(height * (y0 + y)), max(1, round(height * (y1 - y))))
-        columns = slice(int(width * (x0 + x)), max(1, round(width * (x1 - x))))
-        return array[rows, columns].mean((0, 1))
-
-    number = 0
-    for bit in range(BITS):
-        x0, x1 = bit / BITS, (bit + 1) / BITS
-        contrast = middle(grey, x0, 0, x1, 0.25) - middle(grey, x0, 0.25, x1, 0.5)
-        if abs(contrast) < 80:
-            number = None
-            break
-        number |= int(contrast > 0) << bit
+    small = cv2.resize(frame, (4 * BITS, 16), None, 0, 0, cv2.INTER_AREA)
+    small = small.astype(np.float32)
+    grey = small.mean(2)
+    # the inner halves of the blocks: two rows of four, and two columns of four
+    above, below = (
+        grey[rows].reshape(2, BITS, 4)[..., 1:3].mean((0, 2))
+        for rows in (slice(1, 3), slice(5, 7))
+    )
+    contrast = above - below
+    number = sum(int(on) << bit for bit, on in enumerate(contrast > 0))
     # of the bottom row each quarter is uniform; of the top each block is half and half
     corners = {
-        'bottom left': middle(grey, 0, 0.5, 0.25, 1),
-        'bottom right': middle(grey, 0.75, 0.5, 1, 1),
-        'top left': middle(grey, 0, 0, 0.25, 0.5),
-        'top right': middle(grey, 0.75, 0, 1, 0.5),
+        'bottom left': grey[10:14, 2:6].mean(),
+        'bottom right': grey[10:14, -6:-2].mean(),
+        'top left': grey[2:6, 2:6].mean(),
+        'top right': grey[2:6, -6:-2].mean(),
     }
     return Seen(
-        number,
+        number if abs(contrast).min() >= 80 else None,
         max(corners, key=corners.get),
-        tuple(middle(frame, 0.5, 0.5, 0.75, 1)),
-        tuple(middle(frame, 0.75, 0.5, 1, 1)),
+        tuple(small[10:14, 18:22].mean((0, 1))),
+        tuple(small[10:14, 26:30].mean((0, 1))),
     )
 
 
