@@ -25,7 +25,7 @@ import av
 import cv2
 import numpy as np
 from common import header, machine, milliseconds, row
-from decoding import compare_speed, print_survey, survey, write_table
+from decoding import compare_speed, print_kinds, print_survey, survey, write_table
 from mmaction.registry import TRANSFORMS
 from mmengine.registry import init_default_scope
 
@@ -157,6 +157,7 @@ def main():
         print_survey(verdicts)
         if args.table:
             write_table(verdicts, PAGE)
+            print_kinds(verdicts)
         videos = {}
         for codec in CODECS:
             for name, size in SIZES.items():

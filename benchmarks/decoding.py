@@ -221,30 +221,46 @@ def print_survey(verdicts: dict[str, Verdicts]) -> None:
 
 
 def _word(verdict):
-    if verdict in ('exact', 'refused'):
+    if verdict in ('exact', 'refused', 'WRONG', 'dies'):
         return verdict
     return 'dies' if verdict in ('hangs', 'ends the process') else 'WRONG'
 
 
+def print_kinds(verdicts: dict[str, Verdicts]) -> None:
+    """A row per kind, with what is wrong."""
+    print()
+    header('kind', *READERS)
+    for kind, each in verdicts.items():
+        row(kind, *(_bold(word, word) for word, _, _ in map(each.get, READERS)))
+
+
 def write_table(verdicts: dict[str, Verdicts], page: Path) -> None:
-    """Put the table between its two comments in a page."""
+    """Put a row per container and codec between two comments of a page."""
+    groups = {}
+    for kind in KINDS:
+        groups.setdefault((kind.container, kind.codec), []).append(verdicts[kind.name])
     lines = [
-        '| codec | container | | ' + ' | '.join(READERS) + ' |',
+        f'| container | codec | kinds | {" | ".join(READERS)} |',
         '|---' * (3 + len(READERS)) + '|',
     ]
-    for kind in KINDS:
-        cells = (_cell(*verdicts[kind.name][name]) for name in READERS)
-        note = '' if kind.note == 'plain' else kind.note
-        lines.append(
-            f'| {kind.codec} | {kind.container} | {note} | {" | ".join(cells)} |'
-        )
+    for (container, codec), kinds in sorted(groups.items()):
+        cells = (_cell([each[name][0] for each in kinds]) for name in READERS)
+        lines.append(f'| {container} | {codec} | {len(kinds)} | {" | ".join(cells)} |')
     text = page.read_text()
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
     page.write_text(f'{text[:start]}\n\n' + '\n'.join(lines) + f'\n\n{text[end:]}')
 
 
-def _cell(verdict, wrong, frames):
-    return f'**{verdict}**' if _word(verdict) in ('WRONG', 'dies') else verdict
+def _cell(verdicts):
+    words = Counter(map(_word, verdicts))
+    if len(words) == 1 and words.keys() <= {'exact', 'refused'}:
+        return words.popitem()[0]
+    ordered = (word for word in ('exact', 'refused', 'WRONG', 'dies') if words[word])
+    return ', '.join(_bold(word, f'{words[word]} {word.lower()}') for word in ordered)
+
+
+def _bold(verdict, text):
+    return text if _word(verdict) in ('exact', 'refused') else f'**{text}**'
 
 
 SAMPLES = {
