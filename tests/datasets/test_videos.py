@@ -273,5 +273,5 @@ def test_opencv_opens_any_name_or_says_so(h264, tmp_path, monkeypatch, name):
 def test_colours_of_a_matrix_that_ffmpeg_lacks_are_refused():
     frame = av.VideoFrame(64, 48, 'yuv420p')
     frame.colorspace = 8  # YCgCo
-    with pytest.raises(VideoError, match='yuv420p, matrix 8 of ITU-T H.273'):
+    with pytest.raises(VideoError, match=r'yuv420p, matrix 8 of ITU-T H\.273'):
         ToRGB(64, 48)(frame, None)

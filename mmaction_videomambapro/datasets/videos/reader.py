@@ -67,7 +67,7 @@ class Reader:
         self.scanned, self._skips = False, may_skip(packets)
         order, options = shown_order(packets), dict(max_pixels=OPTIONS['max_pixels'])
         if packets.codec == 'h264' and (order is None or order != sorted(order)):
-            options['strict'] = '1'  # else it may hold back too few frames, and drop some
+            options['strict'] = '1'  # else it may drop frames that come late
         self._decoder.options = options
         self._set_order(order or self._decoded_order())
 
