@@ -101,6 +101,24 @@ def test_time_is_limited(mp4, monkeypatch):
             video.frames([0, 30])
 
 
+def test_a_video_may_stay_open_for_long(mp4):
+    """The time between two requests is nobody's fault."""
+    with Video(mp4) as video:
+        for ask in (lambda: video.frames([30]), lambda: video.traits):
+            video._source._end = time.monotonic() - 1
+            ask()
+
+
+def test_errors_while_reading_are_not_printed(tmp_path, monkeypatch, capfd):
+    """FFmpeg reads on after one; PyAV keeps one, and would print a second."""
+    sparse = tmp_path / 'a.mkv'
+    write_video(sparse)
+    os.truncate(sparse, 8 << 30)
+    monkeypatch.setattr(source, 'TIME_LIMIT', 0.5)
+    refused(sparse, 'it takes longer than 0.5 s')
+    assert capfd.readouterr() == ('', '')
+
+
 def test_a_search_for_ever_ends(monkeypatch):
     """Even within one call of FFmpeg's, for it has to read."""
 

@@ -11,6 +11,7 @@ from mmaction.registry import TRANSFORMS
 
 from mmaction_videomambapro.datasets import videos
 from mmaction_videomambapro.datasets.videos import Video, VideoError, isolated
+from mmaction_videomambapro.datasets.videos.rgb import ToRGB
 
 BACKENDS = 'decord', 'pyav', 'opencv'
 FRAMES = 40
@@ -267,3 +268,10 @@ def test_opencv_opens_any_name_or_says_so(h264, tmp_path, monkeypatch, name):
     else:  # it would end the process
         with pytest.raises(VideoError, match='OpenCV reads only files'):
             Video(os.fsdecode(name), ('opencv',))
+
+
+def test_colours_of_a_matrix_that_ffmpeg_lacks_are_refused():
+    frame = av.VideoFrame(64, 48, 'yuv420p')
+    frame.colorspace = 8  # YCgCo
+    with pytest.raises(VideoError, match=r'yuv420p, matrix 8 of ITU-T H\.273'):
+        ToRGB(64, 48)(frame, None)

@@ -1000,6 +1000,44 @@ special('mjpeg', 'mkv', 'same times')(
 special('H.264', 'mkv', 'same times')(functools.partial(_same_times, options=NO_B))
 
 
+def _decoding_times(path, folder, **how):
+    """Frames have the times at which they are decoded, as from AVI or a raw stream."""
+    write(folder / 'a.mkv', **how)
+
+    def edit(packets):
+        step = round(Fraction(1, RATE) / packets[0].time_base)
+        for i, packet in enumerate(packets):
+            packet.pts = packet.dts = i * step
+            yield packet
+
+    copy(path, folder / 'a.mkv', edit)
+    return Truth(tuple(range(FRAMES)), SIZE[::-1])
+
+
+for container in ('mkv', 'flv', 'mp4'):
+    special('H.264', container, 'times of decoding')(
+        functools.partial(_decoding_times, options=CLOSED)
+    )
+special('HEVC', 'mkv', 'times of decoding')(
+    functools.partial(_decoding_times, codec='libx265', options=HEVC)
+)
+
+
+def _one_wrong_time(path, folder):
+    """A frame has a time after key frames that it is decoded before."""
+    write(folder / 'a.mkv', options=CLOSED)
+
+    def edit(packets):
+        packets[5].pts = packets[30].pts + 1
+        return packets
+
+    copy(path, folder / 'a.mkv', edit)
+    return Truth(tuple(range(FRAMES)), SIZE[::-1])
+
+
+special('H.264', 'mkv', 'one wrong time')(_one_wrong_time)
+
+
 SMALL = (96, 64)
 
 

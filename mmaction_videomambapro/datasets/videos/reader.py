@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 
 import av
 import numpy as np
@@ -58,7 +58,6 @@ class Reader:
         stream, self._decoder = packets.stream, packets.stream.codec_context
         self._decoder.thread_type = 'NONE'  # data loaders have workers
         self._decoder.thread_count = 1
-        self._decoder.options = dict(max_pixels=OPTIONS['max_pixels'])
         self.fps = float(stream.average_rate or stream.guessed_rate or 0)
         self.told = frames_told(packets)
         self._time_base = float(stream.time_base)
@@ -66,7 +65,11 @@ class Reader:
         self._matrix = None  # that not all frames bring, but the video itself
         self._in_order = True  # frames are known by their packets
         self.scanned, self._skips = False, may_skip(packets)
-        self._set_order(shown_order(packets) or self._decoded_order())
+        order, options = shown_order(packets), dict(max_pixels=OPTIONS['max_pixels'])
+        if packets.codec == 'h264' and (order is None or order != sorted(order)):
+            options['strict'] = '1'  # else it may drop frames that come late
+        self._decoder.options = options
+        self._set_order(order or self._decoded_order())
 
     def __len__(self) -> int:
         return len(self.order)
@@ -81,6 +84,7 @@ class Reader:
             VideoError: If one of them is damaged.
             Reindexed: If the order of frames was wrong. It is right from now on.
         """
+        self._source.restart()
         starts = [bisect_right(self._key_ranks, i) - 1 for i in inds]
         at = 0
         while at < len(inds):
@@ -109,7 +113,7 @@ class Reader:
         if not order:
             raise VideoError('it has no frames')
         self.order = order
-        rank = {number: i for i, number in enumerate(order)}
+        self._rank = rank = {number: i for i, number in enumerate(order)}
         self._keys, self._key_ranks = [0], [0]
         for key in self.packets.keys if self._in_order else ():
             if rank.get(key, -1) > self._key_ranks[-1]:
@@ -118,14 +122,16 @@ class Reader:
 
     def _find(self, wanted, start):
         """Decode from a packet on, and give the frames of some, in order of display."""
-        missing = set(wanted)
+        missing, last = set(wanted), -1
         for number, frame in self._decode(start, missing):
             if frame is None and number <= max(missing):
                 raise VideoError(f'damaged at {self._seconds(number):.1f} s')
+            rank = self._rank.get(number, last)
+            if rank < last or (number in missing and number != wanted[-len(missing)]):
+                break
+            last = rank
             if number not in missing:
                 continue
-            if number != wanted[-len(missing)]:
-                break
             missing.remove(number)
             yield frame
             if not missing:
@@ -198,6 +204,7 @@ class Reader:
     @property
     def traits(self) -> frozenset[str]:
         """What is unusual: 'variable rate', 'rotated', 'interlaced', 'HDR'."""
+        self._source.restart()
         decoder = self._decoder
         _, frame = next(self._decode(0), (0, None))
         matrix = self._matrix if frame is None else display_matrix(frame)
@@ -235,7 +242,13 @@ def shown_order(packets: Packets) -> list[int] | None:
         return None
     if min(stamps) < pts[0]:  # shown before the first, and perhaps made from more
         return None
-    return sorted(numbers, key=pts.__getitem__)
+    order = sorted(numbers, key=pts.__getitem__)
+    if order == numbers and decoder.has_b_frames:  # when they are decoded, at a guess
+        return None
+    keys, latest = set(packets.keys), [-1, *accumulate(order, max)]
+    if any(latest[i] >= n for i, n in enumerate(numbers) if n in keys):
+        return None  # shown before a key frame, decoded after it
+    return order
 
 
 def frames_told(packets: Packets) -> int | None:

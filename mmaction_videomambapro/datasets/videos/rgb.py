@@ -29,8 +29,13 @@ class ToRGB:
 
     def __call__(self, frame: av.VideoFrame, matrix: np.ndarray | None) -> np.ndarray:
         """(H, W, 3) uint8 of a frame, turned by a display matrix."""
-        rgb = self._reformatter.reformat(frame, *self.size, format='rgb24', threads=1)
-        return rgb.to_ndarray() if matrix is None else turned(rgb.to_ndarray(), matrix)
+        how = dict(format='rgb24', threads=1)
+        try:
+            rgb = self._reformatter.reformat(frame, *self.size, **how).to_ndarray()
+        except av.FFmpegError as error:
+            kind = f'{frame.format.name}, matrix {int(frame.colorspace)} of ITU-T H.273'
+            raise VideoError(f'its colours cannot be converted: {kind}') from error
+        return rgb if matrix is None else turned(rgb, matrix)
 
 
 def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:

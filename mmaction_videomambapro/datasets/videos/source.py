@@ -52,7 +52,7 @@ class Source:
 
     def restart(self) -> None:
         """Allow another ``TIME_LIMIT`` seconds."""
-        self._end = time.monotonic() + TIME_LIMIT
+        self._end, self._failed = time.monotonic() + TIME_LIMIT, False
 
     def check(self) -> None:
         """Raise a VideoError if the time is over."""
@@ -60,15 +60,22 @@ class Source:
             raise VideoError(f'it takes longer than {TIME_LIMIT} s')
 
     def read(self, size: int) -> bytes:
-        self.check()
-        return self._file.read(size)
+        return b'' if self._failed else self._try(self._file.read, size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self.check()
-        return self._file.seek(offset, whence)
+        return -1 if self._failed else self._try(self._file.seek, offset, whence)
 
     def tell(self) -> int:
         return self._file.tell()
 
     def close(self) -> None:
         self._file.close()
+
+    def _try(self, call, *args):
+        """Fail once only: of two errors within a call of FFmpeg's, PyAV prints one."""
+        try:
+            self.check()
+            return call(*args)
+        except Exception:
+            self._failed = True
+            raise
