@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -143,6 +144,22 @@ def test_a_search_for_ever_ends(monkeypatch):
     with pytest.raises((VideoError, av.FFmpegError)):
         packets.Packets(source.Source(Endless()))
     assert time.monotonic() - start < 5
+
+
+def test_a_search_in_endless_zeros_ends(tmp_path, monkeypatch):
+    """FFmpeg's parser would hold all that it has read."""
+    monkeypatch.setattr(source, 'MOST_BYTES', 10 << 20)
+    path = write_video(tmp_path / 'a.h264')
+    with open(path, 'r+b') as file:
+        file.truncate(40 << 20)
+    refused(path, 'there is no frame in 10 MB')
+
+
+def test_threads_may_share_a_video(mp4):
+    with Video(mp4) as video, ThreadPoolExecutor(8) as pool:
+        single = [video.frames([i])[0] for i in range(60)]
+        for i, frames in enumerate(pool.map(video.frames, [[i] for i in range(60)])):
+            assert (frames[0] == single[i]).all()
 
 
 @pytest.mark.parametrize('held', [0, 1 << 30])

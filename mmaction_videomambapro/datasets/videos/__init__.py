@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -54,6 +55,7 @@ class Video:
         self._backends = iter(installed(backends))
         self.path, self.failures, self.backend = path, [], ''
         self._content = self._exact = self._foreign = None
+        self._lock = threading.Lock()
         if '://' in path and not os.path.exists(path):
             self._content = fileio.get(path)
             if not self._content:
@@ -104,6 +106,10 @@ class Video:
             VideoError: If one of them cannot be decoded, or lies further past the end.
             ValueError: If an index is negative.
         """
+        with self._lock:  # PyAV decodes without the interpreter's
+            return self._frames(inds, short_side)
+
+    def _frames(self, inds, short_side):
         wanted = sorted({int(i) for i in inds})
         if wanted and wanted[0] < 0:
             raise ValueError(f'there is no frame {wanted[0]}')
@@ -118,7 +124,7 @@ class Video:
             try:
                 found = dict(zip(wanted, self._read(wanted, short_side), strict=True))
             except Reindexed:
-                return self.frames(inds, short_side)
+                return self._frames(inds, short_side)
             except Exception as error:
                 reason = f'{self.backend}: {reason_of(error)}'
                 if not self._open_next(reason):

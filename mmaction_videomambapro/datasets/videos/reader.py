@@ -23,6 +23,7 @@ JOINED = 'mpegts', 'mpeg', 'mpegvideo'  # may be two videos, one after the other
 WHOLE = 'h264', 'hevc', 'av1', 'vp9', 'vp8'
 HDR = 16, 18  # transfer curves: PQ and HLG (ITU-T H.273)
 ENDING = 16  # packets: as many can be early in the file for what is shown late
+MOST_FPS = 1000  # more is a clock, not a rate
 PROGRESSIVE = 0, 1  # FFmpeg's field orders: not known, or no fields
 
 
@@ -58,7 +59,8 @@ class Reader:
         stream, self._decoder = packets.stream, packets.stream.codec_context
         self._decoder.thread_type = 'NONE'  # data loaders have workers
         self._decoder.thread_count = 1
-        self.fps = float(stream.average_rate or stream.guessed_rate or 0)
+        rates = map(float, filter(None, (stream.average_rate, stream.guessed_rate)))
+        self.fps = next((rate for rate in rates if rate <= MOST_FPS), 0.0)
         self.told = frames_told(packets)
         self._time_base = float(stream.time_base)
         self._rgb = ToRGB(self._decoder.width, self._decoder.height)
@@ -243,8 +245,8 @@ def shown_order(packets: Packets) -> list[int] | None:
     if min(stamps) < pts[0]:  # shown before the first, and perhaps made from more
         return None
     order = sorted(numbers, key=pts.__getitem__)
-    if order == numbers and decoder.has_b_frames:  # when they are decoded, at a guess
-        return None
+    if order == numbers and decoder.has_b_frames and len(order) > 2:
+        return None  # its stamps may be those of decoding
     keys, latest = set(packets.keys), [-1, *accumulate(order, max)]
     if any(latest[i] >= n for i, n in enumerate(numbers) if n in keys):
         return None  # shown before a key frame, decoded after it

@@ -10,6 +10,7 @@ import time
 from typing import BinaryIO
 
 TIME_LIMIT = 120  # seconds to open a video, or to reach one more frame
+MOST_BYTES = 256 << 20  # to find one more packet in, which FFmpeg may hold in memory
 
 
 class VideoError(RuntimeError):
@@ -53,14 +54,16 @@ class Source:
     def restart(self) -> None:
         """Allow another ``TIME_LIMIT`` seconds."""
         self._end, self._failed = time.monotonic() + TIME_LIMIT, False
+        self._bytes = 0
 
     def check(self) -> None:
-        """Raise a VideoError if the time is over."""
+        """Raise a VideoError if the time is over, else start another packet."""
+        self._bytes = 0
         if time.monotonic() > self._end:
             raise VideoError(f'it takes longer than {TIME_LIMIT} s')
 
     def read(self, size: int) -> bytes:
-        return b'' if self._failed else self._try(self._file.read, size)
+        return b'' if self._failed else self._try(self._read, size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return -1 if self._failed else self._try(self._file.seek, offset, whence)
@@ -74,8 +77,15 @@ class Source:
     def _try(self, call, *args):
         """Fail once only: of two errors within a call of FFmpeg's, PyAV prints one."""
         try:
-            self.check()
+            if time.monotonic() > self._end:
+                self.check()
             return call(*args)
         except Exception:
             self._failed = True
             raise
+
+    def _read(self, size):
+        self._bytes += size
+        if self._bytes > MOST_BYTES:
+            raise VideoError(f'there is no frame in {MOST_BYTES >> 20} MB')
+        return self._file.read(size)
