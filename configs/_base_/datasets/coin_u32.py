@@ -3,9 +3,9 @@
 _base_ = 'kinetics400_u32.py'
 
 data_root = 'data/coin/videos'
-for __transform in _base_.test_pipeline:
-    if 'num_clips' in __transform:
-        __transform.num_clips = 10
+(__sample,) = (t for t in _base_.test_pipeline if 'num_clips' in t)
+__sample.num_clips = 10
+
 train_dataloader = dict(
     dataset=dict(
         ann_file='data/coin/train.csv',

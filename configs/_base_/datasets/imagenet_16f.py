@@ -6,9 +6,8 @@ for __transform in [*_base_.train_pipeline, *_base_.test_pipeline]:
         __transform.clip_len = 16
     if __transform.type == 'ClipRandAugment':
         __transform.update(type='ClipAutoAugment', policy='original')
-for __transform in _base_.test_pipeline:
-    if __transform.type == 'Resize':
-        del __transform.interpolation  # bilinear, as V-JEPA
+(__resize,) = (t for t in _base_.test_pipeline if t.type == 'Resize')
+del __resize.interpolation  # bilinear, as V-JEPA
 val_pipeline = _base_.test_pipeline
 
 train_dataloader = dict(batch_size=128, dataset=dict(pipeline=_base_.train_pipeline))

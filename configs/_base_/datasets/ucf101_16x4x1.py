@@ -3,9 +3,9 @@
 _base_ = 'kinetics400_16x4x1.py'
 
 data_root = 'data/ucf101/videos'
-for __transform in _base_.test_pipeline:
-    if 'num_clips' in __transform:
-        __transform.num_clips = 5
+(__sample,) = (t for t in _base_.test_pipeline if 'num_clips' in t)
+__sample.num_clips = 5
+
 train_dataloader = dict(
     dataset=dict(
         ann_file='data/ucf101/ucf101_train_split_1_videos.txt',
