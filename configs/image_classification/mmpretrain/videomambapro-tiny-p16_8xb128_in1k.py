@@ -1,8 +1,6 @@
 # VideoMambaPro-Ti on ImageNet-1K in mmpretrain's own ImageClassifier, with its recipe for
 # Swin. Needs mmpretrain and torchvision: pip install mmaction_videomambapro[image].
 # The checkpoints are those of the configs for MMAction2, and the other way round.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   {train,val,test}_dataloader.dataset.data_root
 _base_ = [
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',
     'mmpretrain::_base_/schedules/imagenet_bs1024_adamw_swin.py',

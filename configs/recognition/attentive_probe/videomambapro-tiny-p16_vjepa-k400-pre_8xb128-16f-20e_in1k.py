@@ -5,7 +5,6 @@
 # Here: V-JEPA 2's grid for images, no result known: nobody has trained it. 20 probes warm
 # up from 2e-4, the last one has no warm-up and its weight decay falls to 0.
 # Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
-# Others: train_cfg.max_epochs=N {train,val,test}_dataloader.dataset.ann_file=LIST
 _base_ = [
     '../../_base_/models/attentive_probe.py',
     '../../_base_/datasets/imagenet_16f.py',

@@ -1,5 +1,5 @@
-# VideoMamba-M on Something-Something V2, 16 frames of 288 x 288, as published; but the
-# published script has Kinetics' sampling and flips.
+# VideoMamba-M on Something-Something V2, 16 frames of 288 x 288, as published, but with
+# this dataset's sampling and without flips: the published script has Kinetics'.
 _base_ = [
     '../../_base_/models/videomamba_middle.py',
     '../../_base_/datasets/sthv2_u16_res288.py',

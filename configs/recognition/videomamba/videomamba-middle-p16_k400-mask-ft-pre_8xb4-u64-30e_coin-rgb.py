@@ -1,5 +1,5 @@
-# VideoMamba-M on COIN, 64 frames of 224 x 224, as published; but the published script
-# tests 4 clips, its table says 10.
+# VideoMamba-M on COIN, 64 frames of 224 x 224, as published, and tested on 10 clips as
+# the published table says; the script tests 4.
 _base_ = [
     '../../_base_/models/videomamba_middle.py',
     '../../_base_/datasets/coin_u64.py',

@@ -1,5 +1,6 @@
-# VideoMamba-M on Something-Something V2, 16 frames of 224 x 224, as published; but the
-# published script passes --finetune twice, the second time an unset variable.
+# VideoMamba-M on Something-Something V2, 16 frames of 224 x 224, as published. The
+# published script passes --finetune twice, the second time with an unset variable; here
+# the first one counts.
 _base_ = [
     '../../_base_/models/videomamba_middle.py',
     '../../_base_/datasets/sthv2_u16.py',

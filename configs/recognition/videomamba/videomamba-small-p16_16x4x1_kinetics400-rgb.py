@@ -1,6 +1,6 @@
 # VideoMamba-S on stretches of 16 frames, every fourth: VideoMAE's sampling with
-# VideoMamba's recipe for 16 frames. Nobody published this; the lowest learning rate and
-# the rest are as for videomamba-small-p16_in1k-pre_*-u16-*.
+# VideoMamba's recipe for 16 frames, including its lowest learning rate, as in
+# videomamba-small-p16_in1k-pre_*-u16-*. Nobody published this.
 _base_ = [
     '../../_base_/models/videomamba_small.py',
     '../../_base_/datasets/kinetics400_16x4x1.py',

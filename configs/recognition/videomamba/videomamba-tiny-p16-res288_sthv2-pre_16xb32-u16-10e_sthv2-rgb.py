@@ -1,6 +1,5 @@
-# VideoMamba-Ti on Something-Something V2, 16 frames of 288 x 288, as published; but the
-# published script has the small model, 64 frames and a checkpoint that was never
-# published.
+# VideoMamba-Ti on Something-Something V2, 16 frames of 288 x 288, as published, except
+# that the script has the small model, 64 frames and an unpublished checkpoint.
 _base_ = [
     '../../_base_/models/videomamba_tiny.py',
     '../../_base_/datasets/sthv2_u16_res288.py',

@@ -1,5 +1,5 @@
-# VideoMamba-Ti on Kinetics-400, 64 frames of 384 x 384, as published; but the published
-# script names the small model for the tiny checkpoint.
+# VideoMamba-Ti on Kinetics-400, 64 frames of 384 x 384, as published, except that the
+# published script names the small model for the tiny checkpoint.
 _base_ = [
     '../../_base_/models/videomamba_tiny.py',
     '../../_base_/datasets/kinetics400_u64_res384.py',

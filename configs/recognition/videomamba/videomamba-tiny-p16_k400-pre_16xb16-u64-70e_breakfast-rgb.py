@@ -1,5 +1,5 @@
-# VideoMamba-Ti on Breakfast, 64 frames of 224 x 224, as published; but the published
-# script leaves the temporal embedding of 32 frames unloaded; here it is interpolated.
+# VideoMamba-Ti on Breakfast, 64 frames of 224 x 224, as published, except that the
+# temporal embedding of 32 frames is interpolated; the script does not load it.
 _base_ = [
     '../../_base_/models/videomamba_tiny.py',
     '../../_base_/datasets/breakfast_u64.py',
