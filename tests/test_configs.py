@@ -356,6 +356,12 @@ def test_mmaction2_recognizes_a_video(clips):
     assert float(result.pred_score.sum()) == pytest.approx(1, abs=1e-4)
 
 
+def test_elements_of_lists_have_names():
+    """No ``pipeline[3]``, which means something else after an insertion."""
+    for path in (ROOT / 'configs').rglob('*.py'):
+        assert not re.search(r'\w\[-?\d+\]', path.read_text()), path
+
+
 def test_every_recipe_has_a_row():
     """That the rows are true is a test of the zoo."""
     listed = [

@@ -1,4 +1,4 @@
-# ImageNet-1K for probes of video backbones: each image is repeated to a clip of 16 frames.
+# ImageNet-1K for probes of video backbones: each image repeated to a 16-frame clip.
 _base_ = 'imagenet_1f.py'
 
 for __transform in [*_base_.train_pipeline, *_base_.test_pipeline]:

@@ -1,5 +1,6 @@
-# ImageNet-1K with three views of each image, VideoMamba's repeated augmentation. An epoch
-# has as many views as there are images: batch sizes are a third of the published ones.
+# ImageNet-1K with three views of each image, VideoMamba's repeated augmentation. An
+# epoch has as many views as there are images: batch sizes are a third of the published
+# ones.
 _base_ = 'imagenet_1f.py'
 
 __sample, __decode, *__transforms = _base_.train_pipeline

@@ -1,5 +1,5 @@
-# LVU, directors of films: 10; 32 frames from the whole video. Its tasks share the videos.
-# VideoMamba's lists (video_path,label); tested on 4 clips x 3 crops.
+# LVU, 10 directors of films; 32 frames from the whole video. All tasks share the
+# videos. VideoMamba's lists (video_path,label); tested on 4 clips x 3 crops.
 _base_ = 'kinetics400_u32.py'
 
 data_root = 'data/lvu/videos'

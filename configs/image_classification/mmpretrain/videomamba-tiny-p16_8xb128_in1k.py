@@ -22,8 +22,8 @@ model = dict(
     ),
 )
 train_dataloader = dict(batch_size=128)
-# not decayed: embeddings, as published, and A_log, by Mamba's own rule, where VideoMamba's
-# released code decays it; D, biases and norms are not by mmpretrain's schedule
+# not decayed: embeddings, as published, and A_log, by Mamba's own rule, while the released
+# code of VideoMamba decays it; mmpretrain's schedule leaves out D, biases and norms
 optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={

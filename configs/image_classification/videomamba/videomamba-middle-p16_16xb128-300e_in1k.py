@@ -1,5 +1,5 @@
-# VideoMamba-M on ImageNet-1K, 224 x 224, as published, with the small model as a teacher:
-# model.teacher.init_cfg.checkpoint.
+# VideoMamba-M on ImageNet-1K, 224 x 224, as published, with the small model as a
+# teacher: model.teacher.init_cfg.checkpoint.
 _base_ = [
     '../../_base_/models/videomamba_middle.py',
     '../../_base_/datasets/imagenet_1f_3views.py',
