@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 DOCUMENTS = [
     'README.md',
     'model_zoo.md',
+    'configs/README.md',
     'docs/install.md',
     'docs/data.md',
     'docs/performance.md',

@@ -1,33 +1,27 @@
 # COIN, 180 tasks; 32 frames from the whole video.
 # VideoMamba's lists (video_path,label); tested on 10 clips x 3 crops.
-_base_ = 'kinetics400_u8.py'
+_base_ = 'kinetics400_u32.py'
 
 data_root = 'data/coin/videos'
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].clip_len = 32
-val_pipeline = _base_.val_pipeline
-val_pipeline[1].clip_len = 32
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].update(clip_len=32, num_clips=10)
+(__sample,) = (t for t in _base_.test_pipeline if 'num_clips' in t)
+__sample.num_clips = 10
 
 train_dataloader = dict(
     dataset=dict(
         ann_file='data/coin/train.csv',
         data_prefix=dict(video=data_root),
-        pipeline=train_pipeline,
     )
 )
 val_dataloader = dict(
     dataset=dict(
         ann_file='data/coin/val.csv',
         data_prefix=dict(video=data_root),
-        pipeline=val_pipeline,
     )
 )
 test_dataloader = dict(
     dataset=dict(
         ann_file='data/coin/test.csv',
         data_prefix=dict(video=data_root),
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
     )
 )

@@ -2,7 +2,6 @@
 # every fourth, in training and tests, as the head attends to all of them; tested on 3
 # crops, validated on one. No flips. V-JEPA draws the clips of its validation as well;
 # here they are where their parts of the video begin, the same each time.
-# Other lists: {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}.
 data_root = 'data/kinetics400/videos_train'
 data_root_val = 'data/kinetics400/videos_val'
 sampling = dict(

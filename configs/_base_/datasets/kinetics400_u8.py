@@ -1,6 +1,5 @@
 # Kinetics-400 as MMAction2 lays it out; 8 frames from the whole video. Trained on two
 # views of each decoded clip, validated on one clip, tested on 4 clips x 3 crops.
-# Other lists: {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}.
 dataset_type = 'VideoClsDataset'
 data_root = 'data/kinetics400/videos_train'
 data_root_val = 'data/kinetics400/videos_val'

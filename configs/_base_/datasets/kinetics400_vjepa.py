@@ -1,7 +1,6 @@
 # Kinetics-400 without its labels for V-JEPA: 16 frames, about every fourth, from
 # anywhere; large crops and flips. An epoch is 300 updates of 192 clips. Labels of the
 # validation list are for watching only.
-# Other lists: {train,val}_dataloader.dataset.{ann_file,data_prefix.video}.
 train_pipeline = [
     dict(type='VideoInit'),
     dict(type='SampleVJEPA', clip_len=16, frame_interval=4),

@@ -3,18 +3,19 @@ _base_ = 'kinetics400_16x8x3.py'
 
 data_root = 'data/sthv2/videos'
 ann_file_val = 'data/sthv2/sthv2_val_list_videos.txt'
-train_pipeline = _base_.train_pipeline
-val_pipeline = _base_.val_pipeline
-test_pipeline = _base_.test_pipeline
-train_pipeline[1].num_clips = 2
-val_pipeline[1].num_clips = 2
-test_pipeline[1].num_clips = 2
+for __transform in [
+    *_base_.train_pipeline,
+    *_base_.val_pipeline,
+    *_base_.test_pipeline,
+]:
+    if 'num_clips' in __transform:
+        __transform.num_clips = 2
 
 train_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_train_list_videos.txt',
         data_prefix=dict(video=data_root),
-        pipeline=train_pipeline,
+        pipeline=_base_.train_pipeline,
     )
 )
 val_dataloader = dict(
@@ -22,7 +23,7 @@ val_dataloader = dict(
     dataset=dict(
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root),
-        pipeline=val_pipeline,
+        pipeline=_base_.val_pipeline,
     ),
 )
 test_dataloader = dict(
@@ -30,6 +31,6 @@ test_dataloader = dict(
     dataset=dict(
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root),
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
     ),
 )

@@ -3,32 +3,36 @@
 _base_ = 'kinetics400_u8.py'
 
 data_root = 'data/sthv2/videos'
-train_pipeline = _base_.train_pipeline
-train_pipeline[1] = dict(type='SampleSSv2', clip_len=8, mode='train')
-del train_pipeline[3].transforms[3]  # Flip
-val_pipeline = _base_.val_pipeline
-val_pipeline[1] = dict(type='SampleSSv2', clip_len=8, mode='val')
-test_pipeline = _base_.test_pipeline
-test_pipeline[1] = dict(type='SampleSSv2', clip_len=8, num_clips=2, mode='test')
+for __transform in [
+    *_base_.train_pipeline,
+    *_base_.val_pipeline,
+    *_base_.test_pipeline,
+]:
+    if __transform.type == 'SampleSparse':
+        __transform.type = 'SampleSSv2'
+    if 'num_clips' in __transform:
+        __transform.num_clips = 2
+*__, __views = _base_.train_pipeline
+__views.transforms = [t for t in __views.transforms if t.type != 'Flip']
 
 train_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_train_list_videos.txt',
         data_prefix=dict(video=data_root),
-        pipeline=train_pipeline,
+        pipeline=_base_.train_pipeline,
     )
 )
 val_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_val_list_videos.txt',
         data_prefix=dict(video=data_root),
-        pipeline=val_pipeline,
+        pipeline=_base_.val_pipeline,
     )
 )
 test_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_val_list_videos.txt',
         data_prefix=dict(video=data_root),
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
     )
 )

@@ -1,37 +1,27 @@
-# UCF101 as MMAction2 lays it out, first split; stretches of
-# 16 frames, every fourth. Tested on 5 clips x 3 crops.
-_base_ = 'kinetics400_u8.py'
+# UCF101 as MMAction2 lays it out, first split; stretches of 16 frames, every fourth.
+# Tested on 5 clips x 3 crops.
+_base_ = 'kinetics400_16x4x1.py'
 
 data_root = 'data/ucf101/videos'
-train_pipeline = _base_.train_pipeline
-train_pipeline[1] = dict(
-    type='SampleDense', clip_len=16, frame_interval=4, mode='train'
-)
-val_pipeline = _base_.val_pipeline
-val_pipeline[1] = dict(type='SampleDense', clip_len=16, frame_interval=4, mode='val')
-test_pipeline = _base_.test_pipeline
-test_pipeline[1] = dict(
-    type='SampleDense', clip_len=16, frame_interval=4, num_clips=5, mode='test'
-)
+(__sample,) = (t for t in _base_.test_pipeline if 'num_clips' in t)
+__sample.num_clips = 5
 
 train_dataloader = dict(
     dataset=dict(
         ann_file='data/ucf101/ucf101_train_split_1_videos.txt',
         data_prefix=dict(video=data_root),
-        pipeline=train_pipeline,
     )
 )
 val_dataloader = dict(
     dataset=dict(
         ann_file='data/ucf101/ucf101_val_split_1_videos.txt',
         data_prefix=dict(video=data_root),
-        pipeline=val_pipeline,
     )
 )
 test_dataloader = dict(
     dataset=dict(
         ann_file='data/ucf101/ucf101_val_split_1_videos.txt',
         data_prefix=dict(video=data_root),
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
     )
 )

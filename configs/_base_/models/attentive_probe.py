@@ -17,7 +17,7 @@ model = dict(
         frozen_stages=24,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='the leaf names it',
+            checkpoint='<set in the leaf config>',
             prefix='target.module.',
         ),
     ),

@@ -1,12 +1,11 @@
-# VideoMamba on 16 frames; leaves choose arch, in_channels, num_frames, drop_path_rate,
-# and num_classes (three times).
+# VideoMamba without a size, which videomamba_{tiny,small,middle}.py add. Leaves choose
+# num_frames, drop_path_rate and, for other data than Kinetics-400, the classes.
 model = dict(
     type='Recognizer3D',
-    backbone=dict(type='VideoMamba', arch='tiny', num_frames=16),
+    backbone=dict(type='VideoMamba', num_frames=16),
     cls_head=dict(
         type='TimeSformerHead',
         num_classes=400,
-        in_channels=192,
         label_smooth_eps=0.1,
         average_clips='prob',
     ),

@@ -1,8 +1,7 @@
 # V-JEPA with VideoMambaPro: tubelets of 2 frames, no class token, fixed positions, no
 # dropped paths; V-JEPA's two kinds of masks. Leaves choose arch and the predictor's
-# width. The name is not model, because schedules/vjepa*.py have the moving average
-# under that one, and bases must not share names: leaves say model = _base_.vjepa
-vjepa = dict(
+# width. They inherit it from schedules/vjepa*.py, which add the moving average.
+model = dict(
     type='VideoJEPA',
     backbone=dict(
         type='VideoMambaPro',

@@ -1,14 +1,17 @@
-# V-JEPA's pre-training: AdamW, bf16, 300 epochs of 300 updates. The rate warms up for
-# 40 epochs and follows a cosine, weight decay another, both 1.25 times as long as the
-# training, so that neither reaches its end. Encoder and predictor are clipped apart,
-# after the warm-up. All is decayed but biases and vectors, mask tokens too, as released;
-# A_log is not, by Mamba's own rule, against what Video Mamba JEPA does.
+# V-JEPA's pre-training, with its model: AdamW, bf16, 300 epochs of 300 updates. The
+# rate warms up for 40 epochs and follows a cosine, weight decay another, both 1.25
+# times as long as the training, so that neither reaches its end. Encoder and predictor
+# are clipped apart, after the warm-up. All is decayed but biases and vectors, mask
+# tokens too, as released; A_log is not, by Mamba's own rule, against what Video Mamba
+# JEPA does.
 #
-# Everything is said in epochs, and all but the warm-up follows train_cfg.max_epochs. An
+# All durations are in epochs, and all but the warm-up follows train_cfg.max_epochs. An
 # epoch is as long as the sampler makes it: for 300 updates, num_samples is 300 x clips
 # of an update, over all GPUs and accumulated steps. Then accumulating gradients leaves
 # the schedules as they are; the interval of the moving average has to be
 # accumulative_counts. Only clip_begin counts updates.
+_base_ = '../models/vjepa.py'
+
 warmup_epochs = 40
 updates_per_epoch = 300
 

@@ -1,8 +1,6 @@
 # VideoMamba-Ti on ImageNet-1K in mmpretrain's own ImageClassifier, with its recipe for
 # Swin. Needs mmpretrain and torchvision: pip install mmaction_videomambapro[image].
 # The checkpoints are those of the configs for MMAction2, and the other way round.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   {train,val,test}_dataloader.dataset.data_root
 _base_ = [
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',
     'mmpretrain::_base_/schedules/imagenet_bs1024_adamw_swin.py',
@@ -24,8 +22,8 @@ model = dict(
     ),
 )
 train_dataloader = dict(batch_size=128)
-# not decayed: embeddings, as published, and A_log, by Mamba's own rule, where VideoMamba's
-# released code decays it; D, biases and norms are not by mmpretrain's schedule
+# not decayed: embeddings, as published, and A_log, by Mamba's own rule, while the released
+# code of VideoMamba decays it; mmpretrain's schedule leaves out D, biases and norms
 optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={

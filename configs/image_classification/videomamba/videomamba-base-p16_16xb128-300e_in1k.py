@@ -1,6 +1,5 @@
 # VideoMamba-B on ImageNet-1K, 224 x 224, as published: as M, with the small model as a
-# teacher. Override with --cfg-options what can be overridden there, max_epochs and
-# ann_file among it.
+# teacher.
 _base_ = 'videomamba-middle-p16_16xb128-300e_in1k.py'
 
 model = dict(

@@ -1,24 +1,18 @@
 # VideoMamba-M on ImageNet-1K, 576 x 576, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
-# Its three repetitions of an image in a batch are three views of one.
-_base_ = 'videomamba-middle-p16-res448_in1k-res224-pre_16xb32-30e_in1k.py'
+_base_ = [
+    '../../_base_/models/videomamba_middle.py',
+    '../../_base_/datasets/imagenet_1f_3views_res576.py',
+    '../../_base_/schedules/videomamba_in1k_10e.py',
+    '../../_base_/default_runtime.py',
+]
 
-model = dict(backbone=dict(img_size=576))
+model = dict(backbone=dict(num_frames=1, img_size=576, drop_path_rate=0.5))
+__mixup, __cutmix = _base_.model.data_preprocessor.blending.blending.augments
+_base_.model.cls_head.num_classes = __mixup.num_classes = __cutmix.num_classes = 1000
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_m16_in1k_res224to448.pth'
 )
 
-_base_.train_pipeline[2].transforms[1].scale = (576, 576)
-_base_.test_pipeline[2].scale = (-1, 658)
-_base_.test_pipeline[3].crop_size = 576
-val_pipeline = _base_.test_pipeline
-train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-
-train_cfg = dict(max_epochs=10)
-_base_.param_scheduler[0].end = 2
-_base_.param_scheduler[1].begin = 2
+train_dataloader = dict(batch_size=11)  # 33 views
+auto_scale_lr = dict(base_batch_size=171)  # 513 views

@@ -1,44 +1,14 @@
 # VideoMamba-S on ImageNet-1K, 224 x 224, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
-# Its three repetitions of an image in a batch are three views of one.
 _base_ = [
-    '../../_base_/models/videomamba.py',
-    '../../_base_/datasets/imagenet_1f.py',
-    '../../_base_/schedules/videomamba.py',
+    '../../_base_/models/videomamba_small.py',
+    '../../_base_/datasets/imagenet_1f_3views.py',
+    '../../_base_/schedules/videomamba_in1k_300e.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='small',
-        num_frames=1,
-        drop_path_rate=0.15,
-    ),
-    cls_head=dict(num_classes=1000, in_channels=384),
-)
-for __blending in _base_.model.data_preprocessor.blending.blending.augments:
-    __blending.num_classes = 1000
+model = dict(backbone=dict(num_frames=1, drop_path_rate=0.15))
+__mixup, __cutmix = _base_.model.data_preprocessor.blending.blending.augments
+_base_.model.cls_head.num_classes = __mixup.num_classes = __cutmix.num_classes = 1000
 
-train_pipeline = [
-    *_base_.train_pipeline[:2],
-    dict(type='RepeatViews', num_views=3, transforms=_base_.train_pipeline[2:]),
-]
-# 513 views; as many in an epoch as there are images
-train_dataloader = dict(
-    batch_size=171,
-    sampler=dict(num_samples=427056),
-    collate_fn=dict(type='repeat_pseudo_collate'),
-    dataset=dict(pipeline=train_pipeline),
-)
-
-train_cfg = dict(max_epochs=300)
-optim_wrapper = dict(
-    optimizer=dict(lr=0.0005),
-    paramwise_cfg=dict(layer_decay=1.0),
-)
-_base_.param_scheduler[0].start_factor = 0.00025
-_base_.param_scheduler[1].eta_min_ratio = 0.0025
-# the rate is for 512 views
-auto_scale_lr = dict(base_batch_size=171)
+train_dataloader = dict(batch_size=171)  # 513 views
+auto_scale_lr = dict(base_batch_size=171)  # 513 views

@@ -1,41 +1,16 @@
-# VideoMamba-Ti on ImageNet-1K, 224 x 224, as published, with
-# the AutoAugment of its script; its paper says RandAugment (7, 0.25).
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.img}
+# VideoMamba-Ti on ImageNet-1K, 224 x 224, as published, with the AutoAugment of its
+# script; its paper says RandAugment (7, 0.25).
 _base_ = [
-    '../../_base_/models/videomamba.py',
-    '../../_base_/datasets/imagenet_1f.py',
-    '../../_base_/schedules/videomamba.py',
+    '../../_base_/models/videomamba_tiny.py',
+    '../../_base_/datasets/imagenet_1f_autoaugment.py',
+    '../../_base_/schedules/videomamba_in1k_300e.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='tiny',
-        num_frames=1,
-        drop_path_rate=0,
-    ),
-    cls_head=dict(num_classes=1000, in_channels=192),
-)
-for __blending in _base_.model.data_preprocessor.blending.blending.augments:
-    __blending.num_classes = 1000
+model = dict(backbone=dict(num_frames=1, drop_path_rate=0))
+__mixup, __cutmix = _base_.model.data_preprocessor.blending.blending.augments
+_base_.model.cls_head.num_classes = __mixup.num_classes = __cutmix.num_classes = 1000
 
-_base_.train_pipeline[5] = dict(
-    type='ClipAutoAugment',
-    policy='v0',
-    interpolation='bicubic',
-    fill=(124, 116, 104),
-)
-train_dataloader = dict(batch_size=512, dataset=dict(pipeline=_base_.train_pipeline))
+train_dataloader = dict(batch_size=512)
 
-train_cfg = dict(max_epochs=300)
-optim_wrapper = dict(
-    optimizer=dict(lr=0.0005, weight_decay=0.1),
-    paramwise_cfg=dict(layer_decay=1.0),
-    clip_grad=dict(max_norm=5.0),
-)
-_base_.param_scheduler[0].start_factor = 0.00025
-_base_.param_scheduler[1].eta_min_ratio = 0.0025
-# the rate is for 512 views
-auto_scale_lr = dict(base_batch_size=512)
+optim_wrapper = dict(optimizer=dict(weight_decay=0.1), clip_grad=dict(max_norm=5.0))

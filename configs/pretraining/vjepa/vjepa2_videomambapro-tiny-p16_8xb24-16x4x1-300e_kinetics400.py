@@ -5,12 +5,10 @@
 # Here: 192 clips, the rate scaled by the square root of that, 90 000 updates; clips,
 # betas, masks and the rest as in vjepa_*.py. Not tuned: nobody has trained it.
 _base_ = [
-    '../../_base_/models/vjepa.py',
     '../../_base_/datasets/kinetics400_vjepa.py',
     '../../_base_/schedules/vjepa2.py',
     '../../_base_/pretraining_runtime.py',
 ]
 
-model = _base_.vjepa
 optim_wrapper = dict(optimizer=dict(lr=1.3e-4, betas=(0.9, 0.98)))
 auto_scale_lr = dict(enable=False, base_batch_size=192)

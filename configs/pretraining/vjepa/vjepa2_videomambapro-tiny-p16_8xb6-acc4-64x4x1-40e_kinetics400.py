@@ -2,22 +2,19 @@
 # frames, while the rate falls to nearly 0 in a straight line, as published. 192 clips
 # an update, in 4 batches. Another start: --cfg-options load_from=CHECKPOINT
 _base_ = [
-    '../../_base_/models/vjepa.py',
     '../../_base_/datasets/kinetics400_vjepa.py',
     '../../_base_/schedules/vjepa2_cooldown.py',
     '../../_base_/pretraining_runtime.py',
 ]
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].clip_len = 64
-val_pipeline = _base_.val_pipeline
-val_pipeline[1].clip_len = 64
-train_dataloader = dict(batch_size=6, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(batch_size=6, dataset=dict(pipeline=val_pipeline))
+model = dict(backbone=dict(num_frames=64), ema=dict(interval=4))
 
-model = _base_.vjepa
-model.update(ema=dict(interval=4))
-model.backbone.num_frames = 64
+for __transform in [*_base_.train_pipeline, *_base_.val_pipeline]:
+    if 'clip_len' in __transform:
+        __transform.clip_len = 64
+train_dataloader = dict(batch_size=6, dataset=dict(pipeline=_base_.train_pipeline))
+val_dataloader = dict(batch_size=6, dataset=dict(pipeline=_base_.val_pipeline))
+
 optim_wrapper = dict(
     accumulative_counts=4, optimizer=dict(lr=1.3e-4, betas=(0.9, 0.98))
 )

@@ -6,14 +6,11 @@
 # equalised without a bias to the start of the clip, and mask tokens in the order of the
 # clip. Not tuned, and no result is known: nobody has trained it. If a collapse shows
 # (rankme, target_std), lower the rate or the EMA's momentum.
-# Others: --cfg-options train_dataloader.dataset.ann_file=LIST train_cfg.max_epochs=N
 _base_ = [
-    '../../_base_/models/vjepa.py',
     '../../_base_/datasets/sthv2_vjepa.py',
     '../../_base_/schedules/vjepa.py',
     '../../_base_/pretraining_runtime.py',
 ]
 
-model = _base_.vjepa
 optim_wrapper = dict(optimizer=dict(lr=1.56e-4, betas=(0.9, 0.98)))
 auto_scale_lr = dict(enable=False, base_batch_size=192)

@@ -1,11 +1,10 @@
 # Attentive probes on VideoMambaPro-Ti, frozen after V-JEPA on Kinetics-400,
-# for images of ImageNet-1K, each a clip of 16 equal frames.
+# for images of ImageNet-1K, each repeated to a 16-frame clip.
 # Published with V-JEPA: ViT-L 74.8, ViT-H 75.9 top-1; one probe with a rate of 1e-3
 # and a weight decay from 1e-3 to 1e-6.
-# Here: V-JEPA 2's grid for images, no result known: nobody has trained it. 20 probes warm
-# up from 2e-4, the last one has no warm-up and its weight decay falls to 0.
+# Here: V-JEPA 2's grid for images, no result known: nobody has trained it. 20 probes
+# warm up from 2e-4, the last one has no warm-up and its weight decay falls to 0.
 # Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
-# Others: train_cfg.max_epochs=N {train,val,test}_dataloader.dataset.ann_file=LIST
 _base_ = [
     '../../_base_/models/attentive_probe.py',
     '../../_base_/datasets/imagenet_16f.py',

@@ -4,7 +4,6 @@
 # a weight decay from 0.01 to 1e-6, and gradients clipped to 1.
 # Here: V-JEPA 2's grid, no result known: nobody has trained it.
 # Another checkpoint: --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
-# Others: train_cfg.max_epochs=N {train,val,test}_dataloader.dataset.ann_file=LIST
 _base_ = [
     '../../_base_/models/attentive_probe.py',
     '../../_base_/datasets/sthv2_16x2x3.py',

@@ -2,9 +2,6 @@
 # (64 GPUs x 6 videos in two views each), tested on 5 clips x 3 crops. Test the
 # checkpoint of MMAction2's model zoo (81.3 there) or one of VideoMAE's:
 #   tools/test.py CONFIG CHECKPOINT --dump result.pkl
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = [
     '../../_base_/datasets/kinetics400_16x4x1.py',
     '../../_base_/schedules/videomamba.py',
@@ -52,16 +49,17 @@ model = dict(
     ),
 )
 
-_base_.test_pipeline[1].num_clips = 5
+(__sample,) = (t for t in _base_.test_pipeline if 'num_clips' in t)
+__sample.num_clips = 5
 train_dataloader = dict(batch_size=6)
 val_dataloader = dict(batch_size=6)
 test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 
 train_cfg = dict(max_epochs=75)
 optim_wrapper = dict(
-    optimizer=dict(lr=0.0005),
+    optimizer=dict(lr=5e-4),
     constructor='LearningRateDecayOptimizerConstructor',
     paramwise_cfg=dict(_delete_=True, num_layers=12, decay_rate=0.75),
 )
-_base_.param_scheduler[0].start_factor = 0.002
-_base_.param_scheduler[1].eta_min_ratio = 0.002
+__warm_up, __cosine = _base_.param_scheduler
+__warm_up.start_factor = __cosine.eta_min_ratio = 0.002

@@ -2,9 +2,6 @@
 # (64 GPUs x 2 videos in two views each), tested on 5 clips x 3 crops. Test the
 # checkpoint of MMAction2's model zoo (85.3 there) or one of VideoMAE's:
 #   tools/test.py CONFIG CHECKPOINT --dump result.pkl
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = 'vit-base-p16_videomae-k400-pre_64xb6-16x4x1-75e_kinetics400-rgb.py'
 
 model = dict(
@@ -16,5 +13,5 @@ val_dataloader = dict(batch_size=2)
 
 train_cfg = dict(max_epochs=35)
 optim_wrapper = dict(optimizer=dict(lr=2e-3), paramwise_cfg=dict(num_layers=24))
-_base_.param_scheduler[0].start_factor = 0.0005
-_base_.param_scheduler[1].eta_min_ratio = 0.0005
+__warm_up, __cosine = _base_.param_scheduler
+__warm_up.start_factor = __cosine.eta_min_ratio = 0.0005

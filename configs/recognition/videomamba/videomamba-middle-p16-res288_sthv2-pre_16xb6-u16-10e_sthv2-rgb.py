@@ -1,47 +1,18 @@
 # VideoMamba-M on Something-Something V2, 16 frames of 288 x 288, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = [
-    '../../_base_/models/videomamba.py',
-    '../../_base_/datasets/sthv2_u8.py',
-    '../../_base_/schedules/videomamba.py',
+    '../../_base_/models/videomamba_middle.py',
+    '../../_base_/datasets/sthv2_u16_res288.py',
+    '../../_base_/schedules/videomamba_highres_10e.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='middle',
-        num_frames=16,
-        img_size=288,
-        drop_path_rate=0.8,
-    ),
-    cls_head=dict(num_classes=174, in_channels=576),
-)
-for __blending in _base_.model.data_preprocessor.blending.blending.augments:
-    __blending.num_classes = 174
+model = dict(backbone=dict(num_frames=16, img_size=288, drop_path_rate=0.8))
+__mixup, __cutmix = _base_.model.data_preprocessor.blending.blending.augments
+_base_.model.cls_head.num_classes = __mixup.num_classes = __cutmix.num_classes = 174
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_m16_ssv2_f16_res224.pth'
 )
 
-for __pipeline in (
-    _base_.train_pipeline,
-    _base_.val_pipeline,
-    _base_.test_pipeline,
-):
-    __pipeline[1].clip_len = 16
-_base_.train_pipeline[3].transforms[2].scale = (288, 288)
-for __pipeline in (_base_.val_pipeline, _base_.test_pipeline):
-    __pipeline[3].scale = (-1, 288)
-    __pipeline[4].crop_size = 288
-train_dataloader = dict(batch_size=6, dataset=dict(pipeline=_base_.train_pipeline))
-val_dataloader = dict(batch_size=6, dataset=dict(pipeline=_base_.val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-
-train_cfg = dict(max_epochs=10)
-optim_wrapper = dict(optimizer=dict(lr=5e-06, weight_decay=1e-08))
-_base_.param_scheduler[0].start_factor = 0.2
-_base_.param_scheduler[1].eta_min_ratio = 0.2
-_base_.param_scheduler[0].end = 2
-_base_.param_scheduler[1].begin = 2
+train_dataloader = dict(batch_size=6)
+val_dataloader = dict(batch_size=6)

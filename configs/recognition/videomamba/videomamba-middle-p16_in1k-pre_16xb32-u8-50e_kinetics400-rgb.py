@@ -1,22 +1,12 @@
 # VideoMamba-M on Kinetics-400, 8 frames of 224 x 224, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = [
-    '../../_base_/models/videomamba.py',
+    '../../_base_/models/videomamba_middle.py',
     '../../_base_/datasets/kinetics400_u8.py',
     '../../_base_/schedules/videomamba.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='middle',
-        num_frames=8,
-        drop_path_rate=0.8,
-    ),
-    cls_head=dict(num_classes=400, in_channels=576),
-)
+model = dict(backbone=dict(num_frames=8, drop_path_rate=0.8))
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_m16_in1k_res224.pth'

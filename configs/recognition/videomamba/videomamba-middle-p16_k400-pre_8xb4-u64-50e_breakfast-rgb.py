@@ -1,39 +1,21 @@
 # VideoMamba-M on Breakfast, 64 frames of 224 x 224, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = [
-    '../../_base_/models/videomamba.py',
-    '../../_base_/datasets/breakfast_u32.py',
+    '../../_base_/models/videomamba_middle.py',
+    '../../_base_/datasets/breakfast_u64.py',
     '../../_base_/schedules/videomamba.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='middle',
-        num_frames=64,
-        drop_path_rate=0.8,
-        with_cp=True,
-    ),
-    cls_head=dict(num_classes=10, in_channels=576),
-)
-for __blending in _base_.model.data_preprocessor.blending.blending.augments:
-    __blending.num_classes = 10
+model = dict(backbone=dict(num_frames=64, drop_path_rate=0.8, with_cp=True))
+__mixup, __cutmix = _base_.model.data_preprocessor.blending.blending.augments
+_base_.model.cls_head.num_classes = __mixup.num_classes = __cutmix.num_classes = 10
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_m16_k400_f64_res224.pth'
 )
 
-for __pipeline in (
-    _base_.train_pipeline,
-    _base_.val_pipeline,
-    _base_.test_pipeline,
-):
-    __pipeline[1].clip_len = 64
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.train_pipeline))
-val_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+train_dataloader = dict(batch_size=4)
+val_dataloader = dict(batch_size=4)
 
 train_cfg = dict(max_epochs=50)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay=0.8))

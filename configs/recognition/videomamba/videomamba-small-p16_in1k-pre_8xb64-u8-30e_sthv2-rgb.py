@@ -1,24 +1,14 @@
 # VideoMamba-S on Something-Something V2, 8 frames of 224 x 224, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = [
-    '../../_base_/models/videomamba.py',
+    '../../_base_/models/videomamba_small.py',
     '../../_base_/datasets/sthv2_u8.py',
-    '../../_base_/schedules/videomamba.py',
+    '../../_base_/schedules/videomamba_lr4e-4.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='small',
-        num_frames=8,
-        drop_path_rate=0.35,
-    ),
-    cls_head=dict(num_classes=174, in_channels=384),
-)
-for __blending in _base_.model.data_preprocessor.blending.blending.augments:
-    __blending.num_classes = 174
+model = dict(backbone=dict(num_frames=8, drop_path_rate=0.35))
+__mixup, __cutmix = _base_.model.data_preprocessor.blending.blending.augments
+_base_.model.cls_head.num_classes = __mixup.num_classes = __cutmix.num_classes = 174
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_s16_in1k_res224.pth'
@@ -28,6 +18,3 @@ train_dataloader = dict(batch_size=64)
 val_dataloader = dict(batch_size=64)
 
 train_cfg = dict(max_epochs=30)
-optim_wrapper = dict(optimizer=dict(lr=0.0004))
-_base_.param_scheduler[0].start_factor = 0.0025
-_base_.param_scheduler[1].eta_min_ratio = 0.0025

@@ -1,24 +1,14 @@
 # VideoMamba-S on Breakfast, 32 frames of 224 x 224, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = [
-    '../../_base_/models/videomamba.py',
+    '../../_base_/models/videomamba_small.py',
     '../../_base_/datasets/breakfast_u32.py',
     '../../_base_/schedules/videomamba.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='small',
-        num_frames=32,
-        drop_path_rate=0.4,
-    ),
-    cls_head=dict(num_classes=10, in_channels=384),
-)
-for __blending in _base_.model.data_preprocessor.blending.blending.augments:
-    __blending.num_classes = 10
+model = dict(backbone=dict(num_frames=32, drop_path_rate=0.4))
+__mixup, __cutmix = _base_.model.data_preprocessor.blending.blending.augments
+_base_.model.cls_head.num_classes = __mixup.num_classes = __cutmix.num_classes = 10
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_s16_k400_f32_res224.pth'

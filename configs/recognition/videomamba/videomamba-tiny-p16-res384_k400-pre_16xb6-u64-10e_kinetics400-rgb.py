@@ -1,48 +1,22 @@
-# VideoMamba-Ti on Kinetics-400, 64 frames of 384 x 384, as published; but
-# the published script names the small model for the tiny checkpoint.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
+# VideoMamba-Ti on Kinetics-400, 64 frames of 384 x 384, as published, except that the
+# published script names the small model for the tiny checkpoint.
 _base_ = [
-    '../../_base_/models/videomamba.py',
-    '../../_base_/datasets/kinetics400_u8.py',
-    '../../_base_/schedules/videomamba.py',
+    '../../_base_/models/videomamba_tiny.py',
+    '../../_base_/datasets/kinetics400_u64_res384.py',
+    '../../_base_/schedules/videomamba_highres_10e.py',
     '../../_base_/default_runtime.py',
 ]
 
 model = dict(
-    backbone=dict(
-        arch='tiny',
-        num_frames=64,
-        img_size=384,
-        drop_path_rate=0.1,
-        with_cp=True,
-    ),
-    cls_head=dict(num_classes=400, in_channels=192),
+    backbone=dict(num_frames=64, img_size=384, drop_path_rate=0.1, with_cp=True)
 )
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_t16_k400_f64_res224.pth'
 )
 
-for __pipeline in (
-    _base_.train_pipeline,
-    _base_.val_pipeline,
-    _base_.test_pipeline,
-):
-    __pipeline[1].clip_len = 64
-_base_.train_pipeline[3].transforms[2].scale = (384, 384)
-for __pipeline in (_base_.val_pipeline, _base_.test_pipeline):
-    __pipeline[3].scale = (-1, 384)
-    __pipeline[4].crop_size = 384
-_base_.train_pipeline[3].transforms[0].policy = 'rand-m5-n2-mstd0.25-inc1'
+*__, __views = _base_.train_pipeline
+(__augment,) = (t for t in __views.transforms if t.type == 'ClipRandAugment')
+__augment.policy = 'rand-m5-n2-mstd0.25-inc1'
 train_dataloader = dict(batch_size=6, dataset=dict(pipeline=_base_.train_pipeline))
-val_dataloader = dict(batch_size=6, dataset=dict(pipeline=_base_.val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-
-train_cfg = dict(max_epochs=10)
-optim_wrapper = dict(optimizer=dict(lr=5e-06, weight_decay=1e-08))
-_base_.param_scheduler[0].start_factor = 0.2
-_base_.param_scheduler[1].eta_min_ratio = 0.2
-_base_.param_scheduler[0].end = 2
-_base_.param_scheduler[1].begin = 2
+val_dataloader = dict(batch_size=6)

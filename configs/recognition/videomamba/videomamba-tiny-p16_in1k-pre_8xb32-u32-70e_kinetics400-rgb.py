@@ -1,37 +1,22 @@
 # VideoMamba-Ti on Kinetics-400, 32 frames of 224 x 224, as published.
-# Override with --cfg-options: optim_wrapper.optimizer.lr, train_cfg.max_epochs,
-#   load_from, {train,val,test}_dataloader.{batch_size,num_workers},
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
 _base_ = [
-    '../../_base_/models/videomamba.py',
-    '../../_base_/datasets/kinetics400_u8.py',
+    '../../_base_/models/videomamba_tiny.py',
+    '../../_base_/datasets/kinetics400_u32.py',
     '../../_base_/schedules/videomamba.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        arch='tiny',
-        num_frames=32,
-        drop_path_rate=0.1,
-    ),
-    cls_head=dict(num_classes=400, in_channels=192),
-)
+model = dict(backbone=dict(num_frames=32, drop_path_rate=0.1))
 load_from = (
     'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
     'videomamba_t16_in1k_res224.pth'
 )
 
-for __pipeline in (
-    _base_.train_pipeline,
-    _base_.val_pipeline,
-    _base_.test_pipeline,
-):
-    __pipeline[1].clip_len = 32
-_base_.train_pipeline[3].transforms[0].policy = 'rand-m5-n2-mstd0.25-inc1'
+*__, __views = _base_.train_pipeline
+(__augment,) = (t for t in __views.transforms if t.type == 'ClipRandAugment')
+__augment.policy = 'rand-m5-n2-mstd0.25-inc1'
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.train_pipeline))
-val_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+val_dataloader = dict(batch_size=32)
 
 train_cfg = dict(max_epochs=70)
 optim_wrapper = dict(optimizer=dict(weight_decay=0.1))

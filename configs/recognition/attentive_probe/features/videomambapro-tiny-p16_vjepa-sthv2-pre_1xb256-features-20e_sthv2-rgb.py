@@ -5,7 +5,6 @@
 # the backbone, but sees each video in one augmented view only: for more, extract with
 # other values of --seed, and put the folders into a ConcatDataset. In float16 the
 # tokens of a video of 2 clips take 1.2 MB.
-# Others: {train,val,test}_dataloader.dataset.ann_file=FOLDER train_cfg.max_epochs=N
 _base_ = '../videomambapro-tiny-p16_vjepa-sthv2-pre_8xb32-16x4x2-20e_sthv2-rgb.py'
 
 model = dict(
