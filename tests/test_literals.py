@@ -22,9 +22,10 @@ from mmengine.config import Config
 from mmengine.logging.logger import MMFormatter
 
 from mmaction_videomambapro.datasets.own_config import own_config
-from mmaction_videomambapro.engine.launch import UsageError, read_config
+from mmaction_videomambapro.engine.launch import read_config
 from mmaction_videomambapro.engine.submit import make_executor
 from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, write_config
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.files import replacing
 from mmaction_videomambapro.literals import (
     csv_cell,
@@ -343,7 +344,7 @@ def test_pictures():
     axes.set_title(r'$\nonsense{$')
     save(figure, 'picture.png')
     assert Path('picture.png').stat().st_size > 1000
-    with pytest.raises(ValueError, match=r'picture\.mp4: no pictures of this kind'):
+    with pytest.raises(UsageError, match=r'picture\.mp4: no pictures of this kind'):
         save(figure, 'picture.mp4')
 
 

@@ -5,7 +5,6 @@ import argparse
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.checkpoints import newest_of
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     add_common_arguments,
     build_runner,
     check_files,
@@ -14,6 +13,7 @@ from mmaction_videomambapro.engine.launch import (
     load_config,
     run_tool,
 )
+from mmaction_videomambapro.errors import UsageError
 
 
 def parse_args():

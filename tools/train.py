@@ -6,7 +6,6 @@ import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.checkpoints import checkpoints, newest_of
 from mmaction_videomambapro.engine.checks import check_batches, check_blending
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     add_common_arguments,
     build_runner,
     check_files,
@@ -18,6 +17,7 @@ from mmaction_videomambapro.engine.launch import (
     run_tool,
     train,
 )
+from mmaction_videomambapro.errors import UsageError
 
 AMP = {
     'OptimWrapper': 'AmpOptimWrapper',

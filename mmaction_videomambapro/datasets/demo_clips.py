@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from ..errors import UsageError
 from ..files import making_folder
 from .classes import classes_text
 from .lists import Row, row_line
@@ -83,7 +84,7 @@ class DemoClips:
             bool: Whether anything was written.
 
         Raises:
-            FileExistsError: If ``root`` holds something else.
+            UsageError: If ``root`` holds something else.
         """
         root = Path(root)
         made_of = root / 'made_of.json'
@@ -93,7 +94,7 @@ class DemoClips:
                 made = {'textured': True, **json.loads(made_of.read_text())}
                 if made == asdict(self):
                     return False
-            raise FileExistsError(
+            raise UsageError(
                 f'{root} exists and holds something else than these demo clips; '
                 'remove it or choose another folder'
             )

@@ -14,6 +14,7 @@ from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
+from ..errors import UsageError
 from ..files import is_empty, replacing
 from ..safe_load import safe_load
 
@@ -21,7 +22,7 @@ INDEX = 'cache.json'
 MOST_SAMPLES = 10**8
 
 
-class FeatureCacheError(ValueError):
+class FeatureCacheError(UsageError, ValueError):
     """A feature cache that can not be used, said in one sentence."""
 
 

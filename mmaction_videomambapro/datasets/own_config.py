@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
+from ..errors import UsageError
 from ..files import replacing
 from ..literals import python_literal
 
 SPLITS = 'train', 'val', 'test'
 
 
-class BaseConfigError(ValueError):
+class BaseConfigError(UsageError, ValueError):
     """A config that lists of videos do not fit, said in one sentence."""
 
 

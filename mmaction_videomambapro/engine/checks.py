@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from .launch import UsageError
+from ..errors import UsageError
 
 
 def check_blending(cfg: Config) -> None:

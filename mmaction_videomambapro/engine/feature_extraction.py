@@ -23,9 +23,9 @@ from torch.utils.data import DataLoader
 from ..datasets.feature_cache import INDEX, FeatureCache, FeatureCacheError
 from ..datasets.sample_files import file_of_info
 from ..datasets.samplers import SeededIndex
+from ..errors import UsageError
 from ..zoo.loading import loading
 from ..zoo.state_dicts import check_values, state_dict_in
-from .launch import UsageError
 from .process import hold
 
 PREFIXES = 'target.module.', 'backbone.'

@@ -18,31 +18,22 @@ from mmengine.config import Config, DictAction
 from mmengine.registry.build_functions import build_from_cfg
 from mmengine.runner import Runner
 
-from ..datasets.feature_cache import FeatureCacheError, check_same_weights
-from ..datasets.lists import ListError
+from ..datasets.feature_cache import check_same_weights
 from ..datasets.samplers import MOST_SAMPLES
-from ..evaluation.evaluator import EvaluationError, ScoresError
+from ..errors import UsageError
+from ..evaluation.evaluator import ScoresError
 from ..literals import printable_lines
-from ..safe_load import CheckpointError
 from .console import introduce, quiet_console
 from .hooks.finite_loss_hook import FiniteLossHook
-from .hooks.probe_choice_hook import ProbeChoiceError
 from .memory import keep_freed_memory
-from .optimizers import TrainingStopped
 from .process import (
     LOCK,
-    InUseError,
     Terminated,
     ending_children,
     hold,
     is_main_process,
     reason_of,
 )
-
-
-class UsageError(Exception):
-    """Something the user has to change, said in one sentence."""
-
 
 # of a cosine and of one cycle, after which they turn round
 LENGTHS = 'T_max', 'total_steps'
@@ -51,11 +42,11 @@ LISTS = 'VideoClsDataset', 'RawFrameClsDataset', 'ImageListDataset'
 MOST_WORKERS = 64  # or four for each core
 MOST_AT_ONCE = 2**16
 
-REFUSALS = (
-    UsageError, CheckpointError, FeatureCacheError, InUseError, ListError,
-    ProbeChoiceError,
+# the user has to choose another path
+WRONG_PATH = (
+    FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError,
+    PermissionError,
 )  # fmt: skip
-STOPPED = EvaluationError, TrainingStopped
 
 
 def run_tool(main: Callable[[], Any]) -> None:
@@ -73,17 +64,15 @@ def run_tool(main: Callable[[], Any]) -> None:
     try:
         with ending_children(), refusing_configs():
             main()
-    except REFUSALS as error:
-        _end(error, 2)
-    except STOPPED as error:
-        _end(error, 1)
+    except UsageError as error:
+        _end(error, error.exit_code)
     except Terminated as error:
         _end(f'ended by {signal.Signals(error.number).name}', 128 + error.number)
     except Exception as error:
         reason = reason_of(error)
         if reason is None:
             raise
-        _end(reason, 1)
+        _end(reason, 2 if isinstance(error, WRONG_PATH) else 1)
 
 
 def _end(reason, code):
@@ -159,7 +148,7 @@ def refusing_configs() -> Iterator[None]:
     """What a class refuses of its config becomes a :class:`UsageError`."""
     try:
         yield
-    except REFUSALS as error:
+    except UsageError as error:
         if 'Traceback' not in str(error):
             raise
         # of a data loader's process

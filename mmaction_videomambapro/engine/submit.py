@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
 from ..literals import printable
-from ..safe_yaml import YamlError, read_yaml
+from ..safe_yaml import read_yaml
 from .checkpoints import checkpoints
-from .launch import UsageError, load_config
+from .launch import load_config
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor, Job
@@ -144,12 +145,9 @@ def read_batch(path: str | os.PathLike) -> list[str]:
     """Configs of a file for ``--batch-launch``: a list in YAML, ``- CONFIG`` a line.
 
     Raises:
-        UsageError: If the file can not be read, or has something else in it.
+        UsageError: If the file has something else in it.
     """
-    try:
-        configs = read_yaml(path)
-    except (OSError, YamlError) as e:
-        raise UsageError(e) from e
+    configs = read_yaml(path)
     if not (
         isinstance(configs, list)
         and configs

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..errors import UsageError
 from .pictures import save
 
 
@@ -25,7 +26,7 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
         out (str | PathLike): The picture; the ending tells its format.
 
     Raises:
-        FileNotFoundError: If the directory holds no scalars.
+        UsageError: If the directory holds no scalars.
     """
     train, val = read_scalars(work_dir)
     figure = Figure(figsize=(11, 4), layout='constrained')
@@ -71,15 +72,14 @@ def draw_comparison(
         dict[str, float]: Top-1 accuracy of each, by work directory, at the end.
 
     Raises:
-        FileNotFoundError: If a directory holds no scalars.
-        ValueError: If they have no accuracies.
+        UsageError: If a directory holds no scalars, or none of accuracies.
     """
     runs = {}
     for work_dir in work_dirs:
         _, val = read_scalars(work_dir)
         curve = {s: val[s]['acc/top1'] for s in sorted(val) if 'acc/top1' in val[s]}
         if not curve:
-            raise ValueError(f'{work_dir}: acc/top1 was never validated')
+            raise UsageError(f'{work_dir}: acc/top1 was never validated')
         runs[str(work_dir)] = curve
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
@@ -102,7 +102,7 @@ def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, d
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
-        raise FileNotFoundError(
+        raise UsageError(
             f'{work_dir} holds no */vis_data/scalars.json: is it the work directory '
             'of a training run?'
         )

@@ -9,7 +9,8 @@ from itertools import chain
 
 from mmengine.config import Config
 
-from ..engine.launch import UsageError, read_config
+from ..engine.launch import read_config
+from ..errors import UsageError
 from .evidence import check_predictions, check_weights, read_test_set
 from .measure import LOGGED, sha256, training_cost
 from .metafiles import Zoo, is_masked

@@ -15,7 +15,7 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..engine.launch import UsageError
+from ..errors import UsageError
 from ..safe_load import CheckpointError, safe_load
 from .checkpoints import fit
 from .flops import build_on_meta

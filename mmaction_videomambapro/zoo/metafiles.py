@@ -13,9 +13,10 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from ..engine.launch import UsageError, read_config
+from ..engine.launch import read_config
+from ..errors import UsageError
 from ..files import replacing
-from ..safe_yaml import YamlError, read_yaml
+from ..safe_yaml import read_yaml
 from .published import Published, load_published
 from .recipe import FACTS, facts, initial_checkpoint, is_recipe, type_name
 from .tables import MODEL_ZOO, README, fill_in, overview, tables
@@ -57,7 +58,8 @@ class Zoo:
         create (bool): Whether it may be empty. Defaults to False.
 
     Raises:
-        UsageError: If a file is missing or damaged.
+        UsageError: If a file is damaged.
+        OSError: If one is missing.
     """
 
     def __init__(self, root: str | os.PathLike, create: bool = False) -> None:
@@ -65,8 +67,8 @@ class Zoo:
         self.metafiles: dict[str, dict] = {}
         if create and not (self.root / INDEX).exists():
             return
-        for name in self._read(INDEX, {'Import': [str]}).get('Import', ()):
-            content = self._read(name, METAFILE)
+        for name in read_yaml(self.root / INDEX, {'Import': [str]}).get('Import', ()):
+            content = read_yaml(self.root / name, METAFILE)
             if not {'Collections', 'Models'} <= set(content):
                 raise UsageError(f'{self.root / name} lacks Collections or Models')
             content['Models'] = content['Models'] or []
@@ -76,15 +78,6 @@ class Zoo:
                         f'{self.root / name}: an entry lacks one of {sorted(NAMES)}'
                     )
             self.metafiles[name] = content
-
-    def _read(self, name: str, shape: dict) -> dict:
-        path = self.root / name
-        try:
-            return read_yaml(path, shape)
-        except FileNotFoundError:
-            raise UsageError(f'{path} does not exist') from None
-        except (OSError, YamlError) as error:
-            raise UsageError(error) from error
 
     def entries(self) -> Iterator[tuple[str, dict]]:
         """Entries of all models, each with the metafile that it stands in."""
@@ -102,8 +95,6 @@ class Zoo:
                 rows.update(load_published(path))
             except KeyError as error:
                 raise UsageError(f'{path} lacks {error.args[0]}') from error
-            except (OSError, YamlError) as error:
-                raise UsageError(error) from error
         return rows
 
     def unlisted(self) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..engine.launch import UsageError
+from ..errors import UsageError
 from .flops import complexity
 
 FACTS = (

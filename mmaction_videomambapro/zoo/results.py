@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from ..safe_load import read_legacy
 from ..safe_pickle import BUILDERS, Budget, Builder, Parser, Refused, Storage
 
 INTEGERS, REALS = ('i', 'u'), ('i', 'u', 'f')  # kinds of NumPy's types
 
 
-class ResultError(ValueError):
+class ResultError(UsageError, ValueError):
     """A file that cannot be used as dumped predictions."""
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from ..engine.launch import UsageError
+from ..errors import UsageError
 from ..literals import markdown_link, markdown_text
 from .published import Published
 

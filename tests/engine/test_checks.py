@@ -7,7 +7,7 @@ from mmengine.config import Config
 from torch.utils.data import DataLoader
 
 from mmaction_videomambapro.engine.checks import check_batches, check_blending
-from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 
 

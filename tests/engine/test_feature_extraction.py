@@ -17,11 +17,8 @@ from mmaction_videomambapro.datasets.feature_cache import (
 )
 from mmaction_videomambapro.engine.feature_extraction import extract_features
 from mmaction_videomambapro.engine.hooks import ProbeChoiceError
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    check_files,
-    refusing_configs,
-)
+from mmaction_videomambapro.engine.launch import check_files, refusing_configs
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.results import load_results
 from tests.conftest import DEMO_CONFIG, ROOT

@@ -9,7 +9,6 @@ from mmengine.registry import DefaultScope
 from mmaction_videomambapro.datasets.lists import ListError
 from mmaction_videomambapro.engine.console import quiet_console
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     check_files,
     check_output,
     hold_work_dir,
@@ -18,6 +17,7 @@ from mmaction_videomambapro.engine.launch import (
     run_tool,
 )
 from mmaction_videomambapro.engine.optimizers import TrainingStopped
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.evaluation.evaluator import EvaluationError
 
 
@@ -145,7 +145,8 @@ IN_A_WORKER = (
         (TrainingStopped('nan'), 1, 'error: nan\n'),
         (EvaluationError('nan'), 1, 'error: nan\n'),
         (OSError(28, 'No space left on device', 'x.pth'), 1, 'x.pth could not be'),
-        (PermissionError(13, 'Permission denied', 'x'), 1, 'x: Permission denied\n'),
+        (PermissionError(13, 'Permission denied', 'x'), 2, 'x: Permission denied\n'),
+        (OSError('no encoder'), 1, 'error: no encoder\n'),
         (UsageError(IN_A_WORKER), 2, 'error: x.mp4: gone\n'),
     ],
 )

@@ -3,12 +3,12 @@
 import pytest
 
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     build_runner,
     merge_options,
     read_config,
     refusing_configs,
 )
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 
 

@@ -10,11 +10,11 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     check_schedules,
     derive_ends,
     load_config,
 )
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
 
 DEMO = ROOT / 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'

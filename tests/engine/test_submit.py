@@ -8,7 +8,6 @@ import time
 import pytest
 import torch
 
-from mmaction_videomambapro.engine.launch import UsageError
 from mmaction_videomambapro.engine.submit import (
     TrainingJob,
     check_work_dirs,
@@ -17,6 +16,7 @@ from mmaction_videomambapro.engine.submit import (
     submit,
     training_job,
 )
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 
 TRAIN = ROOT / 'tools' / 'train.py'
@@ -154,7 +154,7 @@ def test_batch_is_a_list_of_configs(tmp_path):
         batch.write_text(text)
         with pytest.raises(UsageError, match=r'batch\.yaml'):
             read_batch(batch)
-    with pytest.raises(UsageError, match='nowhere'):
+    with pytest.raises(FileNotFoundError, match='nowhere'):
         read_batch(tmp_path / 'nowhere.yaml')
 
 

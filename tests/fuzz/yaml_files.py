@@ -13,9 +13,9 @@ from collections import Counter
 from pathlib import Path
 
 import mmaction_videomambapro  # noqa: F401  mends
-from mmaction_videomambapro.engine.launch import UsageError
 from mmaction_videomambapro.engine.submit import read_batch
 from mmaction_videomambapro.engine.vjepa_yaml import write_config
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.zoo.metafiles import Zoo
 from tests.conftest import ROOT
 from tests.engine.test_vjepa_yaml import PRETRAINING, VIDEO_PROBE

@@ -6,14 +6,13 @@ import os.path as osp
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     add_common_arguments,
     check_files,
     load_config,
     run_tool,
 )
 from mmaction_videomambapro.visualization.predictions import draw_predictions
-from mmaction_videomambapro.zoo.results import ResultError, load_results, top_k
+from mmaction_videomambapro.zoo.results import load_results, top_k
 
 
 def main():
@@ -31,12 +30,9 @@ def main():
     cfg = load_config(args)
     check_files(cfg, ('test_dataloader',))
     out = args.out or osp.join(osp.dirname(args.results), 'predictions.png')
-    try:
-        results = load_results(args.results)
-        classes = read_classes(args.classes) if args.classes else None
-        draw_predictions(cfg, results, out, args.samples, classes)
-    except (ResultError, OSError, ValueError) as error:
-        raise UsageError(error) from error
+    results = load_results(args.results)
+    classes = read_classes(args.classes) if args.classes else None
+    draw_predictions(cfg, results, out, args.samples, classes)
     print(
         f'top-1 {top_k(results, 1):.3f}, top-5 {top_k(results, 5):.3f} '
         f'on {len(results)} clips'

@@ -4,11 +4,11 @@ import argparse
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     add_common_arguments,
     load_config,
     run_tool,
 )
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.zoo.flops import SCAN_FLOPS, complexity
 from mmaction_videomambapro.zoo.recipe import views_of
 

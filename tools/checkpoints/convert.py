@@ -4,11 +4,11 @@ import argparse
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
 from mmaction_videomambapro.engine.launch import (
-    UsageError,
     add_config_options,
     load_config,
     run_tool,
 )
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.zoo.checkpoints import convert
 
 
@@ -63,19 +63,16 @@ def main():
     from mmengine.registry import init_default_scope
 
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    try:
-        report = convert(
-            args.source,
-            args.destination,
-            cfg.model,
-            official=args.to == 'official',
-            inflate=args.inflate,
-            label_map=args.label_map,
-            weights=args.weights,
-            strict=args.strict,
-        )
-    except OSError as error:
-        raise UsageError(error) from error
+    report = convert(
+        args.source,
+        args.destination,
+        cfg.model,
+        official=args.to == 'official',
+        inflate=args.inflate,
+        label_map=args.label_map,
+        weights=args.weights,
+        strict=args.strict,
+    )
     print(f'{args.destination}:\n{report}')
 
 

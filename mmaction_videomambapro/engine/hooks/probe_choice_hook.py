@@ -7,8 +7,10 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 
+from ...errors import UsageError
 
-class ProbeChoiceError(Exception):
+
+class ProbeChoiceError(UsageError):
     """A grid of probes of which none was chosen, said in one sentence."""
 
 

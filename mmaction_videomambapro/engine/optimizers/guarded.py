@@ -15,9 +15,10 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
 from ...datasets.sample_files import files_of_batch
+from ...errors import RunStopped
 
 
-class TrainingStopped(Exception):
+class TrainingStopped(RunStopped):
     """Training can not go on, said in one sentence."""
 
 
