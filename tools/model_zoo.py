@@ -2,13 +2,12 @@
 
 import argparse
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.launch import add_config_options, run_tool
+from mmaction_videomambapro.apis.cli import add_config_options, run_tool
+from mmaction_videomambapro.checkpoints.publish import publish
 from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.zoo.check import check, unseen
 from mmaction_videomambapro.zoo.measure import add
 from mmaction_videomambapro.zoo.metafiles import Zoo
-from mmaction_videomambapro.zoo.publish import publish
 
 
 def parse_args():

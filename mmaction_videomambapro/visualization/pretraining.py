@@ -8,9 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..evaluation.logs import read_scalars
 from ..files import replacing
 from ..literals import csv_cell
-from .curves import read_scalars
 from .pictures import save
 
 

@@ -9,13 +9,13 @@ from itertools import chain
 
 from mmengine.config import Config
 
-from ..engine.launch import read_config
+from ..configs import read_config
 from ..errors import UsageError
+from ..evaluation.results import ResultError, accuracies, load_results
 from .evidence import check_predictions, check_weights, read_test_set
 from .measure import LOGGED, sha256, training_cost
 from .metafiles import Zoo, is_masked
 from .recipe import FACTS, facts, is_recipe
-from .results import ResultError, accuracies, load_results
 
 SOURCES = {
     'Metrics', 'Predictions', 'Predictions SHA-256', 'Annotations',

@@ -7,13 +7,13 @@ from copy import deepcopy
 from os import PathLike
 from pathlib import Path
 
-from ..engine.launch import read_config
+from ..configs import read_config
 from ..errors import UsageError
-from ..visualization.curves import read_scalars
+from ..evaluation.logs import read_scalars
+from ..evaluation.results import accuracies, load_results
 from .evidence import check_predictions, check_weights, read_test_set
 from .metafiles import Zoo
 from .recipe import is_recipe, type_name
-from .results import accuracies, load_results
 
 LOGGED = 'Training Memory (GB)', 'Training Time (h)'
 

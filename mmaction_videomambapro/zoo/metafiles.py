@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from ..engine.launch import read_config
+from ..configs import read_config
 from ..errors import UsageError
 from ..files import replacing
 from ..safe_yaml import read_yaml

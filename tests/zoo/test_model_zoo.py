@@ -16,12 +16,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.evaluation.results import ResultError, accuracies
 from mmaction_videomambapro.safe_load import CheckpointError
 from mmaction_videomambapro.zoo.check import check, unseen
 from mmaction_videomambapro.zoo.measure import add, sha256
 from mmaction_videomambapro.zoo.metafiles import Zoo
 from mmaction_videomambapro.zoo.published import load_published
-from mmaction_videomambapro.zoo.results import ResultError, accuracies
 from tests.conftest import DEMO_CONFIG, ROOT
 
 PUBLISHED = 'configs/recognition/videomamba/published.yml'

@@ -3,7 +3,7 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.engine.launch import run_tool
+from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.visualization.curves import draw_curves
 
 

@@ -3,23 +3,18 @@
 import argparse
 import os.path as osp
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.apis.cli import add_config_options, load_config, run_tool
 from mmaction_videomambapro.datasets.classes import read_classes
-from mmaction_videomambapro.engine.launch import (
-    add_common_arguments,
-    check_files,
-    load_config,
-    run_tool,
-)
+from mmaction_videomambapro.engine.checks import check_files
+from mmaction_videomambapro.evaluation.results import load_results, top_k
 from mmaction_videomambapro.visualization.predictions import draw_predictions
-from mmaction_videomambapro.zoo.results import load_results, top_k
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='the config that was tested')
     parser.add_argument('results', help='RESULT.pkl of tools/test.py --dump')
-    add_common_arguments(parser)
+    add_config_options(parser)
     parser.add_argument('--out', help='picture; default: predictions.png beside it')
     parser.add_argument('--samples', type=int, default=8, help='clips to draw')
     parser.add_argument(
@@ -27,7 +22,7 @@ def main():
         help='file of class names in label order; default: those of the test set',
     )
     args = parser.parse_args()
-    cfg = load_config(args)
+    cfg = load_config(args.config, args.cfg_options)
     check_files(cfg, ('test_dataloader',))
     out = args.out or osp.join(osp.dirname(args.results), 'predictions.png')
     results = load_results(args.results)

@@ -2,8 +2,8 @@
 
 import argparse
 
+from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.datasets.demo_clips import DemoClips
-from mmaction_videomambapro.engine.launch import run_tool
 from mmaction_videomambapro.errors import UsageError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmaction_videomambapro.zoo.results import (
+from mmaction_videomambapro.evaluation.results import (
     ResultError,
     accuracies,
     load_results,

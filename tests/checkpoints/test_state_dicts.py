@@ -12,11 +12,11 @@ from mmengine.runner import Runner, load_checkpoint
 from mmengine.runner._flexible_runner import FlexibleRunner
 from torch import nn
 
-from mmaction_videomambapro.engine.feature_extraction import load_backbone
+from mmaction_videomambapro.apis.features import load_backbone
+from mmaction_videomambapro.checkpoints.fit import convert, fit
+from mmaction_videomambapro.checkpoints.publish import publish
+from mmaction_videomambapro.checkpoints.state_dicts import MismatchError, state_dict_in
 from mmaction_videomambapro.errors import UsageError
-from mmaction_videomambapro.zoo.checkpoints import convert, fit
-from mmaction_videomambapro.zoo.publish import publish
-from mmaction_videomambapro.zoo.state_dicts import MismatchError, state_dict_in
 
 NET = dict(
     type='VideoMamba', arch=dict(embed_dims=8, depth=1), img_size=16, num_frames=2,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
+from ...configs import read_config
 from ...errors import UsageError
 from ...files import refuse_same, replacing
 from ...literals import python_comment, python_literal
-from ..launch import read_config
 from .keys import read_experiment
 from .pretraining import pretraining
 from .probes import PROBES, probe

@@ -8,12 +8,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmaction_videomambapro.engine.vjepa_yaml import (
+from mmaction_videomambapro.apis.vjepa_yaml import (
     convert_experiment,
     translate,
     write_config,
 )
-from mmaction_videomambapro.engine.vjepa_yaml.keys import read_experiment
+from mmaction_videomambapro.apis.vjepa_yaml.keys import read_experiment
 from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
 

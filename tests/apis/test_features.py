@@ -11,16 +11,17 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from mmaction_videomambapro.apis.cli import refusing_configs
+from mmaction_videomambapro.apis.features import extract_features
 from mmaction_videomambapro.datasets.feature_cache import (
     FeatureCache,
     FeatureCacheError,
 )
-from mmaction_videomambapro.engine.feature_extraction import extract_features
+from mmaction_videomambapro.engine.checks import check_files
 from mmaction_videomambapro.engine.hooks import ProbeChoiceError
-from mmaction_videomambapro.engine.launch import check_files, refusing_configs
 from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.evaluation.results import load_results
 from mmaction_videomambapro.safe_load import CheckpointError
-from mmaction_videomambapro.zoo.results import load_results
 from tests.conftest import DEMO_CONFIG, ROOT
 
 GRID = dict(
