@@ -5,8 +5,8 @@ import argparse
 from mmaction_videomambapro.apis.cli import add_config_options, run_tool
 from mmaction_videomambapro.checkpoints.publish import publish
 from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.zoo.add import add
 from mmaction_videomambapro.zoo.check import check, unseen
-from mmaction_videomambapro.zoo.measure import add
 from mmaction_videomambapro.zoo.metafiles import Zoo
 
 

@@ -17,8 +17,8 @@ from ..configs import read_config
 from ..errors import UsageError
 from ..files import replacing
 from ..safe_yaml import read_yaml
-from .published import Published, load_published
-from .recipe import FACTS, facts, initial_checkpoint, is_recipe, type_name
+from .metadata import FACTS, facts, initial_checkpoint, is_recipe, type_name
+from .references import Reference, load_references
 from .tables import MODEL_ZOO, README, fill_in, overview, tables
 
 INDEX = 'model-index.yml'
@@ -86,13 +86,13 @@ class Zoo:
                 yield metafile, entry
 
     @cached_property
-    def published(self) -> dict[str, Published]:
-        """Published results, of all metafiles together."""
+    def references(self) -> dict[str, Reference]:
+        """References of all metafiles together."""
         rows = {}
         for metafile in self.metafiles:
             path = (self.root / metafile).with_name('published.yml')
             try:
-                rows.update(load_published(path))
+                rows.update(load_references(path))
             except KeyError as error:
                 raise UsageError(f'{path} lacks {error.args[0]}') from error
         return rows
@@ -139,7 +139,7 @@ class Zoo:
                         f'{before.get(key)}, but its config says {now}: test it again '
                         'and add it, or bring the config back'
                     )
-        for row in self.published.values():
+        for row in self.references.values():
             agreeing = [
                 entry for _, entry in self.entries()
                 if not row.disagreements(entry['Metadata'], masked[entry['Name']])
@@ -218,7 +218,7 @@ class Zoo:
                     f'{", ".join(missing)}; tools/model_zoo.py update adds it'
                 )
             rows.append(entry)
-        made = {self.root / MODEL_ZOO: tables(rows, self.published)}
+        made = {self.root / MODEL_ZOO: tables(rows, self.references)}
         if (self.root / README).is_file():
             made[self.root / README] = overview(rows)
         return {path: fill_in(path, text) for path, text in made.items()}
@@ -250,7 +250,7 @@ def is_masked(name: str, cfg: Config) -> bool:
     return 'mask' in name or 'mask' in (initial_checkpoint(cfg) or '')
 
 
-def refer(entry: dict, row: Published) -> None:
+def refer(entry: dict, row: Reference) -> None:
     """Give an entry its reference and, unless it has its own, the weights to it."""
     entry['Reference'] = row.name
     if row.weights and 'Weights' not in entry:

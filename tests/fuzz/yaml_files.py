@@ -40,7 +40,7 @@ BOMB = 'z: &b0 [x, x, x, x, x, x, x, x, x]\n' + ''.join(
 
 def _zoo(folder: Path) -> None:
     zoo = Zoo('.')
-    dict(zoo.published)
+    dict(zoo.references)
     zoo.tables()
 
 

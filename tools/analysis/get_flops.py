@@ -5,7 +5,7 @@ import argparse
 from mmaction_videomambapro.apis.cli import add_config_options, load_config, run_tool
 from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.zoo.flops import SCAN_FLOPS, complexity
-from mmaction_videomambapro.zoo.recipe import views_of
+from mmaction_videomambapro.zoo.metadata import views_of
 
 
 def main():

@@ -12,8 +12,8 @@ from ..errors import UsageError
 from ..evaluation.logs import read_scalars
 from ..evaluation.results import accuracies, load_results
 from .evidence import check_predictions, check_weights, read_test_set
+from .metadata import is_recipe, type_name
 from .metafiles import Zoo
-from .recipe import is_recipe, type_name
 
 LOGGED = 'Training Memory (GB)', 'Training Time (h)'
 

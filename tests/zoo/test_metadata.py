@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmaction_videomambapro.errors import UsageError
-from mmaction_videomambapro.zoo.recipe import facts, initial_checkpoint, views_of
+from mmaction_videomambapro.zoo.metadata import facts, initial_checkpoint, views_of
 from tests.conftest import DEMO_CONFIG, ROOT
 
 SMALL = ROOT / (
