@@ -681,17 +681,17 @@ def _low_precision_scores(acc_metric):
 
 @fault(
     'mmaction.evaluation.metrics.acc_metric',
-    symptom='a broken sample, labelled -1, counts as one of the last class in mean1',
-    until='MMAction2 leaves out samples without a label, as mmpretrain does',
+    symptom='a broken sample, labelled -1, counts as one more class in mean1',
+    until='MMAction2 counts samples without a label as wrong, or leaves them out',
 )
 def _samples_without_label(acc_metric):
     import numpy as np
 
     @_replace(acc_metric, 'mean_class_accuracy')
     def mean_class_accuracy(original, scores, labels):
-        sound = [i for i, label in enumerate(labels) if label >= 0]
-        scores, labels = ([x[i] for i in sound] for x in (scores, labels))
-        return original(scores, labels) if sound else np.float64(0)
+        from .evaluation.results import mean_class_accuracy
+
+        return mean_class_accuracy(scores, labels)
 
     @_replace(acc_metric, 'mmit_mean_average_precision')
     def mmit_mean_average_precision(original, scores, labels):
