@@ -10,8 +10,8 @@ from tests.conftest import ROOT
 
 PACKAGE = 'mmaction_videomambapro'
 GROUND = (
-    'compat', 'configs', 'errors', 'files', 'literals', 'registry', 'safe_load', 'safe_pickle',
-    'safe_yaml', 'threads', 'utils',
+    'compat', 'configs', 'errors', 'files', 'literals', 'registry', 'safe_load',
+    'safe_pickle', 'safe_yaml', 'threads', 'utils',
 )  # fmt: skip
 # from below; what shares a storey, as the modules of the ground, may import each other
 STOREYS = (

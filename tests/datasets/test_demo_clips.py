@@ -1,3 +1,4 @@
+import resource
 import runpy
 
 import cv2
@@ -91,6 +92,17 @@ def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(DemoClips, '_make_split', interrupted)
     with pytest.raises(KeyboardInterrupt):
         DemoClips(train=1, val=1).make(tmp_path / 'a')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OSError, match='too large|is the disk full'):
+            DemoClips(train=1, val=1).make(tmp_path / 'a')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 
