@@ -11,15 +11,24 @@ from mmengine.config import Config
 from .errors import UsageError
 
 
-def read_config(path: str | os.PathLike) -> Config:
-    """``Config.fromfile``, whose failures become a :class:`UsageError`."""
+def read_config(
+    path: str | os.PathLike, name: str | None = None, custom: bool = True
+) -> Config:
+    """``Config.fromfile``, whose failures become a :class:`UsageError`.
+
+    Args:
+        path (str | PathLike): The config.
+        name (str, optional): What errors call it. Defaults to None, its path.
+        custom (bool): Whether to import its ``custom_imports``. Defaults to True.
+    """
+    name = name or f'config file {path}'
     if not osp.isfile(path):
-        raise UsageError(f'config file {path} does not exist')
+        raise UsageError(f'{name} does not exist')
     try:
-        return Config.fromfile(path)
+        return Config.fromfile(path, import_custom_modules=custom)
     except Exception as e:  # a config is a program: anything can go wrong in it
         reason = ' '.join(f'{type(e).__name__}: {e}'.split())
-        raise UsageError(f'config file {path} can not be read: {reason}') from e
+        raise UsageError(f'{name} cannot be read: {reason}') from e
 
 
 def merge_options(cfg: Config, options: dict[str, Any]) -> None:

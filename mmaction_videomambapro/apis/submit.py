@@ -176,7 +176,7 @@ def make_executor(
         exclude (str, optional): Machines not to use. Defaults to None.
 
     Raises:
-        UsageError: If submitit is not installed, or the cluster can not do that.
+        UsageError: If submitit is not installed, or the cluster cannot do that.
     """
     options = dict(
         folder=folder, partition=partition, account=account, qos=qos, exclude=exclude

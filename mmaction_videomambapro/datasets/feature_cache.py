@@ -23,7 +23,7 @@ MOST_SAMPLES = 10**8
 
 
 class FeatureCacheError(UsageError, ValueError):
-    """A feature cache that can not be used, said in one sentence."""
+    """A feature cache that cannot be used, said in one sentence."""
 
 
 class FeatureCache:
@@ -207,7 +207,7 @@ class CachedFeatures(BaseActionDataset):
     def prepare_data(self, idx: int) -> dict:
         idx = self.get_data_info(idx)['number']
         features, label = self.cache.load(idx)
-        # autocast to bfloat16 can not stack float16
+        # autocast to bfloat16 cannot stack float16
         sample = ActionDataSample(gt_label=label)
         sample.set_metainfo(dict(file=self.cache.path(idx)))
         return dict(inputs=features.float(), data_samples=sample)

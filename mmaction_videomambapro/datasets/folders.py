@@ -160,8 +160,8 @@ def write_lists(
         config (str, optional): As for :func:`list_folder`. Defaults to None.
 
     Raises:
-        BaseConfigError: If the config does not read videos with labels.
-        UsageError: If the destination holds something.
+        UsageError: If the config does not read videos with labels, or the destination
+            holds something.
         OSError: If it cannot be written.
     """
     refuse_full(destination)

@@ -120,7 +120,7 @@ class Zoo:
         """Make entries that are missing, and bring the others up to date.
 
         Raises:
-            UsageError: If a config can not be read or its model not be built, or if
+            UsageError: If a config cannot be read or its model not be built, or if
                 results were measured with a config that was another one.
         """
         for metafile, config in list(self.unlisted()):

@@ -23,9 +23,9 @@ def test_work_dir_comes_from_argument_config_or_name(tmp_path):
     ('content', 'message'),
     [
         (None, 'does not exist'),
-        ('a = (', 'can not be read'),
-        ("_base_ = './nowhere.py'", 'can not be read.*nowhere'),
-        ("_base_ = 'nopackage::x.py'", 'can not be read'),
+        ('a = (', 'cannot be read'),
+        ("_base_ = './nowhere.py'", 'cannot be read.*nowhere'),
+        ("_base_ = 'nopackage::x.py'", 'cannot be read'),
     ],
 )
 def test_wrong_config_is_one_sentence(tmp_path, content, message):

@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
-        with pytest.raises(OSError, match='too large|is the disk full'):
+        with pytest.raises(OSError, match=r'too large|is the disk full'):
             DemoClips(train=1, val=1).make(tmp_path / 'a')
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

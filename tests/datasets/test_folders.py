@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.datasets.folders import list_folder, plan_folder
 from mmaction_videomambapro.datasets.lists import ListError, read_list
-from mmaction_videomambapro.datasets.own_config import BaseConfigError
 from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 
@@ -92,7 +91,7 @@ def test_config_fits(videos, tmp_path, base):
     ],
 )
 def test_config_reads_videos_with_labels(videos, tmp_path, base, reason):
-    with pytest.raises(BaseConfigError, match=reason) as error:
+    with pytest.raises(UsageError, match=reason) as error:
         list_folder(str(videos), str(tmp_path / 'lists'), config=str(ROOT / base))
     assert base in str(error.value)
     assert os.listdir(tmp_path) == ['videos']

@@ -127,5 +127,5 @@ def test_what_can_not_be_told_is_said():
         views_of(cfg)
     cfg = Config.fromfile(SMALL)
     cfg.model.backbone.arch = 'gigantic'
-    with pytest.raises(UsageError, match=r'can not be built.*gigantic'):
+    with pytest.raises(UsageError, match=r'cannot be built.*gigantic'):
         facts(SMALL, cfg)

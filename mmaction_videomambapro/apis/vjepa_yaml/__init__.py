@@ -93,10 +93,7 @@ def write_config(source: str, destination: str, base: str = BASE) -> list[str]:
 
 def _check_written(path, name, config):
     """Make sure that what was written is read as these values."""
-    try:
-        cfg = read_config(path)
-    except UsageError as error:
-        raise UsageError(str(error).replace(path, name)) from error
+    cfg = read_config(path, f'config file {name}')
     merged = cfg.copy()
     merged.merge_from_dict(config)
     if merged.to_dict() != cfg.to_dict():

@@ -19,7 +19,7 @@ from ...errors import RunStopped
 
 
 class TrainingStopped(RunStopped):
-    """Training can not go on, said in one sentence."""
+    """Training cannot go on, said in one sentence."""
 
 
 MOST_NAMED = 16  # samples, in a message
