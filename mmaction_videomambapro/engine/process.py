@@ -195,7 +195,7 @@ def reason_of(error: BaseException) -> str | None:
                 'fetched to there: set TORCH_HOME to a folder of your own'
             )
         return f'{error.filename}: {error.strerror}'
-    return text if isinstance(error, OSError) else None
+    return (text or repr(error)) if isinstance(error, OSError) else None
 
 
 _NO_SHARED_MEMORY = (

@@ -120,7 +120,7 @@ def fuzz(rng: random.Random, goes_on) -> Counter:
         try:
             DOORS[name](Path())
             end = 'read'
-        except UsageError:
+        except (UsageError, OSError):  # one line of a tool, both
             end = 'refused'
         except BaseException as error:
             raise AssertionError(f'{os.path.abspath(name)}: {error!r}') from error
