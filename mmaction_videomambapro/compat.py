@@ -321,7 +321,7 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
     @_replace(loader, 'load_checkpoint')
     def read_file(original, filename, *args, **kwargs):
-        from .zoo.loading import read
+        from .checkpoints.loading import read
 
         return read(original(filename, *args, **kwargs), filename)
 
@@ -330,13 +330,13 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
     @_replace(checkpoint, 'load_state_dict')
     def load_state_dict(original, module, state_dict, *args, **kwargs):
-        from .zoo.checkpoints import fit
+        from .checkpoints.fit import fit
 
         return original(module, fit(state_dict, module), *args, **kwargs)
 
     @_replace(checkpoint, 'load_checkpoint')
     def load_checkpoint(original, model, filename, *args, **kwargs):
-        from .zoo.loading import loading
+        from .checkpoints.loading import loading
 
         with loading(filename):
             return original(model, filename, *args, **kwargs)
@@ -365,7 +365,7 @@ def _checkpoints_that_do_not_fit(checkpoint):
 def _initial_weights_without_name(weight_init):
     @_replace(weight_init.PretrainedInit, '__call__')
     def __call__(original, self, module):
-        from .zoo.loading import loading
+        from .checkpoints.loading import loading
 
         with loading(self.checkpoint):
             return original(self, module)
@@ -374,7 +374,7 @@ def _initial_weights_without_name(weight_init):
 def _tell_the_purpose(runner_class):
     @_replace(runner_class, 'load_checkpoint')
     def load_checkpoint(original, self, filename, *args, **kwargs):
-        from .zoo.loading import loading, purpose_of
+        from .checkpoints.loading import loading, purpose_of
 
         with loading(filename, **purpose_of(self)):
             return original(self, filename, *args, **kwargs)
@@ -406,15 +406,15 @@ def _flexible_tests_with_random_weights(flexible_runner):
 def _recognizers_with_random_weights(inference):
     @_replace(inference, 'load_checkpoint')
     def load_checkpoint(original, model, filename, *args, **kwargs):
-        from .zoo.loading import loading
+        from .checkpoints.loading import loading
 
         with loading(filename, complete=True):
             return original(model, filename, *args, **kwargs)
 
     @_replace(inference, 'init_recognizer')
     def init_recognizer(original, config, *args, **kwargs):
-        from .zoo.loading import loading
-        from .zoo.state_dicts import classes_of
+        from .checkpoints.loading import loading
+        from .checkpoints.state_dicts import classes_of
 
         if isinstance(config, (str, inference.Path)):
             config = inference.mmengine.Config.fromfile(config)
@@ -430,8 +430,8 @@ def _recognizers_with_random_weights(inference):
 def _inferencers_with_random_weights(infer):
     @_replace(infer.BaseInferencer, '_init_model')
     def _init_model(original, self, cfg, weights, *args, **kwargs):
-        from .zoo.loading import loading
-        from .zoo.state_dicts import classes_of
+        from .checkpoints.loading import loading
+        from .checkpoints.state_dicts import classes_of
 
         with loading(weights, complete=True, here=classes_of(cfg)):
             return original(self, cfg, weights, *args, **kwargs)
@@ -509,7 +509,7 @@ def _ema_of_published_checkpoints(ema_hook):
     @_replace(ema_hook.EMAHook, 'after_load_checkpoint')
     def after_load_checkpoint(original, self, runner, checkpoint):
         if not runner._resume:
-            from .zoo.checkpoints import fit
+            from .checkpoints.fit import fit
 
             checkpoint['state_dict'] = fit(dict(checkpoint), self.src_model)
         return original(self, runner, checkpoint)
@@ -681,17 +681,17 @@ def _low_precision_scores(acc_metric):
 
 @fault(
     'mmaction.evaluation.metrics.acc_metric',
-    symptom='a broken sample, labelled -1, counts as one of the last class in mean1',
-    until='MMAction2 leaves out samples without a label, as mmpretrain does',
+    symptom='a broken sample, labelled -1, counts as one more class in mean1',
+    until='MMAction2 counts samples without a label as wrong, or leaves them out',
 )
 def _samples_without_label(acc_metric):
     import numpy as np
 
     @_replace(acc_metric, 'mean_class_accuracy')
     def mean_class_accuracy(original, scores, labels):
-        sound = [i for i, label in enumerate(labels) if label >= 0]
-        scores, labels = ([x[i] for i in sound] for x in (scores, labels))
-        return original(scores, labels) if sound else np.float64(0)
+        from .evaluation.results import mean_class_accuracy
+
+        return mean_class_accuracy(scores, labels)
 
     @_replace(acc_metric, 'mmit_mean_average_precision')
     def mmit_mean_average_precision(original, scores, labels):

@@ -11,9 +11,10 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from shutil import SameFileError
 from typing import IO
 from uuid import uuid4
+
+from .errors import UsageError
 
 try:
     import fcntl
@@ -123,12 +124,12 @@ def refuse_same(source: str | os.PathLike, *destinations: str | os.PathLike) -> 
     """Make sure that what is read is not overwritten, under another name either.
 
     Raises:
-        SameFileError: If a destination is the source; an OSError.
+        UsageError: If a destination is the source.
     """
     for destination in destinations:
         with suppress(FileNotFoundError):
             if osp.samefile(source, destination):
-                raise SameFileError(
+                raise UsageError(
                     f'{destination} is what is read, {source}: choose another '
                     'destination'
                 )

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, UntypedStorage
 
+from .errors import UsageError
 from .safe_pickle import (
     BUILDERS,
     Budget,
@@ -42,7 +43,7 @@ ZIP_ERRORS = (
 )
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(UsageError, RuntimeError):
     """A file that cannot be used as a checkpoint."""
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from .errors import UsageError
+
 LARGEST = 1_000_000  # bytes, and what aliases make of them
 DEEPEST = 32
 _PREFIX = 'tag:yaml.org,2002:'
@@ -33,7 +35,7 @@ _KINDS = {
 _MERGE = f'{_PREFIX}merge'
 
 
-class YamlError(ValueError):
+class YamlError(UsageError, ValueError):
     """A file that is not YAML of plain values, with the place in it."""
 
 

@@ -55,9 +55,9 @@ def doors(tmp_path, monkeypatch, demo_options):
     def tool(script, *arguments):
         """In this process; its error becomes that of a library."""
         monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
-        launch = 'mmaction_videomambapro.engine.launch'
-        monkeypatch.setattr(f'{launch}.keep_freed_memory', lambda: None)
-        monkeypatch.setattr(f'{launch}.run_tool', lambda main: main())
+        cli = 'mmaction_videomambapro.apis.cli'
+        monkeypatch.setattr(f'{cli}.keep_freed_memory', lambda: None)
+        monkeypatch.setattr(f'{cli}.run_tool', lambda main: main())
         runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')
 
     def teacher(file):

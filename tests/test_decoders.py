@@ -7,9 +7,9 @@ import yaml
 from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
 
-from mmaction_videomambapro.engine.vjepa_yaml import translate
+from mmaction_videomambapro.apis.vjepa_yaml import translate
+from tests.apis import test_vjepa_yaml as experiments
 from tests.conftest import ROOT
-from tests.engine import test_vjepa_yaml as experiments
 
 OWN = {'VideoInit', 'VideoDecode'}
 IMAGES = {'RawFrameDecode'}  # frames that are images already, none is sought

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from mmaction_videomambapro import files
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.files import making_folder, refuse_same, replacing
 
 
@@ -204,5 +205,5 @@ def test_a_source_is_not_overwritten(tmp_path):
     os.link(source, tmp_path / 'hard')
     refuse_same(source, tmp_path / 'new', tmp_path)
     for name in ('link', 'hard', 'source', '../' + tmp_path.name + '/source'):
-        with pytest.raises(OSError, match='choose another'):
+        with pytest.raises(UsageError, match='choose another'):
             refuse_same(source, tmp_path / name)

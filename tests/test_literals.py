@@ -21,10 +21,11 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.logging.logger import MMFormatter
 
+from mmaction_videomambapro.apis.submit import make_executor
+from mmaction_videomambapro.apis.vjepa_yaml import convert_experiment, write_config
+from mmaction_videomambapro.configs import read_config
 from mmaction_videomambapro.datasets.own_config import own_config
-from mmaction_videomambapro.engine.launch import UsageError, read_config
-from mmaction_videomambapro.engine.submit import make_executor
-from mmaction_videomambapro.engine.vjepa_yaml import convert_experiment, write_config
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.files import replacing
 from mmaction_videomambapro.literals import (
     csv_cell,
@@ -40,8 +41,8 @@ from mmaction_videomambapro.safe_yaml import read_yaml
 from mmaction_videomambapro.visualization.pictures import save
 from mmaction_videomambapro.zoo.metafiles import _dump
 from mmaction_videomambapro.zoo.tables import _table
+from tests.apis.test_vjepa_yaml import PRETRAINING
 from tests.conftest import ROOT
-from tests.engine.test_vjepa_yaml import PRETRAINING
 
 CODE = '__import__("os").mkdir("ran")'
 HOSTILE = [
@@ -343,7 +344,7 @@ def test_pictures():
     axes.set_title(r'$\nonsense{$')
     save(figure, 'picture.png')
     assert Path('picture.png').stat().st_size > 1000
-    with pytest.raises(ValueError, match=r'picture\.mp4: no pictures of this kind'):
+    with pytest.raises(UsageError, match=r'picture\.mp4: no pictures of this kind'):
         save(figure, 'picture.mp4')
 
 

@@ -3,8 +3,9 @@
 import argparse
 import os
 
-from mmaction_videomambapro.engine.launch import UsageError, run_tool
-from mmaction_videomambapro.engine.vjepa_yaml import BASE, write_config
+from mmaction_videomambapro.apis.cli import run_tool
+from mmaction_videomambapro.apis.vjepa_yaml import BASE, write_config
+from mmaction_videomambapro.errors import UsageError
 
 
 def main():

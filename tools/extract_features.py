@@ -2,13 +2,8 @@
 
 import argparse
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.launch import (
-    add_config_options,
-    check_files,
-    load_config,
-    run_tool,
-)
+from mmaction_videomambapro.apis.cli import add_config_options, load_config, run_tool
+from mmaction_videomambapro.engine.checks import check_files
 
 
 def parse_args():
@@ -41,19 +36,18 @@ def parse_args():
         help='of what is written; default: float16',
     )
     add_config_options(parser)
-    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
-    cfg = load_config(args)
+    cfg = load_config(args.config, args.cfg_options)
     cfg.load_from = args.checkpoint
     check_files(cfg, (f'{args.split}_dataloader',))
     # heavy, and not needed to refuse arguments
     import torch
 
-    from mmaction_videomambapro.engine.feature_extraction import extract_features
+    from mmaction_videomambapro.apis.features import extract_features
 
     cache = extract_features(
         cfg,

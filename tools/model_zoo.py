@@ -2,17 +2,12 @@
 
 import argparse
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    add_config_options,
-    run_tool,
-)
+from mmaction_videomambapro.apis.cli import add_config_options, run_tool
+from mmaction_videomambapro.checkpoints.publish import publish
+from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.zoo.add import add
 from mmaction_videomambapro.zoo.check import check, unseen
-from mmaction_videomambapro.zoo.measure import add
 from mmaction_videomambapro.zoo.metafiles import Zoo
-from mmaction_videomambapro.zoo.publish import publish
-from mmaction_videomambapro.zoo.results import ResultError
 
 
 def parse_args():
@@ -59,17 +54,14 @@ def main():
     args = parse_args()
     if args.command == 'add':
         zoo = Zoo(args.zoo, create=True)
-        try:
-            entry = add(
-                zoo,
-                args.config,
-                args.checkpoint,
-                args.result,
-                args.log,
-                args.cfg_options,
-            )
-        except ResultError as error:
-            raise UsageError(error) from error
+        entry = add(
+            zoo,
+            args.config,
+            args.checkpoint,
+            args.result,
+            args.log,
+            args.cfg_options,
+        )
         zoo.save()
         metrics = ', '.join(
             f'{k} {v}' for k, v in entry['Results'][0]['Metrics'].items()

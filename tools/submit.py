@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmaction_videomambapro.engine.launch import run_tool
-from mmaction_videomambapro.engine.submit import (
+from mmaction_videomambapro.apis.cli import run_tool
+from mmaction_videomambapro.apis.submit import (
     check_work_dirs,
     describe,
     make_executor,
@@ -75,8 +75,7 @@ def main():
     args = vars(args)
     batch, config = args.pop('batch_launch'), args.pop('config')
     configs = read_batch(batch) if batch else [config]
-    script = Path(__file__).resolve().with_name('train.py')
-    jobs = [training_job(script, [config, *train_args]) for config in configs]
+    jobs = [training_job([config, *train_args]) for config in configs]
     check_work_dirs(jobs)
     executor = make_executor(name=Path(batch or config).stem, **args)
     if args['cluster'] == 'local':

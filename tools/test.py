@@ -2,18 +2,16 @@
 
 import argparse
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.checkpoints import newest_of
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    add_common_arguments,
+from mmaction_videomambapro.apis.cli import (
+    add_run_arguments,
     build_runner,
-    check_files,
     check_output,
-    limit_labels,
     load_config,
     run_tool,
 )
+from mmaction_videomambapro.engine.checkpoints import newest_of
+from mmaction_videomambapro.engine.checks import check_files, limit_labels
+from mmaction_videomambapro.errors import UsageError
 
 
 def parse_args():
@@ -22,7 +20,7 @@ def parse_args():
     parser.add_argument(
         'checkpoint', help='file, URL, or a work directory for its newest checkpoint'
     )
-    add_common_arguments(parser)
+    add_run_arguments(parser)
     parser.add_argument(
         '--dump',
         metavar='RESULT.pkl',
@@ -68,7 +66,7 @@ def merge_args(cfg, args):
 
 def main():
     args = parse_args()
-    cfg = load_config(args)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     merge_args(cfg, args)
     check_files(cfg, ('test_dataloader',))
     limit_labels(cfg, ('test_dataloader',))

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from ..errors import UsageError
 from ..files import making_folder
 from .classes import classes_text
 from .lists import Row, row_line
@@ -83,7 +84,7 @@ class DemoClips:
             bool: Whether anything was written.
 
         Raises:
-            FileExistsError: If ``root`` holds something else.
+            UsageError: If ``root`` holds something else.
         """
         root = Path(root)
         made_of = root / 'made_of.json'
@@ -93,7 +94,7 @@ class DemoClips:
                 made = {'textured': True, **json.loads(made_of.read_text())}
                 if made == asdict(self):
                     return False
-            raise FileExistsError(
+            raise UsageError(
                 f'{root} exists and holds something else than these demo clips; '
                 'remove it or choose another folder'
             )
@@ -117,7 +118,8 @@ class DemoClips:
             write_video(root / video, clip)
             (root / folder).mkdir(parents=True)
             for j, frame in enumerate(clip):
-                cv2.imwrite(str(root / folder / f'img_{j + 1:05}.jpg'), frame)
+                picture = root / folder / f'img_{j + 1:05}.jpg'
+                picture.write_bytes(cv2.imencode('.jpg', frame)[1])
             videos.append(row_line(Row(video, (label,))) + '\n')
             folders.append(row_line(Row(folder, (label,), self.frames)) + '\n')
         (root / f'{split}_videos.txt').write_text(''.join(videos))
@@ -172,14 +174,16 @@ def write_video(path: str | os.PathLike, clip: np.ndarray, fps: int = FPS) -> No
     """Write BGR frames (T, H, W, 3), uint8, as MPEG-4.
 
     Raises:
-        OSError: If OpenCV can not write the file.
+        OSError: If OpenCV cannot write the file, or not all of it.
     """
     height, width = clip.shape[1:3]
     writer = cv2.VideoWriter(
         str(path), cv2.VideoWriter_fourcc(*'mp4v'), fps, (width, height)
     )
     if not writer.isOpened():
-        raise OSError(f'OpenCV can not write {path}: no MPEG-4 encoder, or no folder')
+        raise OSError(f'OpenCV cannot write {path}: no MPEG-4 encoder, or no folder')
     for frame in clip:
         writer.write(frame)
-    writer.release()
+    writer.release()  # which reports nothing, nor does write
+    if cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) != len(clip):
+        raise OSError(f'OpenCV could not write {path}: is the disk full?')

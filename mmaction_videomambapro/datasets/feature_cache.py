@@ -14,6 +14,7 @@ from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
+from ..errors import UsageError
 from ..files import is_empty, replacing
 from ..safe_load import safe_load
 
@@ -21,8 +22,8 @@ INDEX = 'cache.json'
 MOST_SAMPLES = 10**8
 
 
-class FeatureCacheError(ValueError):
-    """A feature cache that can not be used, said in one sentence."""
+class FeatureCacheError(UsageError, ValueError):
+    """A feature cache that cannot be used, said in one sentence."""
 
 
 class FeatureCache:
@@ -206,7 +207,7 @@ class CachedFeatures(BaseActionDataset):
     def prepare_data(self, idx: int) -> dict:
         idx = self.get_data_info(idx)['number']
         features, label = self.cache.load(idx)
-        # autocast to bfloat16 can not stack float16
+        # autocast to bfloat16 cannot stack float16
         sample = ActionDataSample(gt_label=label)
         sample.set_metainfo(dict(file=self.cache.path(idx)))
         return dict(inputs=features.float(), data_samples=sample)

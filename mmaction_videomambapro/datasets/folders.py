@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ..errors import UsageError
 from ..files import is_empty, making_folder, replacing
 from .classes import classes_text
 from .lists import ListError, Row, row_line
@@ -67,7 +68,7 @@ def list_folder(
 
     Raises:
         ListError: If there are not two classes with two videos each.
-        FileExistsError: If the destination holds something.
+        UsageError: If the destination holds something.
     """
     refuse_full(destination)
     plan = plan_folder(source, val_share, seed)
@@ -159,8 +160,8 @@ def write_lists(
         config (str, optional): As for :func:`list_folder`. Defaults to None.
 
     Raises:
-        BaseConfigError: If the config does not read videos with labels.
-        FileExistsError: If the destination holds something.
+        UsageError: If the config does not read videos with labels, or the destination
+            holds something.
         OSError: If it cannot be written.
     """
     refuse_full(destination)
@@ -182,10 +183,10 @@ def refuse_full(folder: str) -> None:
     """Make sure that a folder is new or empty.
 
     Raises:
-        FileExistsError: If it holds something.
+        UsageError: If it holds something.
     """
     if osp.isdir(folder) and not is_empty(folder):
-        raise FileExistsError(f'{folder} holds something: choose another folder')
+        raise UsageError(f'{folder} holds something: choose another folder')
 
 
 def _splits(source, files):

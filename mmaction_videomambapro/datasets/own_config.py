@@ -8,14 +8,12 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
+from ..configs import read_config
+from ..errors import UsageError
 from ..files import replacing
 from ..literals import python_literal
 
 SPLITS = 'train', 'val', 'test'
-
-
-class BaseConfigError(ValueError):
-    """A config that lists of videos do not fit, said in one sentence."""
 
 
 def own_config(
@@ -34,7 +32,7 @@ def own_config(
         str: Python.
 
     Raises:
-        BaseConfigError: If the base cannot be read or reads something else.
+        UsageError: If the base cannot be read or reads something else.
     """
     _check_base(base)
     datasets = {
@@ -62,19 +60,19 @@ for __blending in __preprocessor.get('blending', dict()).get('blending', dict())
         path = osp.join(folder, 'config.py')
         with replacing(path) as file:
             file.write(text)
-        cfg = _read(path, f'a config that inherits from {base}')
+        cfg = read_config(path, f'a config that inherits from {base}', custom=False)
     for split, dataset in datasets.items():
         read = cfg[f'{split}_dataloader'].dataset
         if any(read.get(key) != value for key, value in dataset.items()):
-            raise BaseConfigError(f'{base}: its {split}_dataloader cannot be replaced')
+            raise UsageError(f'{base}: its {split}_dataloader cannot be replaced')
     return text
 
 
 def _check_base(base):
-    cfg = _read(base, f'config file {base}')
+    cfg = read_config(base, custom=False)
     head = cfg.get('model', {}).get('cls_head')
     if not isinstance(head, dict) or 'num_classes' not in head:
-        raise BaseConfigError(
+        raise UsageError(
             f'config file {base} trains no classifier: its model has no '
             'cls_head.num_classes; choose a recipe of configs/recognition, or the '
             "demo's"
@@ -83,16 +81,8 @@ def _check_base(base):
         dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
         kind = str(dataset.get('type')).split('.')[-1]
         if kind not in ('VideoClsDataset', 'VideoDataset'):
-            raise BaseConfigError(
+            raise UsageError(
                 f'config file {base} does not read videos with labels: '
                 f'{split}_dataloader.dataset is of type {kind}; choose a recipe of '
                 "configs/recognition whose datasets are VideoClsDataset, or the demo's"
             )
-
-
-def _read(path, name):
-    try:
-        return Config.fromfile(path, import_custom_modules=False)
-    except Exception as error:  # a config is a program: anything can go wrong in it
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        raise BaseConfigError(f'{name} cannot be read: {reason}') from error

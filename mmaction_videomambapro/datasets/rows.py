@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, NamedTuple
 
+from ..errors import UsageError
+
 MOST_SHOWN = 1000  # bad lines of a list, in a message
 
 QUOTED = re.compile(r"\$'((?:[^'\\]|\\.)*)'", re.DOTALL)
@@ -58,7 +60,7 @@ class BadLine(NamedTuple):
         return f'{quote(self.file)}:{self.number}: {self.reason}; the line is {text!r}'
 
 
-class ListError(ValueError):
+class ListError(UsageError, ValueError):
     """A list with bad lines; all of them.
 
     Args:

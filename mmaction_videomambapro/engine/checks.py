@@ -1,14 +1,159 @@
-"""What does not fit together, found before a training begins."""
+"""What does not fit together, found before a run begins."""
 
 from __future__ import annotations
 
+import os
+import os.path as osp
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from .launch import UsageError
+from ..datasets.feature_cache import check_same_weights
+from ..datasets.samplers import MOST_SAMPLES
+from ..errors import UsageError
+
+LISTS = 'VideoClsDataset', 'RawFrameClsDataset', 'ImageListDataset'
+MOST_WORKERS = 64  # or four for each core
+MOST_AT_ONCE = 2**16
+
+
+def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
+    """Make sure that what the run will read is there, before anything is built.
+
+    Args:
+        cfg (Config): The merged config.
+        dataloaders (tuple[str]): Its dataloaders to look at.
+
+    Raises:
+        UsageError: For the first annotation file, video directory or checkpoint
+            that does not exist, with the config key that names it.
+    """
+    checkpoint = cfg.get('load_from')
+    local = checkpoint and _is_local(checkpoint)
+    if local and not osp.isfile(osp.expanduser(checkpoint)):
+        raise UsageError(f'checkpoint {checkpoint} does not exist')
+    caches = []
+    for loader in dataloaders:
+        _check_loader(loader, cfg.get(loader) or {})
+        for key, dataset in _datasets(cfg.get(loader), loader):
+            _check_dataset(key, dataset)
+            if _type_name(dataset) == 'CachedFeatures':
+                root = dataset.get('data_root') or ''
+                caches.append(osp.join(root, dataset['ann_file']))
+    check_same_weights(caches)
+
+
+def _check_loader(key, loader):
+    """Refuse numbers that no machine can serve."""
+    workers = max(MOST_WORKERS, 4 * (os.cpu_count() or 1))
+    limits = {
+        'num_workers': (loader, 0, workers),
+        'batch_size': (loader, 1, MOST_AT_ONCE),
+        'num_samples': (loader.get('sampler') or {}, 1, MOST_SAMPLES),
+        'prefetch_factor': (loader, 1, workers),
+    }
+    for name, (node, least, most) in limits.items():
+        value = node.get(name)
+        if value is None:
+            continue
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not least <= value <= most:
+            where = key if node is loader else f'{key}.sampler'
+            raise UsageError(
+                f'{where}.{name} is {value!r}, expected a whole number from {least} '
+                f'to {most}'
+            )
+
+
+def _check_dataset(key: str, dataset: dict) -> None:
+    root = dataset.get('data_root') or ''
+    ann_file = dataset['ann_file']
+    if ann_file and _is_local(ann_file):
+        path = osp.join(root, ann_file)
+        if not osp.exists(path):
+            raise UsageError(
+                f'annotation file {path} ({key}.ann_file) does not exist; '
+                f'set {key}.ann_file=... with --cfg-options'
+            )
+    prefixes = dataset.get('data_prefix') or {}
+    if not isinstance(prefixes, dict):
+        raise UsageError(
+            f'{key}.data_prefix is {prefixes!r}, expected a dictionary such as '
+            f"dict(video='folder'); set {key}.data_prefix.video=folder"
+        )
+    for name, prefix in prefixes.items():
+        if isinstance(prefix, str) and prefix and _is_local(prefix):
+            path = osp.join(root, prefix)
+            if not osp.isdir(path):
+                raise UsageError(
+                    f'directory {path} ({key}.data_prefix.{name}) does not exist; '
+                    f'set {key}.data_prefix.{name}=... with --cfg-options'
+                )
+
+
+def check_initial_weights(node: Any, key: str = 'model') -> None:
+    """Make sure that files are there which parts of a model are initialised with.
+
+    Args:
+        node (Any): Config of the model.
+        key (str): Its key. Defaults to 'model'.
+
+    Raises:
+        UsageError: For the first that does not exist, with the config key.
+    """
+    if isinstance(node, (list, tuple)):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict):
+        return
+    checkpoint = node.get('checkpoint')
+    local = checkpoint and node.get('type') == 'Pretrained' and _is_local(checkpoint)
+    if local and not osp.isfile(osp.expanduser(checkpoint)):
+        raise UsageError(
+            f'checkpoint {checkpoint} ({key}.checkpoint) does not exist; '
+            f'set {key}.checkpoint=... with --cfg-options, or {key}=None'
+        )
+    for name, child in node.items():
+        check_initial_weights(child, f'{key}.{name}')
+
+
+def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
+    """Have lists checked against the classes of the head, as they are read.
+
+    Args:
+        cfg (Config): Of a recognizer, or of something without labels.
+        dataloaders (tuple[str]): Whose datasets get ``num_classes``, unless they have.
+    """
+    model = cfg.get('model') or {}
+    head = model.get('cls_head') or model.get('head') or {}
+    if 'num_classes' not in head:
+        return
+    for loader in dataloaders:
+        for _, dataset in _datasets(cfg.get(loader), loader):
+            if _type_name(dataset) in LISTS and dataset.get('num_classes') is None:
+                dataset['num_classes'] = head['num_classes']
+
+
+def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict]]:
+    """All dataset configs below ``node``, wrapped ones too, with their keys."""
+    if isinstance(node, dict):
+        if 'ann_file' in node:
+            yield key, node
+        for name, child in node.items():
+            yield from _datasets(child, f'{key}.{name}')
+    elif isinstance(node, (list, tuple)):
+        for i, child in enumerate(node):
+            yield from _datasets(child, f'{key}.{i}')
+
+
+def _type_name(config):
+    kind = config.get('type')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
+
+
+def _is_local(path: str) -> bool:
+    return '://' not in path
 
 
 def check_blending(cfg: Config) -> None:

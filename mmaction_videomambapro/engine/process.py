@@ -16,6 +16,8 @@ from multiprocessing.queues import Queue
 
 import torch
 
+from ..errors import UsageError
+
 try:
     import fcntl
 except ImportError:  # Windows: work directories are not locked there
@@ -50,7 +52,7 @@ class Terminated(BaseException):
         self.number = number
 
 
-class InUseError(Exception):
+class InUseError(UsageError):
     """A folder that another process works in, said in one sentence."""
 
 
@@ -193,7 +195,7 @@ def reason_of(error: BaseException) -> str | None:
                 'fetched to there: set TORCH_HOME to a folder of your own'
             )
         return f'{error.filename}: {error.strerror}'
-    return None
+    return (text or repr(error)) if isinstance(error, OSError) else None
 
 
 _NO_SHARED_MEMORY = (

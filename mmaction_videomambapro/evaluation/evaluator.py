@@ -16,13 +16,14 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
 from ..datasets.sample_files import file_of
+from ..errors import RunStopped
 
 FAILED = 'failed'
 # of MMEngine, MMAction2 and mmpretrain; ours say so themselves
 COUNT_BROKEN = 'DumpResults', 'AccMetric', 'Accuracy'
 
 
-class EvaluationError(Exception):
+class EvaluationError(RunStopped):
     """An evaluation without a full result, said in one sentence."""
 
 

@@ -5,13 +5,13 @@ MMAction2's analyze_logs reads a format that MMEngine no longer writes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..errors import UsageError
+from ..evaluation.logs import read_scalars
 from .pictures import save
 
 
@@ -25,7 +25,7 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
         out (str | PathLike): The picture; the ending tells its format.
 
     Raises:
-        FileNotFoundError: If the directory holds no scalars.
+        UsageError: If the directory holds no scalars.
     """
     train, val = read_scalars(work_dir)
     figure = Figure(figsize=(11, 4), layout='constrained')
@@ -71,15 +71,14 @@ def draw_comparison(
         dict[str, float]: Top-1 accuracy of each, by work directory, at the end.
 
     Raises:
-        FileNotFoundError: If a directory holds no scalars.
-        ValueError: If they have no accuracies.
+        UsageError: If a directory holds no scalars, or none of accuracies.
     """
     runs = {}
     for work_dir in work_dirs:
         _, val = read_scalars(work_dir)
         curve = {s: val[s]['acc/top1'] for s in sorted(val) if 'acc/top1' in val[s]}
         if not curve:
-            raise ValueError(f'{work_dir}: acc/top1 was never validated')
+            raise UsageError(f'{work_dir}: acc/top1 was never validated')
         runs[str(work_dir)] = curve
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
@@ -91,40 +90,3 @@ def draw_comparison(
     figure.legend(loc='outside lower center')
     save(figure, out)
     return {name: curve[max(curve)] for name, curve in runs.items()}
-
-
-def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, dict]]:
-    """Training scalars by iteration and validation scalars by epoch.
-
-    A run that was resumed continues the ones before; what it did anew takes the place
-    of what they did. One that began from the start takes the place of all. Lines that a
-    full disk or a kill left damaged are passed over.
-    """
-    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    if not files:
-        raise FileNotFoundError(
-            f'{work_dir} holds no */vis_data/scalars.json: is it the work directory '
-            'of a training run?'
-        )
-    train, val = {}, {}
-    for file in files:
-        lines = file.read_text(errors='replace').splitlines()
-        logged = [scalars for scalars in map(_scalars, lines) if scalars]
-        begin = next((scalars for scalars in logged if 'loss' in scalars), None)
-        if begin:  # what this run does anew, or all, if it was not resumed
-            train = {k: v for k, v in train.items() if k < begin['step']}
-            place = begin.get('epoch', begin['step'])
-            val = {k: v for k, v in val.items() if k < place}
-        for scalars in logged:
-            (train if 'loss' in scalars else val)[scalars['step']] = scalars
-    return train, val
-
-
-def _scalars(line: str) -> dict | None:
-    """What a line of ``scalars.json`` says, if it is whole."""
-    try:
-        scalars = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    whole = isinstance(scalars, dict) and isinstance(scalars.get('step'), int)
-    return scalars if whole else None

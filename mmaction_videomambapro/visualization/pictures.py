@@ -11,6 +11,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from ..errors import UsageError
 from ..files import replacing
 from ..literals import printable
 
@@ -34,7 +35,7 @@ def save(figure: Figure, out: str | PathLike) -> None:
         out (str | PathLike): The picture; the ending tells its format, PNG without.
 
     Raises:
-        ValueError: If there is no such format.
+        UsageError: If there is no such format.
         OSError: If the picture cannot be written.
     """
     for text in figure.findobj(Text):
@@ -45,7 +46,7 @@ def save(figure: Figure, out: str | PathLike) -> None:
     form = Path(out).suffix.removeprefix('.').lower() or 'png'
     known = figure.canvas.get_supported_filetypes()
     if form not in known:
-        raise ValueError(f'{out}: no pictures of this kind, only {", ".join(known)}')
+        raise UsageError(f'{out}: no pictures of this kind, only {", ".join(known)}')
     with replacing(out, 'wb') as file:
         figure.savefig(file, format=form, dpi=120)
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..datasets.rows import quote
-from ..zoo.results import ResultError, top_k
+from ..evaluation.results import ResultError, top_k
 from .pictures import save
 
 FRAMES = 6
@@ -31,7 +31,7 @@ def draw_predictions(
 
     Args:
         cfg (Config): The config that was tested.
-        results (list[dict]): From :func:`..zoo.results.load_results`.
+        results (list[dict]): From :func:`..evaluation.results.load_results`.
         out (str | PathLike): The picture; the ending tells its format.
         samples (int): How many clips. Up to half of them are those that were most
             surely mistaken, the others are spread evenly over the labels.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..evaluation.logs import read_scalars
 from ..files import replacing
 from ..literals import csv_cell
-from .curves import read_scalars
 from .pictures import save
 
 
@@ -22,7 +22,7 @@ def draw_pretraining(work_dir: str | PathLike, out: str | PathLike) -> None:
         out (str | PathLike): The picture; the ending tells its format.
 
     Raises:
-        FileNotFoundError: If the directory holds no scalars.
+        UsageError: If the directory holds no scalars.
     """
     train, val = read_scalars(work_dir)
     figure = Figure(figsize=(15, 4), layout='constrained')
@@ -59,7 +59,7 @@ def write_tables(work_dir: str | PathLike, folder: str | PathLike) -> None:
         folder (str | PathLike): Where the tables go.
 
     Raises:
-        FileNotFoundError: As for :func:`draw_pretraining`.
+        UsageError: As for :func:`draw_pretraining`.
     """
     for name, rows in zip(('train', 'val'), read_scalars(work_dir)):
         if rows:

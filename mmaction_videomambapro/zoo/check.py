@@ -9,12 +9,13 @@ from itertools import chain
 
 from mmengine.config import Config
 
-from ..engine.launch import UsageError, read_config
+from ..configs import read_config
+from ..errors import UsageError
+from ..evaluation.results import ResultError, accuracies, load_results
+from .add import LOGGED, sha256, training_cost
 from .evidence import check_predictions, check_weights, read_test_set
-from .measure import LOGGED, sha256, training_cost
+from .metadata import FACTS, facts, is_recipe
 from .metafiles import Zoo, is_masked
-from .recipe import FACTS, facts, is_recipe
-from .results import ResultError, accuracies, load_results
 
 SOURCES = {
     'Metrics', 'Predictions', 'Predictions SHA-256', 'Annotations',
@@ -120,7 +121,7 @@ def _config(zoo: Zoo, metafile: str, entry: dict, cfg: Config | None) -> Iterato
 
 
 def _reference(zoo, entry, masked):
-    row = zoo.published.get(entry['Reference'])
+    row = zoo.references.get(entry['Reference'])
     if row is None:
         yield f'Reference {entry["Reference"]} is in no published.yml'
         return
@@ -194,7 +195,7 @@ def _weights(zoo: Zoo, entry: dict, cfg: Config | None) -> Iterator[str]:
         if recorded:
             yield 'Weights SHA-256 without Weights'
         return
-    reference = zoo.published.get(entry.get('Reference'))
+    reference = zoo.references.get(entry.get('Reference'))
     if 'Converted From' in entry and (not reference or weights != reference.weights):
         yield f'Weights {weights} are not those of its Reference'
     named = re.search(r'-([0-9a-f]{8})\.pth$', weights)

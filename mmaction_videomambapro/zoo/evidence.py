@@ -15,12 +15,12 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..engine.launch import UsageError
+from ..checkpoints.fit import fit
+from ..checkpoints.loading import loading, read
+from ..checkpoints.state_dicts import classes_of
+from ..errors import UsageError
 from ..safe_load import CheckpointError, safe_load
-from .checkpoints import fit
 from .flops import build_on_meta
-from .loading import loading, read
-from .state_dicts import classes_of
 
 
 @dataclass(frozen=True)

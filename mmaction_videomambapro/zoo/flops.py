@@ -100,7 +100,7 @@ def build_on_meta(cfg: Config) -> nn.Module:
         MODELS.build(preprocessor)
     with torch.device('meta'), _LinspaceHasValues():
         model = MODELS.build(model)
-    # the counter can not track views of parameters that get gradients
+    # the counter cannot track views of parameters that get gradients
     return model.to('meta').eval().requires_grad_(False)
 
 

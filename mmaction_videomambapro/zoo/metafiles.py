@@ -13,11 +13,12 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from ..engine.launch import UsageError, read_config
+from ..configs import read_config
+from ..errors import UsageError
 from ..files import replacing
-from ..safe_yaml import YamlError, read_yaml
-from .published import Published, load_published
-from .recipe import FACTS, facts, initial_checkpoint, is_recipe, type_name
+from ..safe_yaml import read_yaml
+from .metadata import FACTS, facts, initial_checkpoint, is_recipe, type_name
+from .references import Reference, load_references
 from .tables import MODEL_ZOO, README, fill_in, overview, tables
 
 INDEX = 'model-index.yml'
@@ -57,7 +58,8 @@ class Zoo:
         create (bool): Whether it may be empty. Defaults to False.
 
     Raises:
-        UsageError: If a file is missing or damaged.
+        UsageError: If a file is damaged.
+        OSError: If one is missing.
     """
 
     def __init__(self, root: str | os.PathLike, create: bool = False) -> None:
@@ -65,8 +67,8 @@ class Zoo:
         self.metafiles: dict[str, dict] = {}
         if create and not (self.root / INDEX).exists():
             return
-        for name in self._read(INDEX, {'Import': [str]}).get('Import', ()):
-            content = self._read(name, METAFILE)
+        for name in read_yaml(self.root / INDEX, {'Import': [str]}).get('Import', ()):
+            content = read_yaml(self.root / name, METAFILE)
             if not {'Collections', 'Models'} <= set(content):
                 raise UsageError(f'{self.root / name} lacks Collections or Models')
             content['Models'] = content['Models'] or []
@@ -77,15 +79,6 @@ class Zoo:
                     )
             self.metafiles[name] = content
 
-    def _read(self, name: str, shape: dict) -> dict:
-        path = self.root / name
-        try:
-            return read_yaml(path, shape)
-        except FileNotFoundError:
-            raise UsageError(f'{path} does not exist') from None
-        except (OSError, YamlError) as error:
-            raise UsageError(error) from error
-
     def entries(self) -> Iterator[tuple[str, dict]]:
         """Entries of all models, each with the metafile that it stands in."""
         for metafile, content in self.metafiles.items():
@@ -93,17 +86,15 @@ class Zoo:
                 yield metafile, entry
 
     @cached_property
-    def published(self) -> dict[str, Published]:
-        """Published results, of all metafiles together."""
+    def references(self) -> dict[str, Reference]:
+        """References of all metafiles together."""
         rows = {}
         for metafile in self.metafiles:
             path = (self.root / metafile).with_name('published.yml')
             try:
-                rows.update(load_published(path))
+                rows.update(load_references(path))
             except KeyError as error:
                 raise UsageError(f'{path} lacks {error.args[0]}') from error
-            except (OSError, YamlError) as error:
-                raise UsageError(error) from error
         return rows
 
     def unlisted(self) -> Iterator[tuple[str, str]]:
@@ -129,7 +120,7 @@ class Zoo:
         """Make entries that are missing, and bring the others up to date.
 
         Raises:
-            UsageError: If a config can not be read or its model not be built, or if
+            UsageError: If a config cannot be read or its model not be built, or if
                 results were measured with a config that was another one.
         """
         for metafile, config in list(self.unlisted()):
@@ -148,7 +139,7 @@ class Zoo:
                         f'{before.get(key)}, but its config says {now}: test it again '
                         'and add it, or bring the config back'
                     )
-        for row in self.published.values():
+        for row in self.references.values():
             agreeing = [
                 entry for _, entry in self.entries()
                 if not row.disagreements(entry['Metadata'], masked[entry['Name']])
@@ -227,7 +218,7 @@ class Zoo:
                     f'{", ".join(missing)}; tools/model_zoo.py update adds it'
                 )
             rows.append(entry)
-        made = {self.root / MODEL_ZOO: tables(rows, self.published)}
+        made = {self.root / MODEL_ZOO: tables(rows, self.references)}
         if (self.root / README).is_file():
             made[self.root / README] = overview(rows)
         return {path: fill_in(path, text) for path, text in made.items()}
@@ -259,7 +250,7 @@ def is_masked(name: str, cfg: Config) -> bool:
     return 'mask' in name or 'mask' in (initial_checkpoint(cfg) or '')
 
 
-def refer(entry: dict, row: Published) -> None:
+def refer(entry: dict, row: Reference) -> None:
     """Give an entry its reference and, unless it has its own, the weights to it."""
     entry['Reference'] = row.name
     if row.weights and 'Weights' not in entry:

@@ -8,9 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from ..engine.launch import UsageError
+from ..errors import UsageError
 from ..literals import markdown_link, markdown_text
-from .published import Published
+from .references import Reference
 
 MODEL_ZOO, README = 'model_zoo.md', 'README.md'
 BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
@@ -36,19 +36,19 @@ class Link(NamedTuple):
     target: str
 
 
-def tables(entries: Iterable[dict], published: dict[str, Published]) -> str:
+def tables(entries: Iterable[dict], references: dict[str, Reference]) -> str:
     """One table for each collection and data set.
 
     Args:
         entries (Iterable[dict]): Of the metafiles.
-        published (dict[str, Published]): What their references name.
+        references (dict[str, Reference]): By the names that entries have.
 
     Returns:
         str: Markdown.
     """
     parts = [NOTES]
     for (collection, dataset), group in groupby(sorted(entries, key=_order), _group):
-        rows = [(entry, published.get(entry.get('Reference'))) for entry in group]
+        rows = [(entry, references.get(entry.get('Reference'))) for entry in group]
         parts.append(f'## {markdown_text(f"{collection}, {dataset}")}\n')
         parts.append(_table(COLUMNS, [_row(*row) for row in rows]))
         notes = [

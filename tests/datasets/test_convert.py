@@ -16,7 +16,7 @@ from mmaction_videomambapro.datasets.list_check import (
     describe,
 )
 from mmaction_videomambapro.datasets.lists import ListError, Row, read_list
-from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
 
 
@@ -281,10 +281,10 @@ def test_a_list_does_not_overwrite_itself(tmp_path):
     path.write_text('a.mp4 0\n')
     (tmp_path / 'link').symlink_to(path)
     for destination in ('list.txt', 'link', '../' + tmp_path.name + '/list.txt'):
-        with pytest.raises(OSError, match='choose another destination'):
+        with pytest.raises(UsageError, match='choose another destination'):
             convert_list(str(path), str(tmp_path / destination), strip_prefix='a')
     report = path.rename(tmp_path / 'new.report.txt')
-    with pytest.raises(OSError, match='choose another destination'):
+    with pytest.raises(UsageError, match='choose another destination'):
         convert_list(
             str(report), str(tmp_path / 'new'), check=lambda rows: Report([], [], 0)
         )

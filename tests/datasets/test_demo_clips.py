@@ -1,3 +1,4 @@
+import resource
 import runpy
 
 import cv2
@@ -13,7 +14,7 @@ from mmaction_videomambapro.datasets.demo_clips import (
     DemoClips,
     draw_clip,
 )
-from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
 
 
@@ -75,12 +76,12 @@ def test_same_seed_same_clips_and_nothing_is_overwritten(tmp_path):
         assert (tmp_path / 'a' / file).read_bytes() == (
             tmp_path / 'b' / file
         ).read_bytes()
-    with pytest.raises(FileExistsError, match='holds something else'):
+    with pytest.raises(UsageError, match='holds something else'):
         DemoClips(train=2, val=1, frames=3, textured=False).make(tmp_path / 'a')
-    with pytest.raises(FileExistsError, match='holds something else'):
+    with pytest.raises(UsageError, match='holds something else'):
         DemoClips(train=2, val=1, frames=4).make(tmp_path / 'a')
     (tmp_path / 'c').mkdir()
-    with pytest.raises(FileExistsError, match='holds something else'):
+    with pytest.raises(UsageError, match='holds something else'):
         make(tmp_path / 'c')
 
 
@@ -91,6 +92,17 @@ def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(DemoClips, '_make_split', interrupted)
     with pytest.raises(KeyboardInterrupt):
         DemoClips(train=1, val=1).make(tmp_path / 'a')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r'too large|is the disk full'):
+            DemoClips(train=1, val=1).make(tmp_path / 'a')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 

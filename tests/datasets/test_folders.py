@@ -13,8 +13,7 @@ from mmengine.config import Config
 from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.datasets.folders import list_folder, plan_folder
 from mmaction_videomambapro.datasets.lists import ListError, read_list
-from mmaction_videomambapro.datasets.own_config import BaseConfigError
-from mmaction_videomambapro.engine.launch import UsageError
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 
 RECIPE = (
@@ -92,7 +91,7 @@ def test_config_fits(videos, tmp_path, base):
     ],
 )
 def test_config_reads_videos_with_labels(videos, tmp_path, base, reason):
-    with pytest.raises(BaseConfigError, match=reason) as error:
+    with pytest.raises(UsageError, match=reason) as error:
         list_folder(str(videos), str(tmp_path / 'lists'), config=str(ROOT / base))
     assert base in str(error.value)
     assert os.listdir(tmp_path) == ['videos']
@@ -163,7 +162,7 @@ def test_what_cannot_be_split_is_told(run, videos, tmp_path):
         plan_folder(str(videos / 'pour' / 'deep'))
     with pytest.raises(ListError, match='only one folder has videos'):
         plan_folder(make(tmp_path / 'one', 'a/1.mp4', 'a/2.mp4'))
-    with pytest.raises(FileExistsError, match='holds something'):
+    with pytest.raises(UsageError, match='holds something'):
         list_folder(str(videos), str(tmp_path / 'one'))
     with pytest.raises(UsageError, match='--jobs is 100000, expected 1 to'):
         run(videos, tmp_path / 'lists', '--jobs', 100_000)

@@ -1,7 +1,5 @@
 """Schedules end with the training, however long it is."""
 
-import argparse
-
 import pytest
 import torch
 from mmaction.registry import PARAM_SCHEDULERS
@@ -9,12 +7,9 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    check_schedules,
-    derive_ends,
-    load_config,
-)
+from mmaction_videomambapro.apis.cli import load_config
+from mmaction_videomambapro.engine.schedule_lengths import check_schedules, derive_ends
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
 
 DEMO = ROOT / 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
@@ -28,12 +23,7 @@ def scope():
 
 def load(path, **options):
     options = {key.replace('__', '.'): value for key, value in options.items()}
-    cfg = load_config(
-        argparse.Namespace(
-            config=str(path), cfg_options=options, work_dir=None, launcher='none',
-            local_rank=0,
-        )
-    )  # fmt: skip
+    cfg = load_config(path, options)
     check_schedules(cfg)
     return cfg
 

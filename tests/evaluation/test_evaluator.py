@@ -9,6 +9,7 @@ from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 
 from mmaction_videomambapro.evaluation import evaluator as module
 from mmaction_videomambapro.evaluation.evaluator import EvaluationError
+from mmaction_videomambapro.evaluation.results import accuracies, load_results
 
 
 def sample(scores, label, file='a.mp4'):
@@ -50,15 +51,17 @@ def evaluate(metrics, samples=SAMPLES, batch=2):
 
 
 @pytest.mark.parametrize('batch', [1, 2, 3, 4])
-def test_broken_samples_are_wrong_in_top_k_and_left_out_elsewhere(tmp_path, batch):
+def test_broken_samples_are_wrong_in_accuracies_and_left_out_elsewhere(tmp_path, batch):
     dump = DumpResults(str(tmp_path / 'r.pkl'))
     metrics = evaluate([AccMetric(), ConfusionMatrix(), dump], batch=batch)
     assert metrics['acc/top1'] == 2 / 4
-    assert metrics['acc/mean1'] == pytest.approx((1 + 1 + 0) / 3)
+    assert metrics['acc/mean1'] == pytest.approx(3 / 4 * (1 + 1 + 0) / 3)
     expected = [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
     assert metrics['confusion_matrix/result'].tolist() == expected
     results = mmengine.load(tmp_path / 'r.pkl')
     assert [int(r['gt_label']) for r in results] == [0, -1, 1, 2]
+    in_the_zoo = accuracies(load_results(tmp_path / 'r.pkl'))
+    assert in_the_zoo['Mean Class Accuracy'] == pytest.approx(50)
     assert results[0]['file'] == 'a.mp4'
 
 

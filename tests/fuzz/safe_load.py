@@ -24,9 +24,13 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 import mmaction_videomambapro  # noqa: F401  mends and registers
+from mmaction_videomambapro.evaluation.results import (
+    ResultError,
+    accuracies,
+    load_results,
+)
 from mmaction_videomambapro.safe_load import CheckpointError, safe_load
 from mmaction_videomambapro.safe_pickle import BUILDERS, ONLY_NAMES, TENSORS_WITHOUT_USE
-from mmaction_videomambapro.zoo.results import ResultError, accuracies, load_results
 
 from . import pickles
 from .harness import Failure, main

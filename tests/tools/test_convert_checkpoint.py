@@ -5,7 +5,7 @@ from mmaction.registry import MODELS
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
-from mmaction_videomambapro.zoo.checkpoint_rules import official_name
+from mmaction_videomambapro.checkpoints.rules import official_name
 from tests.conftest import DEMO_CONFIG, ROOT
 
 

@@ -9,10 +9,10 @@ from mmengine.config import Config
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmaction_videomambapro.zoo.flops import build_on_meta, complexity, count
-from mmaction_videomambapro.zoo.published import load_published
+from mmaction_videomambapro.zoo.references import load_references
 from tests.conftest import DEMO_CONFIG, ROOT
 
-PUBLISHED = load_published(ROOT / 'configs/recognition/videomamba/published.yml')
+PUBLISHED = load_references(ROOT / 'configs/recognition/videomamba/published.yml')
 VIDEO_ROWS = {
     name: row
     for name, row in PUBLISHED.items()

@@ -3,7 +3,7 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.visualization.curves import draw_comparison
 
 
@@ -15,10 +15,7 @@ def main():
     )
     args = parser.parse_args()
     out = args.out or osp.join(args.work_dirs[0], 'comparison.png')
-    try:
-        accuracies = draw_comparison(args.work_dirs, out)
-    except (OSError, ValueError) as error:
-        raise UsageError(error) from error
+    accuracies = draw_comparison(args.work_dirs, out)
     print(f'comparison: {out}')
     for name, accuracy in accuracies.items():
         print(f'top-1 {accuracy:.3f} {name}')

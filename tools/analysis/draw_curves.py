@@ -3,7 +3,7 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.visualization.curves import draw_curves
 
 
@@ -13,10 +13,7 @@ def main():
     parser.add_argument('--out', help='picture; default: WORK_DIR/curves.png')
     args = parser.parse_args()
     out = args.out or osp.join(args.work_dir, 'curves.png')
-    try:
-        draw_curves(args.work_dir, out)
-    except (OSError, ValueError) as error:
-        raise UsageError(error) from error
+    draw_curves(args.work_dir, out)
     print(f'curves: {out}')
 
 

@@ -2,21 +2,16 @@
 
 import argparse
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    add_common_arguments,
-    load_config,
-    run_tool,
-)
+from mmaction_videomambapro.apis.cli import add_config_options, load_config, run_tool
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.zoo.flops import SCAN_FLOPS, complexity
-from mmaction_videomambapro.zoo.recipe import views_of
+from mmaction_videomambapro.zoo.metadata import views_of
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a recognizer')
-    add_common_arguments(parser)
+    add_config_options(parser)
     parser.add_argument(
         '--shape',
         type=int,
@@ -26,7 +21,7 @@ def main():
         'default: one view of the test pipeline',
     )
     args = parser.parse_args()
-    cfg = load_config(args)
+    cfg = load_config(args.config, args.cfg_options)
     shape = tuple(args.shape or views_of(cfg).shape)
     try:
         found = complexity(cfg, shape)

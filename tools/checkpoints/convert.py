@@ -2,14 +2,9 @@
 
 import argparse
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    add_config_options,
-    load_config,
-    run_tool,
-)
-from mmaction_videomambapro.zoo.checkpoints import convert
+from mmaction_videomambapro.apis.cli import add_config_options, load_config, run_tool
+from mmaction_videomambapro.checkpoints.fit import convert
+from mmaction_videomambapro.errors import UsageError
 
 
 def parse_args():
@@ -50,32 +45,28 @@ def parse_args():
         help='load what fits, and leave out the rest',
     )
     add_config_options(parser)
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
-    cfg = load_config(args)
+    cfg = load_config(args.config, args.cfg_options)
     if 'model' not in cfg:
         raise UsageError(f'{args.config} has no model')
 
     from mmengine.registry import init_default_scope
 
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    try:
-        report = convert(
-            args.source,
-            args.destination,
-            cfg.model,
-            official=args.to == 'official',
-            inflate=args.inflate,
-            label_map=args.label_map,
-            weights=args.weights,
-            strict=args.strict,
-        )
-    except OSError as error:
-        raise UsageError(error) from error
+    report = convert(
+        args.source,
+        args.destination,
+        cfg.model,
+        official=args.to == 'official',
+        inflate=args.inflate,
+        label_map=args.label_map,
+        weights=args.weights,
+        strict=args.strict,
+    )
     print(f'{args.destination}:\n{report}')
 
 

@@ -4,13 +4,14 @@ import argparse
 import os
 from functools import partial
 
+from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.datasets import annotations
 from mmaction_videomambapro.datasets.classes import classes_text
 from mmaction_videomambapro.datasets.convert import convert_list
 from mmaction_videomambapro.datasets.list_check import CHECKS, MOST_JOBS, check_rows
 from mmaction_videomambapro.datasets.lists import FORMATS, ListError, read_list
 from mmaction_videomambapro.datasets.rows import quote
-from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.files import replacing
 
 
@@ -98,8 +99,6 @@ def main():
             if any(bad.text for bad in error.bad)
             else f'{error}; {args.destination} was not written'
         ) from error
-    except OSError as error:
-        raise UsageError(error) from error
     print(f'{quote(args.destination)}: {written} rows, {left_out} left out')
 
 

@@ -8,6 +8,7 @@ import os
 import os.path as osp
 from collections import Counter
 
+from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.datasets.folders import (
     plan_folder,
     refuse_full,
@@ -15,9 +16,8 @@ from mmaction_videomambapro.datasets.folders import (
 )
 from mmaction_videomambapro.datasets.list_check import CHECKS, MOST_JOBS, check_rows
 from mmaction_videomambapro.datasets.lists import BadLine, ListError
-from mmaction_videomambapro.datasets.own_config import BaseConfigError
 from mmaction_videomambapro.datasets.rows import quote
-from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.errors import UsageError
 
 SHOWN = 3  # names of files that are left out, of each kind
 
@@ -56,7 +56,7 @@ def main():
         refuse_full(args.destination)
         plan = make_plan(args)
         write_lists(plan, args.source, args.destination, args.config)
-    except (BaseConfigError, ListError, OSError) as error:
+    except (UsageError, OSError) as error:
         raise UsageError(f'{error}; nothing was written') from error
     show(plan, args.destination)
 

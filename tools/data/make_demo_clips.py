@@ -2,8 +2,9 @@
 
 import argparse
 
+from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.datasets.demo_clips import DemoClips
-from mmaction_videomambapro.engine.launch import UsageError, run_tool
+from mmaction_videomambapro.errors import UsageError
 
 
 def main():
@@ -32,10 +33,7 @@ def main():
         if not least <= value <= most:
             raise UsageError(f'--{option} is {value}, expected {least} to {most}')
     clips = DemoClips(args.train, args.val, args.frames, args.seed, not args.plain)
-    try:
-        made = clips.make(args.root)
-    except OSError as error:
-        raise UsageError(error) from error
+    made = clips.make(args.root)
     print(f'{args.root}: {"made" if made else "was there already"}')
 
 

@@ -3,7 +3,7 @@ from .broken_files_hook import BrokenFilesHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_loss_hook import FiniteLossHook
 from .pretraining_curves_hook import PretrainingCurvesHook
-from .probe_choice_hook import ProbeChoiceError, ProbeChoiceHook
+from .probe_choice_hook import ProbeChoiceHook
 from .resume_hook import ResumeHook
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'PretrainingCurvesHook',
-    'ProbeChoiceError',
     'ProbeChoiceHook',
     'ResumeHook',
 ]

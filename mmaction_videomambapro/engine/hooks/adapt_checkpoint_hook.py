@@ -40,6 +40,6 @@ class AdaptCheckpointHook(Hook):
         """Replace the state dict in ``checkpoint`` by one that fits."""
         if runner._resume:
             return
-        from ...zoo.checkpoints import fit
+        from ...checkpoints.fit import fit
 
         checkpoint['state_dict'] = fit(checkpoint, runner.model, **self.options)

@@ -7,9 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 
-
-class ProbeChoiceError(Exception):
-    """A grid of probes of which none was chosen, said in one sentence."""
+from ...errors import UsageError
 
 
 @HOOKS.register_module()
@@ -20,7 +18,7 @@ class ProbeChoiceHook(Hook):
     the epoch is validated, so that those hold the choice of the validation before.
 
     Raises:
-        ProbeChoiceError: In a test of a checkpoint that no validation came before.
+        UsageError: In a test of a checkpoint that no validation came before.
     """
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
@@ -33,7 +31,7 @@ class ProbeChoiceHook(Hook):
 
     def before_test(self, runner) -> None:
         if int(_head(runner).best) < 0:
-            raise ProbeChoiceError(
+            raise UsageError(
                 f'no probe of {runner._load_from} was chosen, because it was saved '
                 'before the first validation: test a best_*.pth, or a later one'
             )

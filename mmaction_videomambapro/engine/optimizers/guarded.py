@@ -15,10 +15,11 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
 from ...datasets.sample_files import files_of_batch
+from ...errors import RunStopped
 
 
-class TrainingStopped(Exception):
-    """Training can not go on, said in one sentence."""
+class TrainingStopped(RunStopped):
+    """Training cannot go on, said in one sentence."""
 
 
 MOST_NAMED = 16  # samples, in a message

@@ -4,8 +4,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmaction_videomambapro.apis.cli import build_runner
+from mmaction_videomambapro.apis.train import train
 from mmaction_videomambapro.engine import FiniteLossHook
-from mmaction_videomambapro.engine.launch import build_runner, train
 from mmaction_videomambapro.engine.optimizers import TrainingStopped
 from tests.conftest import DEMO_CONFIG, ROOT
 

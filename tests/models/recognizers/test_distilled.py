@@ -10,8 +10,8 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
+from mmaction_videomambapro.checkpoints.fit import adapt
 from mmaction_videomambapro.safe_load import CheckpointError
-from mmaction_videomambapro.zoo.checkpoints import adapt
 
 
 @pytest.fixture(autouse=True)

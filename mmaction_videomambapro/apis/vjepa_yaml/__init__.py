@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from mmengine.config import Config
 
+from ...configs import read_config
+from ...errors import UsageError
 from ...files import refuse_same, replacing
 from ...literals import python_comment, python_literal
-from ..launch import UsageError, read_config
 from .keys import read_experiment
 from .pretraining import pretraining
 from .probes import PROBES, probe
@@ -75,30 +76,24 @@ def write_config(source: str, destination: str, base: str = BASE) -> list[str]:
         list[str]: Keys of the experiment that have no meaning here.
 
     Raises:
-        UsageError: As :func:`convert_experiment` does; or if the destination cannot be
-            written, is the source, or would not be read as a config of these values.
+        UsageError: As :func:`convert_experiment` does; or if the destination is
+            the source, or would not be read as a config of these values.
     """
     if not destination.endswith('.py'):
         raise UsageError(f'{destination} does not end in .py, as configs do')
-    try:
-        refuse_same(source, destination)
-        experiment = read_experiment(source)
-        text, ignored = convert_experiment(experiment, source, base)
-        with replacing(destination) as file:
-            file.write(text)
-            file.flush()
-            _check_written(file.name, destination, translate(experiment)[0])
-    except OSError as error:
-        raise UsageError(error) from error
+    refuse_same(source, destination)
+    experiment = read_experiment(source)
+    text, ignored = convert_experiment(experiment, source, base)
+    with replacing(destination) as file:
+        file.write(text)
+        file.flush()
+        _check_written(file.name, destination, translate(experiment)[0])
     return ignored
 
 
 def _check_written(path, name, config):
     """Make sure that what was written is read as these values."""
-    try:
-        cfg = read_config(path)
-    except UsageError as error:
-        raise UsageError(str(error).replace(path, name)) from error
+    cfg = read_config(path, f'config file {name}')
     merged = cfg.copy()
     merged.merge_from_dict(config)
     if merged.to_dict() != cfg.to_dict():

@@ -20,13 +20,13 @@ from mmengine.utils import ProgressBar
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..checkpoints.loading import loading
+from ..checkpoints.state_dicts import check_values, state_dict_in
 from ..datasets.feature_cache import INDEX, FeatureCache, FeatureCacheError
 from ..datasets.sample_files import file_of_info
 from ..datasets.samplers import SeededIndex
-from ..zoo.loading import loading
-from ..zoo.state_dicts import check_values, state_dict_in
-from .launch import UsageError
-from .process import hold
+from ..engine.process import hold
+from ..errors import UsageError
 
 PREFIXES = 'target.module.', 'backbone.'
 

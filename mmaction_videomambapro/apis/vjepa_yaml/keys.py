@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ...safe_yaml import YamlError, read_yaml
-from ..launch import UsageError
+from ...errors import UsageError
+from ...safe_yaml import read_yaml
 
 REQUIRED = object()
 
@@ -338,12 +338,9 @@ def read_experiment(path: str | os.PathLike) -> dict:
     """The keys and values of an experiment file.
 
     Raises:
-        UsageError: If it can not be read, or is no mapping.
+        UsageError: If it is not YAML, or no mapping.
     """
-    try:
-        experiment = read_yaml(path)
-    except (OSError, YamlError) as e:
-        raise UsageError(e) from e
+    experiment = read_yaml(path)
     if not isinstance(experiment, dict):
         raise UsageError(f'{path} is no experiment of V-JEPA: it has no keys')
     return experiment

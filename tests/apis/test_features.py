@@ -11,19 +11,16 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from mmaction_videomambapro.apis.cli import refusing_configs
+from mmaction_videomambapro.apis.features import extract_features
 from mmaction_videomambapro.datasets.feature_cache import (
     FeatureCache,
     FeatureCacheError,
 )
-from mmaction_videomambapro.engine.feature_extraction import extract_features
-from mmaction_videomambapro.engine.hooks import ProbeChoiceError
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    check_files,
-    refusing_configs,
-)
+from mmaction_videomambapro.engine.checks import check_files
+from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.evaluation.results import load_results
 from mmaction_videomambapro.safe_load import CheckpointError
-from mmaction_videomambapro.zoo.results import load_results
 from tests.conftest import DEMO_CONFIG, ROOT
 
 GRID = dict(
@@ -313,7 +310,7 @@ def test_probes_on_a_cache(config, checkpoint, tmp_path):
 
     state['cls_head.best'].fill_(-1)
     torch.save(dict(state_dict=state), tmp_path / 'unchosen.pth')
-    with pytest.raises(ProbeChoiceError, match='before the first validation'):
+    with pytest.raises(UsageError, match='before the first validation'):
         test(tmp_path / 'unchosen.pth')
 
 

@@ -13,13 +13,7 @@ from typing import Any
 
 from mmengine.runner import BaseLoop
 
-from .state_dicts import (
-    MismatchError,
-    class_names,
-    names_in,
-    state_dict_in,
-    summary,
-)
+from .state_dicts import MismatchError, class_names, names_in, state_dict_in, summary
 
 
 @dataclass

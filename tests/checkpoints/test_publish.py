@@ -7,8 +7,8 @@ from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from mmaction_videomambapro.checkpoints.publish import publish
 from mmaction_videomambapro.safe_load import CheckpointError, safe_load
-from mmaction_videomambapro.zoo.publish import publish
 
 
 class Line(BaseModel):

@@ -8,13 +8,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmaction_videomambapro.engine.launch import UsageError
-from mmaction_videomambapro.engine.vjepa_yaml import (
+from mmaction_videomambapro.apis.vjepa_yaml import (
     convert_experiment,
     translate,
     write_config,
 )
-from mmaction_videomambapro.engine.vjepa_yaml.keys import read_experiment
+from mmaction_videomambapro.apis.vjepa_yaml.keys import read_experiment
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
 
 BASE = str(ROOT / 'configs/_base_/default_runtime.py')
@@ -1022,7 +1022,6 @@ def test_nothing_is_written_that_cannot_be_read(tmp_path):
     for text, destination, base, reason in (
         (PRETRAINING, tmp_path / 'config.yaml', BASE, 'does not end in .py'),
         (PRETRAINING, config, str(tmp_path / 'base.py'), 'config.py can.*not be read'),
-        (PRETRAINING, tmp_path / ('n' * 300 + '.py'), BASE, 'File name too long'),
         (
             PRETRAINING.replace('2.0e-04', '.inf'),
             config,
@@ -1058,5 +1057,5 @@ def test_what_is_no_experiment(tmp_path, text):
     source.write_text(text)
     with pytest.raises(UsageError, match=r'some\.yaml'):
         read_experiment(source)
-    with pytest.raises(UsageError, match='nowhere'):
+    with pytest.raises(FileNotFoundError, match='nowhere'):
         read_experiment(tmp_path / 'nowhere.yaml')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..launch import UsageError
+from ...errors import UsageError
 
 # channels, layers, heads, hidden channels of a layer over channels
 VITS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..engine.launch import UsageError
+from ..errors import UsageError
 from .flops import complexity
 
 FACTS = (
@@ -75,14 +75,14 @@ def facts(path: str | PathLike, cfg: Config) -> dict:
         OpenMMLab; for both kinds see :class:`Complexity`.
 
     Raises:
-        UsageError: If the model can not be built, or the test pipeline does not tell
+        UsageError: If the model cannot be built, or the test pipeline does not tell
             the shape of a view.
     """
     views = views_of(cfg)
     try:
         cost = complexity(cfg, views.shape)
     except Exception as error:  # a model can fail in any way
-        raise UsageError(f'the model can not be built and run: {error}') from error
+        raise UsageError(f'the model cannot be built and run: {error}') from error
     dataset = Path(path).stem.split('_')[-1].removesuffix('-rgb')
     found = (
         _architecture(cfg.model.backbone),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path as osp
 from collections.abc import Mapping
 
-from ..launch import UsageError
+from ...errors import UsageError
 from .keys import (
     IMAGE_PROBE,
     IMAGE_PROBE_2,

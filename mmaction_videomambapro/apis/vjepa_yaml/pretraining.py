@@ -5,8 +5,8 @@ from __future__ import annotations
 import os.path as osp
 from collections.abc import Mapping
 
+from ...errors import UsageError
 from ...models.selfsup.masks import MultiBlock3DMask, RandomTubeMask
-from ..launch import UsageError
 from .keys import MULTI_BLOCK, MULTI_BLOCK_2, PRETRAINING, PRETRAINING_2, TUBE, Values
 from .parts import (
     POLICY,

@@ -7,12 +7,13 @@ from copy import deepcopy
 from os import PathLike
 from pathlib import Path
 
-from ..engine.launch import UsageError, read_config
-from ..visualization.curves import read_scalars
+from ..configs import read_config
+from ..errors import UsageError
+from ..evaluation.logs import read_scalars
+from ..evaluation.results import accuracies, load_results
 from .evidence import check_predictions, check_weights, read_test_set
+from .metadata import is_recipe, type_name
 from .metafiles import Zoo
-from .recipe import is_recipe, type_name
-from .results import accuracies, load_results
 
 LOGGED = 'Training Memory (GB)', 'Training Time (h)'
 
@@ -107,10 +108,7 @@ def training_cost(log: str | PathLike) -> dict[str, float]:
     Raises:
         UsageError: If it holds no log of a training.
     """
-    try:
-        train, _ = read_scalars(log)
-    except FileNotFoundError as error:
-        raise UsageError(error) from error
+    train, _ = read_scalars(log)
     memory = max((s.get('memory', 0) for s in train.values()), default=0)
     hours = previous = 0
     for step in sorted(train):  # each entry has the mean of the steps before it

@@ -14,9 +14,9 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 from torch.nn import functional as F
 
+from mmaction_videomambapro.checkpoints.fit import MismatchError, adapt, convert, fit
 from mmaction_videomambapro.engine.hooks import AdaptCheckpointHook
 from mmaction_videomambapro.safe_load import CheckpointError
-from mmaction_videomambapro.zoo.checkpoints import MismatchError, adapt, convert, fit
 from tests.models.backbones.test_videomamba import GOLDEN
 
 
@@ -591,7 +591,7 @@ def test_recognizers_for_predictions_need_every_weight(official, save):
 
 
 def test_other_models_are_tested_with_every_weight_too(save):
-    from mmaction_videomambapro.zoo.loading import loading
+    from mmaction_videomambapro.checkpoints.loading import loading
 
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     state = model.state_dict()

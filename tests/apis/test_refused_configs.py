@@ -2,13 +2,9 @@
 
 import pytest
 
-from mmaction_videomambapro.engine.launch import (
-    UsageError,
-    build_runner,
-    merge_options,
-    read_config,
-    refusing_configs,
-)
+from mmaction_videomambapro.apis.cli import build_runner, refusing_configs
+from mmaction_videomambapro.configs import merge_options, read_config
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 
 

@@ -5,8 +5,8 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmaction_videomambapro.engine.launch import UsageError
-from mmaction_videomambapro.zoo.recipe import facts, initial_checkpoint, views_of
+from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.zoo.metadata import facts, initial_checkpoint, views_of
 from tests.conftest import DEMO_CONFIG, ROOT
 
 SMALL = ROOT / (
@@ -127,5 +127,5 @@ def test_what_can_not_be_told_is_said():
         views_of(cfg)
     cfg = Config.fromfile(SMALL)
     cfg.model.backbone.arch = 'gigantic'
-    with pytest.raises(UsageError, match=r'can not be built.*gigantic'):
+    with pytest.raises(UsageError, match=r'cannot be built.*gigantic'):
         facts(SMALL, cfg)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import runpy
 import signal
-import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..engine.checkpoints import checkpoints
+from ..errors import UsageError
 from ..literals import printable
-from ..safe_yaml import YamlError, read_yaml
-from .checkpoints import checkpoints
-from .launch import UsageError, load_config
+from ..safe_yaml import read_yaml
+from . import train
+from .cli import run_tool
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor, Job
@@ -25,20 +26,16 @@ MAX_TIMEOUTS = 20  # a training of many days on a cluster that gives hours
 
 
 class TrainingJob:
-    """One process of ``tools/train.py`` in a job of submitit; can be pickled.
+    """One process of a training in a job of submitit; can be pickled.
 
     Args:
-        script (str): Path of ``tools/train.py``.
-        arguments (Sequence[str]): Its arguments.
+        arguments (Sequence[str]): Of ``tools/train.py``.
         work_dir (str): The work directory that they lead to.
         run (int): How often it was in the queue before. Defaults to 0.
     """
 
-    def __init__(
-        self, script: str, arguments: Sequence[str], work_dir: str, run: int = 0
-    ) -> None:
-        self.script, self.arguments = script, tuple(arguments)
-        self.work_dir, self.run = work_dir, run
+    def __init__(self, arguments: Sequence[str], work_dir: str, run: int = 0) -> None:
+        self.arguments, self.work_dir, self.run = tuple(arguments), work_dir, run
         self.started = None
 
     def __call__(self) -> None:
@@ -52,8 +49,7 @@ class TrainingJob:
         environment.export(set_cuda_visible_devices=False, overwrite=True)
         # something of the last run may still hold its port
         os.environ['MASTER_PORT'] = str(environment.master_port + self.run)
-        sys.argv = [self.script, *self.arguments, '--launcher', 'pytorch']
-        runpy.run_path(self.script, run_name='__main__')
+        run_tool(partial(train.main, [*self.arguments, '--launcher', 'pytorch']))
 
     def checkpoint(self) -> DelayedSubmission:
         """What submitit puts into the queue at a preemption or a timeout.
@@ -67,9 +63,7 @@ class TrainingJob:
         written = map(os.path.getmtime, checkpoints(self.work_dir))
         if any(time >= self.started for time in written):
             arguments = (*arguments, '--resume')  # the last --resume counts
-        return DelayedSubmission(
-            TrainingJob(self.script, arguments, self.work_dir, self.run + 1)
-        )
+        return DelayedSubmission(TrainingJob(arguments, self.work_dir, self.run + 1))
 
 
 def _preemption_signal():
@@ -102,29 +96,22 @@ def _ignore_signals():
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def training_job(script: str | os.PathLike, arguments: Sequence[str]) -> TrainingJob:
+def training_job(arguments: Sequence[str]) -> TrainingJob:
     """Check the arguments of a training, and its config, before it waits in a queue.
 
     Files that only the cluster may have, such as videos, are left to the job.
 
     Args:
-        script (str | PathLike): Path of ``tools/train.py``.
-        arguments (Sequence[str]): Its arguments, the config first.
+        arguments (Sequence[str]): Of ``tools/train.py``, the config first.
 
     Raises:
         UsageError: If the config, or an argument, is wrong.
     """
-    train = runpy.run_path(str(script))
-    own, sys.argv = sys.argv, [str(script), *arguments]
-    try:
-        args = train['parse_args']()
-    finally:
-        sys.argv = own
+    args = train.parse_args(arguments)
     if args.launcher != 'none':
         raise UsageError('leave out --launcher: submitit starts the processes')
-    cfg = load_config(args)
-    train['merge_args'](cfg, args)
-    return TrainingJob(str(script), arguments, os.path.abspath(cfg.work_dir))
+    cfg = train.training_config(args)
+    return TrainingJob(arguments, os.path.abspath(cfg.work_dir))
 
 
 def check_work_dirs(jobs: Sequence[TrainingJob]) -> None:
@@ -144,12 +131,9 @@ def read_batch(path: str | os.PathLike) -> list[str]:
     """Configs of a file for ``--batch-launch``: a list in YAML, ``- CONFIG`` a line.
 
     Raises:
-        UsageError: If the file can not be read, or has something else in it.
+        UsageError: If the file has something else in it.
     """
-    try:
-        configs = read_yaml(path)
-    except (OSError, YamlError) as e:
-        raise UsageError(e) from e
+    configs = read_yaml(path)
     if not (
         isinstance(configs, list)
         and configs
@@ -192,7 +176,7 @@ def make_executor(
         exclude (str, optional): Machines not to use. Defaults to None.
 
     Raises:
-        UsageError: If submitit is not installed, or the cluster can not do that.
+        UsageError: If submitit is not installed, or the cluster cannot do that.
     """
     options = dict(
         folder=folder, partition=partition, account=account, qos=qos, exclude=exclude

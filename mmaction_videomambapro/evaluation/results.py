@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from ..safe_load import read_legacy
 from ..safe_pickle import BUILDERS, Budget, Builder, Parser, Refused, Storage
 
 INTEGERS, REALS = ('i', 'u'), ('i', 'u', 'f')  # kinds of NumPy's types
 
 
-class ResultError(ValueError):
+class ResultError(UsageError, ValueError):
     """A file that cannot be used as dumped predictions."""
 
 
@@ -142,22 +144,27 @@ def top_k(results: list[dict], k: int) -> float:
     return sum(hits) / len(hits)
 
 
-def mean_class_accuracy(results: list[dict]) -> float:
+def mean_class_accuracy(
+    scores: Sequence[Tensor | np.ndarray], labels: Sequence[int]
+) -> float:
     """Mean over the classes of the share of their samples that is predicted right.
 
-    Classes without samples do not count. Broken samples, of label -1, are wrong: as
-    their classes are not known, they count as spread evenly over all.
+    Classes without samples do not count. Broken samples are wrong, as they are in
+    top-1: their classes are not known, so they count as spread evenly over all. This is
+    ``mean1`` of MMAction2's ``AccMetric`` as well.
+
+    Args:
+        scores (Sequence[Tensor | ndarray]): Of each sample, (classes,).
+        labels (Sequence[int]): Their classes, -1 for a broken sample.
     """
-    hits, counts = defaultdict(int), defaultdict(int)
-    for r in results:
-        label = int(r['gt_label'])
-        counts[label] += 1
-        hits[label] += int(torch.as_tensor(r['pred_score']).argmax()) == label
+    hits, counts = Counter(), Counter(labels)
+    for score, label in zip(scores, labels):
+        hits[label] += int(score.argmax()) == label
     broken = counts.pop(-1, 0)
     if not counts:
         return 0.0
-    mean = sum(hits[label] / counts[label] for label in counts) / len(counts)
-    return mean * (1 - broken / len(results))
+    mean = sum(hits[label] / count for label, count in counts.items()) / len(counts)
+    return mean * (1 - broken / len(labels))
 
 
 def accuracies(results: list[dict]) -> dict[str, float]:
@@ -174,10 +181,12 @@ def accuracies(results: list[dict]) -> dict[str, float]:
     """
     if any(torch.as_tensor(r['gt_label']).numel() != 1 for r in results):
         raise ResultError('the predictions are of several labels, or none, per sample')
+    scores = [r['pred_score'] for r in results]
+    labels = [int(r['gt_label']) for r in results]
     found = {
         'Top 1 Accuracy': top_k(results, 1),
         'Top 5 Accuracy': top_k(results, 5),
-        'Mean Class Accuracy': mean_class_accuracy(results),
+        'Mean Class Accuracy': mean_class_accuracy(scores, labels),
     }
     return {name: round(100 * value, 2) for name, value in found.items()}
 

@@ -28,7 +28,8 @@ from ..datasets.lists import ListError
 from ..files import replacing
 from ..models import VideoMamba
 from ..safe_load import CheckpointError
-from .checkpoint_rules import (
+from .loading import Loading, current, loading
+from .rules import (
     CLASSIFIER,
     MISSING,
     RESHAPED,
@@ -38,7 +39,6 @@ from .checkpoint_rules import (
     longer_kernel,
     official_name,
 )
-from .loading import Loading, current, loading
 from .state_dicts import (
     MismatchError,
     by_reason,
@@ -102,7 +102,7 @@ def adapt(
     complete: bool = False,
     classes: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
 ) -> tuple[OrderedDict[str, Tensor], Report]:
-    """Fit a checkpoint to a model, by the rules of :mod:`.checkpoint_rules`.
+    """Fit a checkpoint to a model, by the rules of :mod:`.rules`.
 
     Args:
         checkpoint (Mapping): The content of a file, wrapped in ``state_dict``,

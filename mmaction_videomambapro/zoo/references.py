@@ -13,7 +13,7 @@ METRICS = 'Top 1 Accuracy', 'Top 5 Accuracy', 'Mean Squared Error'
 
 
 @dataclass(frozen=True)
-class Published:
+class Reference:
     """One row of a published table.
 
     Attributes:
@@ -77,14 +77,14 @@ SAMPLING = 'Sampling method'  # 'uniform' is said of any number of frames
 FACTS = 'Architecture', 'Training Data', 'Frame', 'Resolution', SAMPLING
 
 
-def load_published(path: str | PathLike) -> dict[str, Published]:
+def load_references(path: str | PathLike) -> dict[str, Reference]:
     """Read a ``published.yml``.
 
     Args:
         path (str | PathLike): The file; one that does not exist has no rows.
 
     Returns:
-        dict[str, Published]: Rows by name.
+        dict[str, Reference]: Rows by name.
 
     Raises:
         YamlError: If it is something else.
@@ -97,7 +97,7 @@ def load_published(path: str | PathLike) -> dict[str, Published]:
             facts = {key: row.get(key, table.get(key)) for key in FACTS}
             facts = {key: value for key, value in facts.items() if value is not None}
             has_weights = row.get('Weights', True) is not None
-            rows[name] = Published(
+            rows[name] = Reference(
                 name=name,
                 facts={**facts, 'Masked': row.get('Masked', False)},
                 metrics={key: row[key] for key in METRICS if key in row},

@@ -1,0 +1,186 @@
+"""What all tools share: arguments, configs, one line for what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import os.path as osp
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.registry.build_functions import build_from_cfg
+from mmengine.runner import Runner
+
+from ..configs import merge_options, read_config
+from ..engine.console import quiet_console
+from ..engine.memory import keep_freed_memory
+from ..engine.process import Terminated, ending_children, reason_of
+from ..engine.schedule_lengths import derive_ends
+from ..errors import UsageError
+from ..evaluation.evaluator import ScoresError
+from ..literals import printable_lines
+
+# the user has to choose another path
+WRONG_PATH = (
+    FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError,
+    PermissionError,
+)  # fmt: skip
+
+
+def run_tool(main: Callable[[], Any]) -> None:
+    """Run ``main``; what the user or the machine has to change becomes one line.
+
+    The exit code is 2, or 1 if a run that had begun stopped itself or was stopped by
+    the machine, or that of the signal: 130 for Ctrl-C, 143 for SIGTERM. Processes that
+    it started, such as data loaders', are ended.
+    """
+    keep_freed_memory()
+    quiet_console()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):  # or a name that is not UTF-8 ends the tool
+            stream.reconfigure(errors='backslashreplace')
+    try:
+        with ending_children(), refusing_configs():
+            main()
+    except UsageError as error:
+        _end(error, error.exit_code)
+    except Terminated as error:
+        _end(f'ended by {signal.Signals(error.number).name}', 128 + error.number)
+    except Exception as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        _end(reason, 2 if isinstance(error, WRONG_PATH) else 1)
+
+
+def _end(reason, code):
+    alone = isinstance(reason, ScoresError)
+    if alone or int(os.environ.get('LOCAL_RANK', 0)) == 0:
+        text = str(reason)
+        if 'in DataLoader worker process' in text:  # and its traceback
+            text = text.strip().split('\n')[-1].partition(': ')[2]
+        text = printable_lines(text)  # names of files may hold what moves a cursor
+        print(f'{osp.basename(sys.argv[0])}: error: {text}', file=sys.stderr)
+    sys.exit(code)
+
+
+@contextmanager
+def refusing_configs() -> Iterator[None]:
+    """What a class refuses of its config becomes a :class:`UsageError`."""
+    try:
+        yield
+    except UsageError as error:
+        if 'Traceback' not in str(error):
+            raise
+        # of a data loader's process
+        *_, last = str(error).strip().splitlines()
+        raise UsageError(last.partition(': ')[2]) from error
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        built = [
+            frame.f_locals
+            for frame, _ in traceback.walk_tb(error.__traceback__)
+            if frame.f_code is build_from_cfg.__code__
+        ]
+        if not built:
+            raise
+        kind = built[-1].get('obj_type', '')
+        kind = getattr(kind, '__name__', kind)
+        reason = ' '.join(str(error.args[0] if error.args else error).split())
+        raise UsageError(f'the config cannot be built: {kind}: {reason}') from error
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of training and testing; names and meaning are MMAction2's."""
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs, checkpoints and metrics; '
+        'default: work_dirs/ and the name of the config',
+    )
+    add_config_options(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='who started the processes; see tools/dist_*.sh and tools/slurm_*.sh',
+    )
+    # torch.distributed.launch passes it, and sets LOCAL_RANK as well
+    parser.add_argument('--local_rank', '--local-rank', help=argparse.SUPPRESS)
+
+
+def add_config_options(
+    parser: argparse.ArgumentParser,
+    help: str = 'override keys of the config, e.g. train_dataloader.batch_size=8 or '
+    'key="[(a,b),(c,d)]" without blanks',
+) -> None:
+    """``--cfg-options``, as in MMAction2's tools."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help
+    )
+
+
+def load_config(
+    path: str | os.PathLike,
+    options: dict[str, Any] | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read the config of a run and apply what the command line says.
+
+    Args:
+        path (str | PathLike): The config.
+        options (dict, optional): Of ``--cfg-options``. Defaults to None.
+        work_dir (str, optional): Its ``work_dir``. Defaults to None, what the config
+            says, or ``work_dirs/`` and its name.
+        launcher (str): Who started the processes. Defaults to 'none'.
+
+    Raises:
+        UsageError: If the file, or one it inherits from, is missing or wrong, or the
+            options do not fit.
+    """
+    cfg = read_config(path)
+    derive_ends(cfg)
+    if options:
+        merge_options(cfg, options)
+    cfg.launcher = launcher
+    name = osp.splitext(osp.basename(path))[0]
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    return cfg
+
+
+def check_output(path: str, option: str) -> None:
+    """Make sure that a file can be written before it is worked for.
+
+    Args:
+        path (str): The file; its folder is made if need be.
+        option (str): What names it, for errors.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    folder = osp.dirname(osp.abspath(path))
+    try:
+        if osp.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f'{option} {path} cannot be written: {error.strerror}; choose another file'
+        ) from error
+
+
+def build_runner(cfg: Config) -> Runner:
+    """MMEngine's runner, or the one that ``runner_type`` names."""
+    if 'runner_type' not in cfg:
+        return Runner.from_cfg(cfg)
+    from mmaction.registry import RUNNERS
+
+    return RUNNERS.build(cfg)
