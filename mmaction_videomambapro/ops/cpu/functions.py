@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
-import numpy as np
 from llvmlite import ir
-from numpy.polynomial import Chebyshev, Polynomial
 
+from ..polynomials import exp2_coefficients, log1p_coefficients
 from .jit import LANES, Lanes
 
 LOG2_E = math.log2(math.e)
@@ -44,7 +42,7 @@ def exp2(x: Lanes, y: Lanes | float, tame: bool, large_table: bool = False) -> L
         rounded = product + magic
         r = product - (rounded - magic)
     degree = 11 if kernel.double else {1: 5, LANES: 3, 2 * LANES: 2}[steps]
-    p = _polynomial(r, _exp2_coefficients(degree, 0.5 / steps))
+    p = _polynomial(r, exp2_coefficients(degree, 0.5 / steps))
 
     if not tame:
         scaled = (p.bits() + (rounded.bits() << mantissa)).lanes()
@@ -83,7 +81,7 @@ def softplus(x: Lanes) -> tuple[Lanes, Lanes]:
     """log(1 + e^x), and its derivative, the logistic function of x."""
     kernel = x.kernel
     e = _exp_of_minus_abs(x)
-    log1p_over_e = _polynomial(e, _log1p_coefficients(22 if kernel.double else 8))
+    log1p_over_e = _polynomial(e, log1p_coefficients(22 if kernel.double else 8))
     relu = kernel.select(kernel.less(x, 0), 0, x)
     return log1p_over_e.fma(e, relu), _logistic(x, e)
 
@@ -110,22 +108,3 @@ def _polynomial(x, coefficients):
     for c in coefficients[1:]:
         value = value.fma(x, c)
     return value
-
-
-@lru_cache
-def _exp2_coefficients(degree, limit):
-    """2 ** r for |r| <= limit, and exactly 1 for r = 0: long sequences add up."""
-
-    def slope(r):
-        safe = np.where(r == 0, 1, r)
-        return np.where(r == 0, math.log(2), np.expm1(safe * math.log(2)) / safe)
-
-    fit = Chebyshev.interpolate(slope, degree - 1, (-limit, limit))
-    return *fit.convert(kind=Polynomial).coef[::-1], 1.0
-
-
-@lru_cache
-def _log1p_coefficients(degree):
-    """log1p(e) / e for e in [0, 1]."""
-    fit = Chebyshev.interpolate(lambda e: np.log1p(e) / e, degree, (0, 1))
-    return tuple(fit.convert(kind=Polynomial).coef[::-1])

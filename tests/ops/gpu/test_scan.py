@@ -219,6 +219,7 @@ def test_compiles_for_a_gpu(tmp_path):
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    kernels = 'end_chunks', 'chain_chunks', 'read_out', 'end_gradients', 'convolve'
-    for name in (*kernels, 'take_gradients'):
+    forward = 'chunk_state', 'state_passing', 'chunk_scan', 'conv1d_fwd'
+    backward = 'chunk_scan_bwd_dstates', 'chunk_scan_bwd', 'conv1d_bwd'
+    for name in (*forward, *backward):
         assert f'{name} True' in result.stdout
