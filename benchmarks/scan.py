@@ -60,16 +60,16 @@ def floor(updates):
     """A scan's exponentials, products and sums, without its memory."""
     k = Kernel('floor', ('counter', 'tasks', 'turns', 'y'))
     h = [k.variable(1) for _ in range(STATES)]
-    with k.tickets(k.counter, k.tasks) as ticket:
+    with k.parallel_loop(k.counter, k.tasks) as task:
         step, y = k.variable(0.1), k.variable(0)
         with k.loop(k.turns):
             dt = step.get()
             for n, x in enumerate(h):
-                p = exp2(dt, k.lanes(-1.0 - n), tame=True) * x.get()
+                p = exp2(dt, k.lanes(-1.0 - n), in_range=True) * x.get()
                 x.set(dt.fma(dt, p))
                 y.set(dt.fma(x.get(), y.get()))
             step.set(dt * 0.999)
-        k.store(k.y + ticket * k.size, y.get())
+        k.store(k.y + task * k.size, y.get())
     kernel, tasks = k.compile(), 16
     y = torch.empty(tasks, LANES)
     turns = int(updates / (LANES * STATES * tasks))

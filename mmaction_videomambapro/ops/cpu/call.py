@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .jit import LANES
 from .threads import run
-from .tiles import TASK_FIELDS
 
 
 class Layout:
@@ -74,9 +73,14 @@ class Params:
         rows = layout.batch * layout.groups
         self.parts = _parts(rows, layout.tiles)
         self.tasks = rows * self.parts
-        task = self.tasks, self.parts, layout.groups, layout.tiles
-        task = *task, layout.per_group, layout.length
-        for name, value in zip(TASK_FIELDS[1:], task):
+        for name, value in dict(
+            tasks=self.tasks,
+            parts=self.parts,
+            groups=layout.groups,
+            tiles=layout.tiles,
+            channels=layout.per_group,
+            length=layout.length,
+        ).items():
             self.set(name, value)
 
     def set(self, name: str, value: int) -> None:

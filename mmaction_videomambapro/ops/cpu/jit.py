@@ -96,7 +96,7 @@ class Lanes:
 
     def fma(self, factor: Lanes, addend: Lanes | float) -> Lanes:
         """The product with ``factor`` plus ``addend``, rounded once if the CPU can."""
-        if not self.kernel.fuses:  # LLVM would call a function for every lane
+        if not self.kernel.has_fma:  # LLVM would call a function for every lane
             return self * factor + addend
         args = [self, factor, self.kernel.lanes(addend)]
         return self.kernel.call('llvm.fma', *args)
@@ -152,7 +152,7 @@ class Bits:
         args = [self.value, self._constant(other)]
         return Bits(kernel, kernel.builder.call(function, args))
 
-    def highest(self) -> ir.Value:
+    def reduce_max(self) -> ir.Value:
         """The largest of all lanes."""
         kernel = self.kernel
         function = kernel._intrinsic(
@@ -246,17 +246,17 @@ class Kernel:
         return ir.Function(self.module, ir.FunctionType(result, args), name)
 
     @property
-    def can_look_up(self) -> bool:
+    def has_permute(self) -> bool:
         """Whether a table costs no more than an addition."""
         return not self.double and 'avx512f' in _compiler().has
 
     @property
-    def fuses(self) -> bool:
+    def has_fma(self) -> bool:
         """Whether the CPU multiplies and adds in one instruction."""
         return 'fma' in _compiler().has or not _compiler().is_x86
 
-    def look_up(self, table: list[int], index: Bits) -> Bits:
-        """The entry at the lowest bits of index, of LANES or twice as many."""
+    def permute(self, table: list[int], index: Bits) -> Bits:
+        """Look up a table of LANES or 2 * LANES entries at the lowest bits of index."""
         low, *high = (
             ir.Constant(self.bits, table[i : i + LANES])
             for i in range(0, len(table), LANES)
@@ -288,7 +288,7 @@ class Kernel:
     def load_int(self, address: Int) -> Int:
         return Int(self, self.builder.load(self._at(address), typ=_I64))
 
-    def first_lanes(self, count: Int | int) -> ir.Value:
+    def tail_mask(self, count: Int | int) -> ir.Value:
         """A mask that holds in the first ``count`` lanes."""
         kind = ir.VectorType(_I64, LANES)
         index = ir.Constant(kind, list(range(LANES)))
@@ -432,38 +432,40 @@ class Kernel:
         builder.branch(head)
         builder.position_at_end(after)
 
-    def when(self, holds: ir.Value):
+    def if_then(self, holds: ir.Value):
         """Run the body only if ``holds``."""
         return self.builder.if_then(holds)
 
-    def either(self, holds: ir.Value):
+    def if_else(self, holds: ir.Value):
         """Two bodies: the first if ``holds``, else the second."""
         return self.builder.if_else(holds)
 
-    def count_up(self, counter: Int, ordering: str = 'acq_rel') -> Int:
-        """Add 1 to what threads share; returns how many came before.
+    def atomic_add(self, address: Int, value: int, ordering: str = 'acq_rel') -> Int:
+        """Add to a number that threads share; returns what it was.
 
-        By default, who comes later sees what those before have stored.
+        By default, a later thread sees what those before it have stored.
         """
-        count = self.builder.atomic_rmw('add', self._at(counter), _I64(1), ordering)
-        return Int(self, count)
+        number = self._at(address)
+        before = self.builder.atomic_rmw('add', number, _I64(value), ordering)
+        return Int(self, before)
 
     @contextmanager
-    def tickets(self, counter: Int, count: Int):
-        """Run the body once for each of 0 ... count - 1, shared with other threads.
+    def parallel_loop(self, counter: Int, count: Int):
+        """Share 0 ... count - 1 with the other threads that run the kernel.
 
-        A thread that is held up takes fewer of them, and delays nobody else.
+        Scheduled dynamically, by a counter in memory: a thread that is held up takes
+        fewer of them and does not delay the others.
         """
         builder = self.builder
-        head = builder.append_basic_block('ticket')
+        head = builder.append_basic_block('next')
         body = builder.append_basic_block('task')
         after = builder.append_basic_block('done')
         builder.branch(head)
         builder.position_at_end(head)
-        ticket = self.count_up(counter, 'monotonic').value
-        builder.cbranch(builder.icmp_signed('<', ticket, count.value), body, after)
+        index = self.atomic_add(counter, 1, 'monotonic').value
+        builder.cbranch(builder.icmp_signed('<', index, count.value), body, after)
         builder.position_at_end(body)
-        yield Int(self, ticket)
+        yield Int(self, index)
         builder.branch(head)
         builder.position_at_end(after)
 
@@ -507,8 +509,10 @@ class _Compiler:
         file, origin = f'{name}-{origin.hexdigest()[:32]}.o', origin.digest()
         code = code_cache.read(file, origin)
         if code is None:
-            _announce(f'Compiling kernels for this CPU ({self.cpu}), less than a '
-                      'second each, the first time they are used.')  # fmt: skip
+            _announce(
+                f'Compiling kernels for this CPU ({self.cpu}), less than a second '
+                'each, the first time they are used.'
+            )
             code = self._compile(source)
             _keep(file, origin, code)
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))

@@ -22,23 +22,18 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from .functions import LOG2_E, exp2, is_tame, logistic, softplus
+from .functions import LOG2_E, exp2, is_in_range, sigmoid, softplus
 from .jit import LANES, Kernel
 from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
 
 CHUNK = 32  # tokens between two states that are kept for the backward pass
 
-_COMMON = (
-    *TASK_FIELDS,
-    *('residual', 'delta_softplus', 'A', 'D', 'delta_bias', 'states', 'scratch'),
-    *array_fields('u', 'delta', 'B', 'C', 'z', 'ungated'),
-)
-FORWARD_FIELDS = (*_COMMON, *array_fields('add', 'y'))
-BACKWARD_FIELDS = (
-    *_COMMON,
-    *array_fields('dy', 'du', 'ddelta', 'dB', 'dC', 'dz', 'dadd'),
-    *('part', 'dA', 'dD', 'ddelta_bias', 'arrivals'),
-)
+_FLAGS_AND_WEIGHTS = 'residual', 'delta_softplus', 'A', 'D', 'delta_bias'
+_COMMON = TASK_FIELDS + _FLAGS_AND_WEIGHTS + ('states', 'scratch')
+_COMMON += array_fields('u', 'delta', 'B', 'C', 'z', 'ungated')
+FORWARD_FIELDS = _COMMON + array_fields('add', 'y')
+BACKWARD_FIELDS = _COMMON + array_fields('dy', 'du', 'ddelta', 'dB', 'dC', 'dz', 'dadd')
+BACKWARD_FIELDS += 'part', 'dA', 'dD', 'ddelta_bias', 'arrivals'
 
 
 @lru_cache
@@ -59,12 +54,12 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
     block = _block(states, 16)
     h = [k.variable(0) for _ in range(block)]
 
-    with k.tickets(k.counter, k.tasks) as ticket:
-        task = Task(k, ticket, CHUNK)
+    with k.parallel_loop(k.counter, k.tasks) as index:
+        task = Task(k, index, CHUNK)
         with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
             tile = _tile(task, chunk, i, states, ragged)
             A_rows, carry = (tile.scratch + n * states * k.size for n in range(2))
-            with k.when(chunk.is_(0)):
+            with k.if_then(chunk.is_(0)):
                 tile.weights('A', states, A_rows, LOG2_E)
             largest, D, bias = (
                 k.variable(0),
@@ -78,7 +73,7 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
 
             with k.loop(states // block) as b:
                 A = tile.load_rows(A_rows, b, block)
-                with k.either(chunk.is_(0)) as (start, later):
+                with k.if_else(chunk.is_(0)) as (start, later):
                     with start:
                         first = k.select(k.residual.is_(1), tile.load('u', 0), 0)
                         for h_n in h:
@@ -86,14 +81,14 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                     with later:
                         for h_n, x in zip(h, tile.load_rows(carry, b, block)):
                             h_n.set(x)
-                with k.when(k.states.is_not(0)):
+                with k.if_then(k.states.is_not(0)):
                     tile.store_rows(tile.states, b, h)
-                for tame in _tame_or_not(k, largest.get(), A):
+                for in_range in _in_range_or_not(k, largest.get(), A):
                     with k.loop(tile.count) as t:
                         dt, dtu, y = rows.get(t, 'dt', 'dtu', 'y')
                         for n in range(block):
                             B, C = _weights(tile, b * block + n, t)
-                            a = exp2(dt, A[n], tame, large_table=True)
+                            a = exp2(dt, A[n], in_range, large_table=True)
                             p = a * h[n].get()  # exp(dt A) h
                             new = dtu.fma(B, p)  # p + dt u B
                             h[n].set(new)
@@ -101,19 +96,19 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                         rows.set(t, y=y)
                 tile.store_rows(carry, b, h)
             if masked:  # the first token reads nothing
-                with k.when(chunk.is_(0)):
+                with k.if_then(chunk.is_(0)):
                     rows.set(k.int(0), y=D * tile.load('u', 0))
 
             y = k.variable(0)
             with k.loop(tile.count) as t:
                 y.set(*rows.get(t, 'y'))
-                with k.when(k.add.is_not(0)):
+                with k.if_then(k.add.is_not(0)):
                     y.set(y.get() + tile.load('add', t))
-                with k.when(k.ungated.is_not(0)):
+                with k.if_then(k.ungated.is_not(0)):
                     tile.store('ungated', t, y.get())
-                with k.when(k.z.is_not(0)):
+                with k.if_then(k.z.is_not(0)):
                     z = tile.load('z', t)
-                    y.set(y.get() * (z * logistic(z)))
+                    y.set(y.get() * (z * sigmoid(z)))
                 tile.store('y', t, y.get())
     return k.compile()
 
@@ -128,8 +123,8 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
     walked = Table(k, CHUNK * block, 'a', 'p')
     sums = Table(k, CHUNK * states, 'dB', 'dC')
 
-    with k.tickets(k.counter, k.tasks) as ticket:
-        task = Task(k, ticket, CHUNK, down=True)
+    with k.parallel_loop(k.counter, k.tasks) as index:
+        task = Task(k, index, CHUNK, down=True)
         with k.loop(task.chunks, down=True) as chunk:
             with k.loop(task.count(chunk)) as t:
                 rows.set(t, own=k.lanes(0))
@@ -142,7 +137,7 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                 A_rows, carry, dA_rows = (
                     tile.scratch + n * states * k.size for n in range(3)
                 )
-                with k.when(ends):
+                with k.if_then(ends):
                     tile.weights('A', states, A_rows, LOG2_E)
                 D, bias, zero = tile.weight('D'), tile.weight('delta_bias'), k.lanes(0)
                 places = [tile.sum_weight(name) for name in ('dD', 'ddelta_bias')]
@@ -154,7 +149,7 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                     dt, slope = _step_size(k, tile, t, bias, largest)
                     u = tile.load('u', t)
                     dread.set(tile.load('dy', t))
-                    with k.when(k.z.is_not(0)):
+                    with k.if_then(k.z.is_not(0)):
                         dread.set(_gate_backward(tile, t, dread.get()))
                     dD.set(dread.get().fma(u, dD.get()))
                     rows.set(t, dt=dt, dtu=dt * u, slope=slope, skip=dread.get() * D)
@@ -163,19 +158,19 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                         (own,) = rows.get(t, 'own')
                         rows.set(t, own=dread.get().fma(dt * u, own))
                 if masked:
-                    with k.when(chunk.is_(0)):
+                    with k.if_then(chunk.is_(0)):
                         rows.set(k.int(0), dread=zero)
 
                 with k.loop(states // block) as b:
                     A = tile.load_rows(A_rows, b, block)
                     for h_n, x in zip(h, tile.load_rows(tile.states, b, block)):
                         h_n.set(x)
-                    for tame in _tame_or_not(k, largest.get(), A):
+                    for in_range in _in_range_or_not(k, largest.get(), A):
                         with k.loop(tile.count) as t:
                             dt, dtu = rows.get(t, 'dt', 'dtu')
                             for n in range(block):
                                 B, _ = _weights(tile, b * block + n, t)
-                                a = exp2(dt, A[n], tame)
+                                a = exp2(dt, A[n], in_range)
                                 p = a * h[n].get()
                                 h[n].set(dtu.fma(B, p))
                                 walked.set(t * block + n, a=a, p=p)
@@ -215,9 +210,9 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                     tile.store('du', t, ddtu.fma(dt, skip))
                 for place, x in zip(places, (dD, dbias)):
                     k.store(place, x.get(), tile.mask)
-                with k.when(chunk.is_(0)):
+                with k.if_then(chunk.is_(0)):
                     tile.store_weights('dA', states, dA_rows)
-                with k.when(k.builder.and_(chunk.is_(0), k.residual.is_(1))):
+                with k.if_then(k.builder.and_(chunk.is_(0), k.residual.is_(1))):
                     du = k.variable(tile.load('du', 0))
                     with k.loop(states) as n:
                         du.set(du.get() + k.load(carry + n * k.size))
@@ -237,8 +232,8 @@ def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                         place = tile.at(name, t) + task.part * k.part
                         k.store(place + n * k.item, x, mask)
 
-        arrived = k.count_up(k.arrivals + task.row * 8)
-        with k.when(arrived.is_(k.parts - 1)):  # the last task of the row
+        arrived = k.atomic_add(k.arrivals + task.row * 8, 1)
+        with k.if_then(arrived.is_(k.parts - 1)):  # the last task of the row
             _sum_parts(task, states, ragged)
     return k.compile()
 
@@ -263,7 +258,7 @@ def _sum_parts(task, states, ragged):
 def _in_lanes(k, states):
     """Index of the first of each LANES states, and the mask of those that there are."""
     for n in range(0, states, LANES):
-        yield n, None if n + LANES <= states else k.first_lanes(states - n)
+        yield n, None if n + LANES <= states else k.tail_mask(states - n)
 
 
 def _tile(task, chunk, i, states, ragged):
@@ -289,10 +284,10 @@ def _block(states, most):
     return max(n for n in range(1, most + 1) if states % n == 0)
 
 
-def _tame_or_not(k, largest, A):
-    """Put a loop down twice, for products that ``exp2`` calls tame and for others."""
+def _in_range_or_not(k, largest, A):
+    """Emit a loop twice: for products in the range of the fast ``exp2``, and others."""
     positive = k.delta_softplus.is_(1)
-    with k.either(is_tame(largest, A, positive)) as (usual, rare):
+    with k.if_else(is_in_range(largest, A, positive)) as (usual, rare):
         with usual:
             yield True
         with rare:
@@ -303,7 +298,7 @@ def _step_size(k, tile, t, bias, largest):
     """A token's dt and its derivative by delta; keeps track of the largest dt."""
     x = tile.load('delta', t) + bias
     dt, slope = k.variable(x), k.variable(1)
-    with k.when(k.delta_softplus.is_(1)):
+    with k.if_then(k.delta_softplus.is_(1)):
         for variable, value in zip((dt, slope), softplus(x)):
             variable.set(value)
     largest.set(largest.get().bits().max(abs(dt.get()).bits()).lanes())
@@ -313,11 +308,11 @@ def _step_size(k, tile, t, bias, largest):
 def _gate_backward(tile, t, dy):
     """Store dz and dadd of y = ungated * silu(z); return the gradient of ungated."""
     z = tile.load('z', t)
-    s = logistic(z)
+    s = sigmoid(z)
     silu = z * s
     slope = silu.fma(tile.k.lanes(1) - s, s)
     tile.store('dz', t, dy * tile.load('ungated', t) * slope)
     dungated = dy * silu
-    with tile.k.when(tile.k.dadd.is_not(0)):
+    with tile.k.if_then(tile.k.dadd.is_not(0)):
         tile.store('dadd', t, dungated)
     return dungated

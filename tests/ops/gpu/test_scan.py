@@ -143,9 +143,8 @@ def test_reads_no_memory_it_has_not_written(monkeypatch):
     inputs = {k: v.to(DEVICE) for k, v in inputs.items()}
     flags = dict(delta_softplus=True, residual=True, masked=True)
     expected = run(gpu.scan_operator.run, inputs, **flags)
-    for owner, name in (
-        *((torch, 'empty'), (torch, 'empty_like'), (torch.Tensor, 'new_empty')),
-    ):
+    names = (torch, 'empty'), (torch, 'empty_like'), (torch.Tensor, 'new_empty')
+    for owner, name in names:
         fresh = getattr(owner, name)
         monkeypatch.setattr(
             owner, name, lambda *a, f=fresh, **k: f(*a, **k).fill_(torch.nan)
