@@ -1,8 +1,9 @@
 """The scan for CPUs: kernels that LLVM compiles for the machine at hand.
 
-``jit`` builds and compiles kernels, ``functions`` and ``tiles`` are what they are made
-of, ``scan`` and ``conv1d`` the kernels themselves. ``scan_ops`` and ``conv1d_ops``
-make PyTorch operators of them, ``call`` prepares a call and ``threads`` runs it.
+``lanes`` is the language that kernels are written in, ``compiler`` makes machine code of
+it; ``functions`` and ``tiles`` are what kernels are made of, ``scan`` and ``conv1d`` the
+kernels themselves. ``scan_ops`` and ``conv1d_ops`` make PyTorch operators of them,
+``call`` prepares a call and ``threads`` runs it.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .jit import LANES
+from .lanes import LANES
 from .threads import run
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from .compiler import this_cpu
 from .functions import sigmoid
-from .jit import Kernel
+from .lanes import Kernel
 from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
 
 CHUNK = 64  # tokens
@@ -32,7 +33,8 @@ def forward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     Returns:
         int: Its address; it takes the address of its FORWARD_FIELDS.
     """
-    k = Kernel('conv1d_forward', FORWARD_FIELDS, double)
+    cpu = this_cpu()
+    k = Kernel('conv1d_forward', FORWARD_FIELDS, double, cpu.features)
     with k.parallel_loop(k.counter, k.tasks) as index:
         task = Task(k, index, CHUNK)
         with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
@@ -41,13 +43,14 @@ def forward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
             with k.loop(tile.count) as t:
                 y = _convolve(tile, t, weight, bias)
                 tile.store('y', t, y * sigmoid(y) if silu else y)
-    return k.compile()
+    return cpu.compile(k)
 
 
 @lru_cache
 def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     """Compile the backward kernel; arguments and result are those of forward."""
-    k = Kernel('conv1d_backward', BACKWARD_FIELDS, double)
+    cpu = this_cpu()
+    k = Kernel('conv1d_backward', BACKWARD_FIELDS, double, cpu.features)
     # gradients before SiLU, of the chunk's tokens and those behind that read them
     rows = Table(k, CHUNK + taps - 1, 'ds')
     dweight, dbias = [k.variable(0) for _ in range(taps)], k.variable(0)
@@ -87,7 +90,7 @@ def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
             k.store(place, dbias.get(), tile.mask)
             with k.if_then(chunk.is_(task.chunks - 1)):
                 tile.store_weights('dweight', taps, dweight_rows)
-    return k.compile()
+    return cpu.compile(k)
 
 
 def _weights(tile, chunk, taps):

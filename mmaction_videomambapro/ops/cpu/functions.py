@@ -7,7 +7,7 @@ import math
 from llvmlite import ir
 
 from ..polynomials import exp2_coefficients, log1p_coefficients
-from .jit import LANES, Lanes
+from .lanes import LANES, Lanes
 
 LOG2_E = math.log2(math.e)
 

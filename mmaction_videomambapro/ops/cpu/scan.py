@@ -22,8 +22,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from .compiler import this_cpu
 from .functions import LOG2_E, exp2, is_in_range, sigmoid, softplus
-from .jit import LANES, Kernel
+from .lanes import LANES, Kernel
 from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
 
 CHUNK = 32  # tokens between two states that are kept for the backward pass
@@ -49,7 +50,8 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
     Returns:
         int: Its address; it takes the address of its FORWARD_FIELDS.
     """
-    k = Kernel('scan_forward', FORWARD_FIELDS, double)
+    cpu = this_cpu()
+    k = Kernel('scan_forward', FORWARD_FIELDS, double, cpu.features)
     rows = Table(k, CHUNK, 'dt', 'dtu', 'y')
     block = _block(states, 16)
     h = [k.variable(0) for _ in range(block)]
@@ -110,132 +112,171 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
                     z = tile.load('z', t)
                     y.set(y.get() * (z * sigmoid(z)))
                 tile.store('y', t, y.get())
-    return k.compile()
+    return cpu.compile(k)
 
 
 @lru_cache
 def backward(states: int, masked: bool, ragged: bool, double: bool) -> int:
     """Compile the backward kernel; arguments and result are those of forward."""
-    k = Kernel('scan_backward', BACKWARD_FIELDS, double)
-    rows = Table(k, CHUNK, 'dt', 'dtu', 'slope', 'dread', 'skip', 'ddtu', 'dx', 'own')
-    block = _block(states, 8)
-    h, g, dA = ([k.variable(0) for _ in range(block)] for _ in range(3))
-    walked = Table(k, CHUNK * block, 'a', 'p')
-    sums = Table(k, CHUNK * states, 'dB', 'dC')
+    cpu = this_cpu()
+    k = Kernel('scan_backward', BACKWARD_FIELDS, double, cpu.features)
+    walk = _BackwardWalk(k, states, masked)
 
     with k.parallel_loop(k.counter, k.tasks) as index:
         task = Task(k, index, CHUNK, down=True)
         with k.loop(task.chunks, down=True) as chunk:
-            with k.loop(task.count(chunk)) as t:
-                rows.set(t, own=k.lanes(0))
-                with k.loop(states) as n:
-                    sums.set(t * states + n, dB=k.lanes(0), dC=k.lanes(0))
-
+            walk.start_chunk(task.count(chunk))
             with k.loop(task.tiles) as i:
-                tile = _tile(task, chunk, i, states, ragged)
-                ends = chunk.is_(task.chunks - 1)  # nothing reads the last state
-                A_rows, carry, dA_rows = (
-                    tile.scratch + n * states * k.size for n in range(3)
-                )
-                with k.if_then(ends):
-                    tile.weights('A', states, A_rows, LOG2_E)
-                D, bias, zero = tile.weight('D'), tile.weight('delta_bias'), k.lanes(0)
-                places = [tile.sum_weight(name) for name in ('dD', 'ddelta_bias')]
-                dD, dbias = (
-                    k.variable(k.select(ends, 0, k.load(x, tile.mask))) for x in places
-                )
-                dread, largest = k.variable(0), k.variable(0)
-                with k.loop(tile.count) as t:
-                    dt, slope = _step_size(k, tile, t, bias, largest)
-                    u = tile.load('u', t)
-                    dread.set(tile.load('dy', t))
-                    with k.if_then(k.z.is_not(0)):
-                        dread.set(_gate_backward(tile, t, dread.get()))
-                    dD.set(dread.get().fma(u, dD.get()))
-                    rows.set(t, dt=dt, dtu=dt * u, slope=slope, skip=dread.get() * D)
-                    rows.set(t, dread=dread.get())
-                    if not masked:
-                        (own,) = rows.get(t, 'own')
-                        rows.set(t, own=dread.get().fma(dt * u, own))
-                if masked:
-                    with k.if_then(chunk.is_(0)):
-                        rows.set(k.int(0), dread=zero)
-
-                with k.loop(states // block) as b:
-                    A = tile.load_rows(A_rows, b, block)
-                    for h_n, x in zip(h, tile.load_rows(tile.states, b, block)):
-                        h_n.set(x)
-                    for in_range in _in_range_or_not(k, largest.get(), A):
-                        with k.loop(tile.count) as t:
-                            dt, dtu = rows.get(t, 'dt', 'dtu')
-                            for n in range(block):
-                                B, _ = _weights(tile, b * block + n, t)
-                                a = exp2(dt, A[n], in_range)
-                                p = a * h[n].get()
-                                h[n].set(dtu.fma(B, p))
-                                walked.set(t * block + n, a=a, p=p)
-
-                    for x, kept in ((g, carry), (dA, dA_rows)):
-                        for x_n, value in zip(x, tile.load_rows(kept, b, block)):
-                            x_n.set(k.select(ends, 0, value))
-                    with k.loop(tile.count, down=True) as t:
-                        dt, dtu, dread = rows.get(t, 'dt', 'dtu', 'dread')
-                        before = rows.get(t, 'ddtu', 'dx')
-                        ddtu, dx = (k.select(b.is_(0), 0, x) for x in before)
-                        for n in range(block):
-                            B, C = _weights(tile, b * block + n, t)
-                            a, p = walked.get(t * block + n, 'a', 'p')
-                            at = t * states + b * block + n
-                            dB, dC = sums.get(at, 'dB', 'dC')
-                            # g: gradient of h from later tokens, then from here on
-                            dp = dread.fma(C, g[n].get())
-                            dnew = g[n].get() if masked else dp
-                            sums.set(at, dB=dnew.fma(dtu, dB), dC=dread.fma(p, dC))
-                            ddtu = dnew.fma(B, ddtu)
-                            q = dp * p  # gradient of dt A
-                            dx = q.fma(A[n], dx)
-                            dA[n].set(q.fma(dt, dA[n].get()))
-                            g[n].set(dp * a)
-                        rows.set(t, ddtu=ddtu, dx=dx)
-                    tile.store_rows(carry, b, g)
-                    tile.store_rows(dA_rows, b, dA)
-
-                with k.loop(tile.count) as t:
-                    dt, ddtu, dx = rows.get(t, 'dt', 'ddtu', 'dx')
-                    slope, skip = rows.get(t, 'slope', 'skip')
-                    ddt = dx.fma(k.lanes(math.log(2)), ddtu * tile.load('u', t))
-                    ddelta = ddt * slope
-                    dbias.set(dbias.get() + ddelta)
-                    tile.store('ddelta', t, ddelta)
-                    tile.store('du', t, ddtu.fma(dt, skip))
-                for place, x in zip(places, (dD, dbias)):
-                    k.store(place, x.get(), tile.mask)
-                with k.if_then(chunk.is_(0)):
-                    tile.store_weights('dA', states, dA_rows)
-                with k.if_then(k.builder.and_(chunk.is_(0), k.residual.is_(1))):
-                    du = k.variable(tile.load('du', 0))
-                    with k.loop(states) as n:
-                        du.set(du.get() + k.load(carry + n * k.size))
-                    tile.store('du', 0, du.get())
-
-            tile = _tile(task, chunk, k.int(0), states, ragged)
-            with k.loop(tile.count) as t:
-                own = k.sum(*rows.get(t, 'own'))
-                for n, mask in _in_lanes(k, states):
-                    some = range(n, min(n + LANES, states))
-                    B_and_C = [sums.get(t * states + m, 'dB', 'dC') for m in some]
-                    dB, dC = (k.sums(x) for x in zip(*B_and_C))
-                    if not masked:  # C reads the token's own dt * B * u as well
-                        B = k.load(tile.at('B', t) + n * k.item, mask)
-                        dC = own.fma(B, dC)
-                    for name, x in (('dB', dB), ('dC', dC)):
-                        place = tile.at(name, t) + task.part * k.part
-                        k.store(place + n * k.item, x, mask)
-
+                walk.walk_tile(_tile(task, chunk, i, states, ragged), task, chunk)
+            walk.end_chunk(_tile(task, chunk, k.int(0), states, ragged), task)
         arrived = k.atomic_add(k.arrivals + task.row * 8, 1)
         with k.if_then(arrived.is_(k.parts - 1)):  # the last task of the row
             _sum_parts(task, states, ragged)
-    return k.compile()
+    return cpu.compile(k)
+
+
+class _BackwardWalk:
+    """A task's walk from its last chunk to the first, and the memory that it needs."""
+
+    def __init__(self, k, states, masked):
+        self.k, self.states, self.masked = k, states, masked
+        names = 'dt', 'dtu', 'slope', 'dread', 'skip', 'ddtu', 'dx', 'own'
+        self.rows = Table(k, CHUNK, *names)
+        block = self.block = _block(states, 8)
+        variables = ([k.variable(0) for _ in range(block)] for _ in range(3))
+        self.h, self.g, self.dA = variables
+        self.walked = Table(k, CHUNK * block, 'a', 'p')
+        self.sums = Table(k, CHUNK * states, 'dB', 'dC')  # over the task's channels
+
+    def start_chunk(self, count):
+        """Clear what all tiles of a chunk of ``count`` tokens add to."""
+        k = self.k
+        with k.loop(count) as t:
+            self.rows.set(t, own=k.lanes(0))
+            with k.loop(self.states) as n:
+                self.sums.set(t * self.states + n, dB=k.lanes(0), dC=k.lanes(0))
+
+    def walk_tile(self, tile, task, chunk):
+        """The three passes over a tile of the chunk."""
+        k, states = self.k, self.states
+        ends = chunk.is_(task.chunks - 1)  # nothing reads the last state
+        A_rows, carry, dA_rows = (tile.scratch + n * states * k.size for n in range(3))
+        with k.if_then(ends):
+            tile.weights('A', states, A_rows, LOG2_E)
+        D, bias, zero = tile.weight('D'), tile.weight('delta_bias'), k.lanes(0)
+        places = [tile.sum_weight(name) for name in ('dD', 'ddelta_bias')]
+        dD, dbias = (
+            k.variable(k.select(ends, 0, k.load(x, tile.mask))) for x in places
+        )
+
+        largest = self._prepare_tokens(tile, D, bias, dD)
+        if self.masked:
+            with k.if_then(chunk.is_(0)):
+                self.rows.set(k.int(0), dread=zero)
+        with k.loop(states // self.block) as b:
+            A = tile.load_rows(A_rows, b, self.block)
+            self._recompute(tile, b, A, largest)
+            for x, kept in ((self.g, carry), (self.dA, dA_rows)):
+                for x_n, value in zip(x, tile.load_rows(kept, b, self.block)):
+                    x_n.set(k.select(ends, 0, value))
+            self._walk_back(tile, b, A)
+            tile.store_rows(carry, b, self.g)
+            tile.store_rows(dA_rows, b, self.dA)
+        self._store_tokens(tile, dbias)
+
+        for place, x in zip(places, (dD, dbias)):
+            k.store(place, x.get(), tile.mask)
+        with k.if_then(chunk.is_(0)):
+            tile.store_weights('dA', states, dA_rows)
+        with k.if_then(k.builder.and_(chunk.is_(0), k.residual.is_(1))):
+            du = k.variable(tile.load('du', 0))
+            with k.loop(states) as n:
+                du.set(du.get() + k.load(carry + n * k.size))
+            tile.store('du', 0, du.get())
+
+    def _prepare_tokens(self, tile, D, bias, dD):
+        """The first pass; returns the largest step size."""
+        k, rows = self.k, self.rows
+        dread, largest = k.variable(0), k.variable(0)
+        with k.loop(tile.count) as t:
+            dt, slope = _step_size(k, tile, t, bias, largest)
+            u = tile.load('u', t)
+            dread.set(tile.load('dy', t))
+            with k.if_then(k.z.is_not(0)):
+                dread.set(_gate_backward(tile, t, dread.get()))
+            dD.set(dread.get().fma(u, dD.get()))
+            rows.set(t, dt=dt, dtu=dt * u, slope=slope, skip=dread.get() * D)
+            rows.set(t, dread=dread.get())
+            if not self.masked:
+                (own,) = rows.get(t, 'own')
+                rows.set(t, own=dread.get().fma(dt * u, own))
+        return largest
+
+    def _recompute(self, tile, b, A, largest):
+        """The states of a block, from those before the chunk."""
+        k, block, h = self.k, self.block, self.h
+        for h_n, x in zip(h, tile.load_rows(tile.states, b, block)):
+            h_n.set(x)
+        for in_range in _in_range_or_not(k, largest.get(), A):
+            with k.loop(tile.count) as t:
+                dt, dtu = self.rows.get(t, 'dt', 'dtu')
+                for n in range(block):
+                    B, _ = _weights(tile, b * block + n, t)
+                    a = exp2(dt, A[n], in_range)
+                    p = a * h[n].get()
+                    h[n].set(dtu.fma(B, p))
+                    self.walked.set(t * block + n, a=a, p=p)
+
+    def _walk_back(self, tile, b, A):
+        """The recurrence of a block's gradients."""
+        k, block, g, dA = self.k, self.block, self.g, self.dA
+        with k.loop(tile.count, down=True) as t:
+            dt, dtu, dread = self.rows.get(t, 'dt', 'dtu', 'dread')
+            before = self.rows.get(t, 'ddtu', 'dx')
+            ddtu, dx = (k.select(b.is_(0), 0, x) for x in before)
+            for n in range(block):
+                B, C = _weights(tile, b * block + n, t)
+                a, p = self.walked.get(t * block + n, 'a', 'p')
+                at = t * self.states + b * block + n
+                dB, dC = self.sums.get(at, 'dB', 'dC')
+                # g: gradient of h from later tokens, then from here on
+                dp = dread.fma(C, g[n].get())
+                dnew = g[n].get() if self.masked else dp
+                self.sums.set(at, dB=dnew.fma(dtu, dB), dC=dread.fma(p, dC))
+                ddtu = dnew.fma(B, ddtu)
+                q = dp * p  # gradient of dt A
+                dx = q.fma(A[n], dx)
+                dA[n].set(q.fma(dt, dA[n].get()))
+                g[n].set(dp * a)
+            self.rows.set(t, ddtu=ddtu, dx=dx)
+
+    def _store_tokens(self, tile, dbias):
+        """The third pass."""
+        k, rows = self.k, self.rows
+        with k.loop(tile.count) as t:
+            dt, ddtu, dx = rows.get(t, 'dt', 'ddtu', 'dx')
+            slope, skip = rows.get(t, 'slope', 'skip')
+            ddt = dx.fma(k.lanes(math.log(2)), ddtu * tile.load('u', t))
+            ddelta = ddt * slope
+            dbias.set(dbias.get() + ddelta)
+            tile.store('ddelta', t, ddelta)
+            tile.store('du', t, ddtu.fma(dt, skip))
+
+    def end_chunk(self, tile, task):
+        """Store the chunk's gradients of B and C, summed over channels."""
+        k, states = self.k, self.states
+        with k.loop(tile.count) as t:
+            own = k.sum(*self.rows.get(t, 'own'))
+            for n, mask in _in_lanes(k, states):
+                some = range(n, min(n + LANES, states))
+                B_and_C = [self.sums.get(t * states + m, 'dB', 'dC') for m in some]
+                dB, dC = (k.sums(x) for x in zip(*B_and_C))
+                if not self.masked:  # C reads the token's own dt * B * u as well
+                    B = k.load(tile.at('B', t) + n * k.item, mask)
+                    dC = own.fma(B, dC)
+                for name, x in (('dB', dB), ('dC', dC)):
+                    place = tile.at(name, t) + task.part * k.part
+                    k.store(place + n * k.item, x, mask)
 
 
 def _sum_parts(task, states, ragged):
@@ -262,15 +303,8 @@ def _in_lanes(k, states):
 
 
 def _tile(task, chunk, i, states, ragged):
-    return Tile(
-        task,
-        chunk,
-        i,
-        ragged,
-        rows=3 * states,
-        states=states,
-        shared=('B', 'C', 'dB', 'dC'),
-    )
+    shared = 'B', 'C', 'dB', 'dC'
+    return Tile(task, chunk, i, ragged, rows=3 * states, states=states, shared=shared)
 
 
 def _weights(tile, n, t):

@@ -7,7 +7,7 @@ from array import array
 from ..scan_operator import ScanOperator
 from . import scan
 from .call import Layout, Params, sum_first
-from .jit import LANES
+from .lanes import LANES
 
 
 def _forward(directions, z, flags, keep):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .jit import LANES, Int, Kernel, Lanes
+from .lanes import LANES, Int, Kernel, Lanes
 
 TASK_FIELDS = 'counter', 'tasks', 'parts', 'groups', 'tiles', 'channels', 'length'
 

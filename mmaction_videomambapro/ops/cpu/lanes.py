@@ -1,4 +1,4 @@
-"""Loops over lanes, written in Python and compiled by LLVM.
+"""A language of loops over lanes, written in Python for LLVM to compile.
 
 A kernel is a function of one argument, the address of its parameters. Its body is
 put together from two kinds of values: :class:`Int`, an address or a count, and
@@ -8,24 +8,24 @@ the lanes are one register, on AVX2 two, on NEON four.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from contextlib import contextmanager
-from functools import lru_cache
-from threading import Lock
+from typing import NamedTuple
 
-import llvmlite
-import llvmlite.binding as llvm
 from llvmlite import ir
-from mmengine.logging import print_log
-
-from . import code_cache
 
 LANES = 16
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 _POINTER = ir.PointerType()
 # No 'nnan' or 'ninf': with them a NaN is undefined, not a NaN.
 _FAST = ('nsz', 'contract')
+
+
+class Features(NamedTuple):
+    """Instructions that a kernel may use, which only some CPUs have."""
+
+    fma: bool = False  # multiply and add, rounded once
+    permute: bool = False  # AVX-512's, a table lookup as cheap as an addition
 
 
 class Int:
@@ -190,11 +190,20 @@ class Kernel:
     Args:
         name (str): Name of the function.
         fields (tuple[str]): Names of its parameters: 64-bit integers that lie one
-            behind the other at the address it is called with.
+            after the other at the address it is called with.
         double (bool): Lanes of float64 instead of float32. Defaults to False.
+        features (Features): What the CPU can do. Defaults to what all of them can.
     """
 
-    def __init__(self, name: str, fields: tuple[str, ...], double: bool = False):
+    def __init__(
+        self,
+        name: str,
+        fields: tuple[str, ...],
+        double: bool = False,
+        features: Features = Features(),  # noqa: B008  immutable
+    ) -> None:
+        self.has_fma = features.fma
+        self.has_permute = features.permute and not double
         self.module = ir.Module(name)
         self.double = double
         self.real = ir.DoubleType() if double else ir.FloatType()
@@ -244,16 +253,6 @@ class Kernel:
         if name in self.module.globals:
             return self.module.globals[name]
         return ir.Function(self.module, ir.FunctionType(result, args), name)
-
-    @property
-    def has_permute(self) -> bool:
-        """Whether a table costs no more than an addition."""
-        return not self.double and 'avx512f' in _compiler().has
-
-    @property
-    def has_fma(self) -> bool:
-        """Whether the CPU multiplies and adds in one instruction."""
-        return 'fma' in _compiler().has or not _compiler().is_x86
 
     def permute(self, table: list[int], index: Bits) -> Bits:
         """Look up a table of LANES or 2 * LANES entries at the lowest bits of index."""
@@ -469,80 +468,9 @@ class Kernel:
         builder.branch(head)
         builder.position_at_end(after)
 
-    # Compilation
-
-    def compile(self) -> int:
-        """Address of the finished function, from the cache on disk if it is there."""
+    def finish(self) -> str:
+        """End the function; returns its module in LLVM's assembly."""
         self.builder.ret_void()
         with self.builder.goto_block(self.entry):
             self.builder.branch(self._start)
-        return _compiler().address(str(self.module), self.function.name)
-
-
-class _Compiler:
-    """LLVM for this machine, with a cache of compiled functions on disk."""
-
-    def __init__(self) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        features = llvm.get_host_cpu_features()
-        self.has = {name for name, present in features.items() if present}
-        self.lock = Lock()
-        self.is_x86 = llvm.get_default_triple().startswith(('x86', 'i686'))
-        if features.get('avx512f'):
-            # LLVM prefers half registers on some CPUs: the lanes want whole ones
-            features['prefer-256-bit'] = False
-        self.cpu, self.features = llvm.get_host_cpu_name(), features.flatten()
-        self.machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=self.cpu, features=self.features, opt=3, jit=True
-        )
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(''), self.machine)
-
-    def address(self, source: str, name: str) -> int:
-        with self.lock:  # threads may use their first kernel at the same time
-            return self._address(source, name)
-
-    def _address(self, source, name):
-        versions = llvmlite.__version__, llvm.llvm_version_info
-        target = llvm.get_default_triple(), self.cpu, self.features
-        origin = hashlib.sha256(repr((source, *target, *versions)).encode())
-        file, origin = f'{name}-{origin.hexdigest()[:32]}.o', origin.digest()
-        code = code_cache.read(file, origin)
-        if code is None:
-            _announce(
-                f'Compiling kernels for this CPU ({self.cpu}), less than a second '
-                'each, the first time they are used.'
-            )
-            code = self._compile(source)
-            _keep(file, origin, code)
-        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self.engine.finalize_object()
-        return self.engine.get_function_address(name)
-
-    def _compile(self, source: str) -> bytes:
-        module = llvm.parse_assembly(source)
-        module.verify()
-        tuning = llvm.create_pipeline_tuning_options(speed_level=3)
-        builder = llvm.create_pass_builder(self.machine, tuning)
-        builder.getModulePassManager().run(module, builder)
-        return self.machine.emit_object(module)
-
-
-@lru_cache
-def _compiler():
-    return _Compiler()
-
-
-def _keep(file, origin, code):
-    folder = code_cache.cache_folder()
-    try:
-        code_cache.write(file, origin, code)
-    except OSError as error:
-        _announce(f'Compiled kernels are not kept in {folder}: {error}')
-    else:
-        _announce(f'Compiled kernels are kept in {folder}.')
-
-
-@lru_cache
-def _announce(text):
-    print_log(text, 'current')
+        return str(self.module)
