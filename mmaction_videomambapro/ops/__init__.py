@@ -2,7 +2,7 @@
 
 from .backends import BACKENDS
 from .causal_conv1d import causal_conv1d
-from .scan_operator import ScanInputs
+from .operators.scan import ScanInputs
 from .selective_scan import bidirectional_scan, selective_scan
 
 __all__ = [

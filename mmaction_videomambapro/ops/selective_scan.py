@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from .backends import choose_backend
 from .checks import check_tensors
-from .scan_operator import ScanInputs
+from .operators.scan import ScanInputs
 
 _NAMES = 'u', 'delta', 'A', 'B', 'C', 'D', 'z', 'delta_bias'
 _FORWARD_NAMES, _BACKWARD_NAMES = (

@@ -1,9 +1,9 @@
 """The scan for CPUs: kernels that LLVM compiles for the machine at hand.
 
-``lanes`` is the language that kernels are written in, ``compiler`` makes machine code of
-it; ``functions`` and ``tiles`` are what kernels are made of, ``scan`` and ``conv1d`` the
-kernels themselves. ``scan_ops`` and ``conv1d_ops`` make PyTorch operators of them,
-``call`` prepares a call and ``threads`` runs it.
+``lanes`` is the language that kernels are written in, ``functions`` and ``tiles`` what
+they are made of, ``scan`` and ``conv1d`` the kernels themselves. ``compiler`` makes
+machine code of them, ``scan_ops`` and ``conv1d_ops`` make PyTorch operators, ``call``
+prepares a call and ``threads`` runs it.
 """
 
 from __future__ import annotations

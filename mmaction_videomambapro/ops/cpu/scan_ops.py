@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from ..scan_operator import ScanOperator
+from ..operators.scan import ScanOperator
 from . import scan
 from .call import Layout, Params, sum_first
 from .lanes import LANES

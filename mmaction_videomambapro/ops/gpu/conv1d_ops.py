@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import triton
 
-from ..conv1d_operator import Conv1dOperator
+from ..operators.conv1d import Conv1dOperator
 from . import conv1d
 from .launch import OPTIONS, array, new_tokens, on_device_of
 

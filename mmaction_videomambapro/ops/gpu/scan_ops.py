@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import triton
 
-from ..scan_operator import ScanOperator
+from ..operators.scan import ScanOperator
 from . import scan
 from .launch import OPTIONS, array, bits, capacity, new_tokens, on_device_of
 
