@@ -294,7 +294,5 @@ def test_choice(monkeypatch):
     y = selective_scan(**inputs)  # too many states for the kernels: chunked
     torch.testing.assert_close(y, selective_scan_naive(**inputs))
     monkeypatch.setenv('MMACTION_VIDEOMAMBAPRO_SCAN', 'llvm')
-    with pytest.raises(
-        ValueError, match='llvm can not serve: it takes up to 64 states'
-    ):
+    with pytest.raises(ValueError, match='llvm cannot serve: it takes up to 64 states'):
         selective_scan(**inputs)
