@@ -153,10 +153,8 @@ def compare(shape, published_backward):
     cycles = 1e-3 * torch.get_num_threads() * HERTZ / (2 * updates)  # a millisecond
 
     print(f'\n(B, D, L) = {tuple(shape)}, N = {STATES}: {machine()}\n')
-    header(
-        *('both directions', 'forward ms', 'cycles', 'MB', 'times llvm'),
-        *('with backward ms', 'cycles', 'MB', 'times llvm'),
-    )
+    columns = 'cycles', 'MB', 'times llvm'
+    header('both directions', 'forward ms', *columns, 'with backward ms', *columns)
     run = floor(2 * updates)
     ms = milliseconds(run)
     row('floor: arithmetic alone', ms, ms * cycles, *['' for _ in range(6)])

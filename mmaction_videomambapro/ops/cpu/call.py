@@ -35,7 +35,7 @@ class Layout:
         return torch.empty(shape, dtype=self.dtype)
 
     def new_like(self, x: Tensor, *more: int) -> Tensor:
-        """(*more, *x.shape), with the channels of a token one behind the other."""
+        """(*more, *x.shape), with the channels of a token side by side."""
         *first, channels, length = x.shape
         shape = *more, *first, length, channels
         return self.new(*shape).mT

@@ -51,7 +51,7 @@ def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     """Compile the backward kernel; arguments and result are those of forward."""
     cpu = this_cpu()
     k = Kernel('conv1d_backward', BACKWARD_FIELDS, double, cpu.features)
-    # gradients before SiLU, of the chunk's tokens and those behind that read them
+    # gradients before SiLU, of the chunk's tokens and the later ones that read them
     rows = Table(k, CHUNK + taps - 1, 'ds')
     dweight, dbias = [k.variable(0) for _ in range(taps)], k.variable(0)
 

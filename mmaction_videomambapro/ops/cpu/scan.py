@@ -1,6 +1,6 @@
 """The selective scan as two kernels, forward and backward.
 
-Tokens lie one behind the other with their channels side by side, (B, L, D). A task
+Tokens lie one after the other with their channels side by side, (B, L, D). A task
 is a share of one clip's channels; it walks the tokens in chunks and, within a chunk,
 its channels in tiles of LANES. A tile passes three times over its chunk, so that the
 innermost loop, the only one over states, keeps them in registers:

@@ -110,7 +110,7 @@ class Tile:
         self.k.prefetch(place + self._ahead[name])
 
     def weight(self, name: str) -> Lanes:
-        """One number a channel of an array (D,), 0 if there is no array."""
+        """One number per channel of an array (D,), 0 if there is no array."""
         k, base = self.k, getattr(self.k, name)
         mask = k.tail_mask(k.choose(base.is_not(0), self.present, k.int(0)))
         return k.load(base + self.channel * k.item, mask)

@@ -96,7 +96,7 @@ class Sums(NamedTuple):
 
     dA: Any  # (directions, rows, chunks, N, padded)
     dD: Any  # (directions, rows, chunks, padded)
-    dbias: Any  # likewise
+    dbias: Any  # the same
 
 
 class Tile(NamedTuple):
@@ -595,7 +595,7 @@ def _add_state(x, place, t, valid, part_at, add, value):
 
 @triton.jit
 def _weight(x, place):
-    """One number a channel, 0 without an array."""
+    """One number per channel, 0 without an array."""
     if x is None:
         return tl.zeros(place.channel.shape, tl.float32)
     else:

@@ -89,7 +89,7 @@ def _observed(args):
         or torch._C._len_torch_dispatch_stack() > 0
         or torch.autograd._profiler_enabled()
         or not _PLAIN.issuperset(map(type, args))
-        # memory of a lazily negated tensor holds the negatives, as behind the imaginary
+        # memory of a lazily negated tensor holds the negatives, as under the imaginary
         # part of a conjugate, that of a lazy zero nothing: the dispatcher resolves both
         or any(x.is_neg() or x._is_zerotensor() for x in args if isinstance(x, Tensor))
     )

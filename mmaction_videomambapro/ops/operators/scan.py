@@ -161,7 +161,7 @@ def _setup_context(ctx, inputs, output):
 
 
 def _token_major(x):
-    """Empty, with the channels of a token one behind the other."""
+    """Empty, with the channels of a token side by side."""
     return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
 
 
