@@ -7,7 +7,7 @@ from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops import ScanInputs, bidirectional_scan, selective_scan
 from mmaction_videomambapro.ops.backends import META_SCAN
 
-from .test_selective_scan import make_inputs, run_with_gradients
+from .helpers import make_inputs, run_with_gradients
 
 
 def look(x):
