@@ -384,7 +384,6 @@ def chunk_scan_bwd(
                         chunk,
                         j,
                         N,
-                        STATES,
                         SOFTPLUS,
                         RESIDUAL,
                         (REVERSE >> j) & 1,
@@ -395,19 +394,7 @@ def chunk_scan_bwd(
 
 @triton.jit
 def _chunk_scan_bwd(
-    tile,
-    states,
-    dstates,
-    scratch,
-    sums,
-    chunk,
-    j,
-    N,
-    STATES,
-    SOFTPLUS,
-    RESIDUAL,
-    REVERSE,
-    MASKED,
+    tile, states, dstates, own, sums, chunk, j, N, SOFTPLUS, RESIDUAL, REVERSE, MASKED
 ):
     """Gradients of a tile of channels of a chunk in one direction."""
     place, sizes = tile.place, tile.sizes
@@ -421,21 +408,20 @@ def _chunk_scan_bwd(
     h = tl.load(states + at, here, 0.0)
     for i in range(count):
         if i % 4 == 0:
-            tl.store(scratch + i // 4 * (N * CHANNELS) + local, h, here)
+            tl.store(own + i // 4 * (N * CHANNELS) + local, h, here)
         _, h = _token_fwd(tile, h, first + by * i, True, SOFTPLUS)
     tl.debug_barrier()
 
     g = tl.load(dstates + at, here, 0.0)
-    dA = tl.zeros([STATES, CHANNELS], tl.float32)
     dD = tl.zeros([1, CHANNELS], tl.float32)
-    totals = Sums(dA, dD, dD)
+    totals = Sums(tl.zeros_like(g), dD, dD)
     fours = (count + 3) // 4
     for f in range(fours):
         i = (fours - 1 - f) * 4
         t0, t1 = first + by * i, first + by * (i + 1)
         t2, t3 = first + by * (i + 2), first + by * (i + 3)
         v0, v1, v2, v3 = i < count, i + 1 < count, i + 2 < count, i + 3 < count
-        h = tl.load(scratch + i // 4 * (N * CHANNELS) + local, here, 0.0)
+        h = tl.load(own + i // 4 * (N * CHANNELS) + local, here, 0.0)
         step0, h = _token_fwd(tile, h, t0, v0, SOFTPLUS)
         step1, h = _token_fwd(tile, h, t1, v1, SOFTPLUS)
         step2, h = _token_fwd(tile, h, t2, v2, SOFTPLUS)
