@@ -55,20 +55,20 @@ class Int:
         return self._binary('srem', other)
 
     def min(self, other: Int | int) -> Int:
-        builder, other = self.kernel.builder, self.kernel.int(other)
-        less = builder.icmp_signed('<', self.value, other.value)
-        return Int(self.kernel, builder.select(less, self.value, other.value))
+        return self.kernel.choose(self.is_less(other), self, self.kernel.int(other))
+
+    def _compare(self, sign, other):
+        other = self.kernel.int(other).value
+        return self.kernel.builder.icmp_signed(sign, self.value, other)
 
     def is_(self, other: Int | int) -> ir.Value:
-        other = self.kernel.int(other)
-        return self.kernel.builder.icmp_signed('==', self.value, other.value)
+        return self._compare('==', other)
 
     def is_not(self, other: Int | int) -> ir.Value:
         return self.kernel.builder.not_(self.is_(other))
 
     def is_less(self, other: Int | int) -> ir.Value:
-        other = self.kernel.int(other)
-        return self.kernel.builder.icmp_signed('<', self.value, other.value)
+        return self._compare('<', other)
 
 
 class Lanes:
@@ -146,22 +146,15 @@ class Bits:
         return self._choose('smax', other)
 
     def _choose(self, name, other):
-        kernel = self.kernel
-        kind, suffix = kernel.bits, f'v{LANES}i{8 * kernel.item}'
-        function = kernel._intrinsic(f'llvm.{name}', kind, [kind] * 2, suffix)
-        args = [self.value, self._constant(other)]
-        return Bits(kernel, kernel.builder.call(function, args))
+        kernel, other = self.kernel, self._constant(other)
+        name = f'llvm.{name}.{kernel.bits_suffix}'
+        return Bits(kernel, kernel.intrinsic(name, kernel.bits, self.value, other))
 
     def reduce_max(self) -> ir.Value:
         """The largest of all lanes."""
         kernel = self.kernel
-        function = kernel._intrinsic(
-            'llvm.vector.reduce.smax',
-            kernel.bits.element,
-            [kernel.bits],
-            f'v{LANES}i{8 * kernel.item}',
-        )
-        return kernel.builder.call(function, [self.value])
+        name = f'llvm.vector.reduce.smax.{kernel.bits_suffix}'
+        return kernel.intrinsic(name, kernel.bits.element, self.value)
 
     def lanes(self) -> Lanes:
         kernel = self.kernel
@@ -211,6 +204,8 @@ class Kernel:
         self.type = ir.VectorType(self.real, LANES)
         self.item = 8 if double else 4  # bytes of a number
         self.size = self.item * LANES  # bytes of all lanes
+        # names of the types, which LLVM's intrinsics are overloaded by
+        self.suffix, self.bits_suffix = (f'v{LANES}{t}{8 * self.item}' for t in 'fi')
         self.function = ir.Function(
             self.module, ir.FunctionType(ir.VoidType(), [_POINTER]), name
         )
@@ -244,15 +239,16 @@ class Kernel:
 
     def call(self, name: str, *args: Lanes) -> Lanes:
         """An LLVM intrinsic over lanes, overloaded by their type alone."""
-        function = self._intrinsic(name, self.type, [self.type] * len(args))
-        return Lanes(self, self.builder.call(function, [x.value for x in args]))
+        values = (x.value for x in args)
+        return Lanes(self, self.intrinsic(f'{name}.{self.suffix}', self.type, *values))
 
-    def _intrinsic(self, name, result, args, suffix=None):
-        suffix = f'v{LANES}f{8 * self.item}' if suffix is None else suffix
-        name = f'{name}.{suffix}' if suffix else name
-        if name in self.module.globals:
-            return self.module.globals[name]
-        return ir.Function(self.module, ir.FunctionType(result, args), name)
+    def intrinsic(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
+        """Call one of LLVM's, named with the types that it is overloaded by."""
+        function = self.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(result, [x.type for x in args])
+            function = ir.Function(self.module, kind, name)
+        return self.builder.call(function, args)
 
     def permute(self, table: list[int], index: Bits) -> Bits:
         """Look up a table of LANES or 2 * LANES entries at the lowest bits of index."""
@@ -265,8 +261,7 @@ class Kernel:
         else:
             name, args = 'permvar.si', [low, index.value]
         name = f'llvm.x86.avx512.{name}.512'
-        function = self._intrinsic(name, self.bits, [self.bits] * len(args), suffix='')
-        return Bits(self, self.builder.call(function, args))
+        return Bits(self, self.intrinsic(name, self.bits, *args))
 
     def less(self, x: Lanes, y: Lanes | float) -> ir.Value:
         """Where x < y; nowhere for a NaN."""
@@ -306,50 +301,29 @@ class Kernel:
         if mask is None:
             value = self.builder.load(self._at(address), align=self.item, typ=self.type)
             return Lanes(self, value)
-        function = self._intrinsic(
-            'llvm.masked.load',
-            self.type,
-            [_POINTER, _I32, mask.type, self.type],
-            f'v{LANES}f{8 * self.item}.p0',
-        )
-        zero = self.lanes(0).value
-        args = [self._at(address), _I32(self.item), mask, zero]
-        return Lanes(self, self.builder.call(function, args))
+        args = self._at(address), _I32(self.item), mask, self.lanes(0).value
+        name = f'llvm.masked.load.{self.suffix}.p0'
+        return Lanes(self, self.intrinsic(name, self.type, *args))
 
     def store(self, address: Int, x: Lanes, mask: ir.Value | None = None) -> None:
         if mask is None:
             self.builder.store(x.value, self._at(address), align=self.item)
             return
-        function = self._intrinsic(
-            'llvm.masked.store',
-            ir.VoidType(),
-            [self.type, _POINTER, _I32, mask.type],
-            f'v{LANES}f{8 * self.item}.p0',
-        )
-        self.builder.call(function, [x.value, self._at(address), _I32(self.item), mask])
+        args = x.value, self._at(address), _I32(self.item), mask
+        self.intrinsic(f'llvm.masked.store.{self.suffix}.p0', ir.VoidType(), *args)
 
     def gather(self, address: Int, step: int, mask: ir.Value) -> Lanes:
         """LANES numbers ``step`` bytes apart, 0 where the mask does not hold."""
-        places = self._places(address, step)
-        function = self._intrinsic(
-            'llvm.masked.gather',
-            self.type,
-            [places.type, _I32, mask.type, self.type],
-            f'v{LANES}f{8 * self.item}.v{LANES}p0',
-        )
-        args = [places, _I32(self.item), mask, self.lanes(0).value]
-        return Lanes(self, self.builder.call(function, args))
+        places, zero = self._places(address, step), self.lanes(0).value
+        name = f'llvm.masked.gather.{self.suffix}.v{LANES}p0'
+        args = places, _I32(self.item), mask, zero
+        return Lanes(self, self.intrinsic(name, self.type, *args))
 
     def scatter(self, address: Int, step: int, x: Lanes, mask: ir.Value) -> None:
         """The reverse."""
-        places = self._places(address, step)
-        function = self._intrinsic(
-            'llvm.masked.scatter',
-            ir.VoidType(),
-            [self.type, places.type, _I32, mask.type],
-            f'v{LANES}f{8 * self.item}.v{LANES}p0',
-        )
-        self.builder.call(function, [x.value, places, _I32(self.item), mask])
+        args = x.value, self._places(address, step), _I32(self.item), mask
+        name = f'llvm.masked.scatter.{self.suffix}.v{LANES}p0'
+        self.intrinsic(name, ir.VoidType(), *args)
 
     def _places(self, address, step):
         kind = ir.VectorType(_I64, LANES)
@@ -404,10 +378,9 @@ class Kernel:
         return Lanes(self, rows[0])
 
     def prefetch(self, address: Int) -> None:
-        args = [_POINTER, _I32, _I32, _I32]
-        function = self._intrinsic('llvm.prefetch', ir.VoidType(), args, 'p0')
         read, into_l2, data = _I32(0), _I32(2), _I32(1)
-        self.builder.call(function, [self._at(address), read, into_l2, data])
+        args = self._at(address), read, into_l2, data
+        self.intrinsic('llvm.prefetch.p0', ir.VoidType(), *args)
 
     # Control flow
 
