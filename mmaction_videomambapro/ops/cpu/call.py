@@ -73,15 +73,12 @@ class Params:
         rows = layout.batch * layout.groups
         self.parts = _parts(rows, layout.tiles)
         self.tasks = rows * self.parts
-        for name, value in dict(
-            tasks=self.tasks,
-            parts=self.parts,
-            groups=layout.groups,
-            tiles=layout.tiles,
-            channels=layout.per_group,
-            length=layout.length,
-        ).items():
-            self.set(name, value)
+        self.set('tasks', self.tasks)
+        self.set('parts', self.parts)
+        self.set('groups', layout.groups)
+        self.set('tiles', layout.tiles)
+        self.set('channels', layout.per_group)
+        self.set('length', layout.length)
 
     def set(self, name: str, value: int) -> None:
         self.values[self.places[name]] = value
