@@ -56,9 +56,13 @@ def machine() -> str:
 
 def row(*cells: object) -> None:
     """A line of a Markdown table; numbers with three digits."""
-    texts = [f'{c:.3g}' if isinstance(c, float) and c < 1e3 else
-             f'{c:.0f}' if isinstance(c, float) else str(c) for c in cells]  # fmt: skip
-    print('| ' + ' | '.join(texts) + ' |', flush=True)
+    print('| ' + ' | '.join(map(_text, cells)) + ' |', flush=True)
+
+
+def _text(cell):
+    if not isinstance(cell, float):
+        return str(cell)
+    return f'{cell:.3g}' if cell < 1e3 else f'{cell:.0f}'
 
 
 def header(*cells: str) -> None:

@@ -111,10 +111,8 @@ def main():
     for frames in args.frames or (8, 16):
         clip = torch.randn(1, 3, frames, 224, 224)
         print(f'\n{frames} frames of 224 x 224, {frames * 196 + 1} tokens\n')
-        header(
-            *('', 'forward ms', 'step ms', 'step MB'),
-            *('of forward above', 'of step above'),
-        )
+        figures = 'forward ms', 'step ms', 'step MB'
+        header('', *figures, 'of forward above', 'of step above')
         for arch in args.arch:
             torch.manual_seed(0)
             net = VideoMambaPro(arch=arch, num_frames=frames)

@@ -26,8 +26,9 @@ from peers import (
 from mmaction_videomambapro.engine.memory import keep_freed_memory
 from mmaction_videomambapro.ops import BACKENDS, ScanInputs, bidirectional_scan
 from mmaction_videomambapro.ops.cpu import threads
+from mmaction_videomambapro.ops.cpu.compiler import this_cpu
 from mmaction_videomambapro.ops.cpu.functions import exp2
-from mmaction_videomambapro.ops.cpu.jit import LANES, Kernel
+from mmaction_videomambapro.ops.cpu.lanes import LANES, Kernel
 
 SHAPES = (1, 384, 1569), (1, 1152, 1569), (2, 384, 3137), (1, 1152, 12545)
 STATES = 16
@@ -58,19 +59,20 @@ def make_inputs(batch, channels, length):
 
 def floor(updates):
     """A scan's exponentials, products and sums, without its memory."""
-    k = Kernel('floor', ('counter', 'tasks', 'turns', 'y'))
+    fields = 'counter', 'tasks', 'turns', 'y'
+    k = Kernel('floor', fields, features=this_cpu().features)
     h = [k.variable(1) for _ in range(STATES)]
-    with k.tickets(k.counter, k.tasks) as ticket:
+    with k.parallel_loop(k.counter, k.tasks) as task:
         step, y = k.variable(0.1), k.variable(0)
         with k.loop(k.turns):
             dt = step.get()
             for n, x in enumerate(h):
-                p = exp2(dt, k.lanes(-1.0 - n), tame=True) * x.get()
+                p = exp2(dt, k.lanes(-1.0 - n), in_range=True) * x.get()
                 x.set(dt.fma(dt, p))
                 y.set(dt.fma(x.get(), y.get()))
             step.set(dt * 0.999)
-        k.store(k.y + ticket * k.size, y.get())
-    kernel, tasks = k.compile(), 16
+        k.store(k.y + task * k.size, y.get())
+    kernel, tasks = this_cpu().compile(k), 16
     y = torch.empty(tasks, LANES)
     turns = int(updates / (LANES * STATES * tasks))
 
@@ -151,10 +153,8 @@ def compare(shape, published_backward):
     cycles = 1e-3 * torch.get_num_threads() * HERTZ / (2 * updates)  # a millisecond
 
     print(f'\n(B, D, L) = {tuple(shape)}, N = {STATES}: {machine()}\n')
-    header(
-        *('both directions', 'forward ms', 'cycles', 'MB', 'times llvm'),
-        *('with backward ms', 'cycles', 'MB', 'times llvm'),
-    )
+    columns = 'cycles', 'MB', 'times llvm'
+    header('both directions', 'forward ms', *columns, 'with backward ms', *columns)
     run = floor(2 * updates)
     ms = milliseconds(run)
     row('floor: arithmetic alone', ms, ms * cycles, *['' for _ in range(6)])

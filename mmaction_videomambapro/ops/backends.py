@@ -12,9 +12,10 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from . import cpu, gpu, mamba_ssm, meta
+from . import cpu, gpu, mamba_ssm
 from .chunked import selective_scan_chunked
 from .naive import causal_conv1d_plain, selective_scan_naive
+from .operators.scan import ScanOperator
 
 FORCE_VARIABLE = 'MMACTION_VIDEOMAMBAPRO_SCAN'
 
@@ -27,7 +28,7 @@ class Backend:
         run (Callable): Same signature as :func:`selective_scan`.
         summary (str): What it is and what it needs, for the diagnosis page.
         why_not (Callable): Given u and the number of states, returns the reason why
-            this backend can not serve them, or None.
+            this backend cannot serve them, or None.
         run_both (Callable, optional): Arguments of :func:`bidirectional_scan` in
             order, where both directions together are cheaper than one by one.
         conv1d (Callable): Arguments of :func:`causal_conv1d` in order.
@@ -41,15 +42,11 @@ class Backend:
 
 
 def _kernels(summary, package):
-    """A backend of a package whose operators are None if they can not be had."""
+    """A backend of a package, whose operators are None where it is unavailable."""
     scan, conv1d = package.scan_operator, package.conv1d_operator
-    return Backend(
-        getattr(scan, 'run', None),
-        summary,
-        package.why_not,
-        getattr(scan, 'run_both', None),
-        getattr(conv1d, 'run', causal_conv1d_plain),
-    )
+    if scan is None:  # and why_not has a reason for every call
+        return Backend(None, summary, package.why_not)
+    return Backend(scan.run, summary, package.why_not, scan.run_both, conv1d.run)
 
 
 # In order of preference: the first backend without a reason against it is taken.
@@ -65,9 +62,8 @@ BACKENDS = {
     'chunked': Backend(selective_scan_chunked, 'plain PyTorch, any device'),
     'naive': Backend(selective_scan_naive, 'the definition, slow, keeps every state'),
 }
-_META = Backend(
-    meta.scan_operator.run, 'shapes only', run_both=meta.scan_operator.run_both
-)
+META_SCAN = ScanOperator('selective_scan_meta', (), None, None, lambda inputs: 0)
+_META = Backend(META_SCAN.run, 'shapes only', run_both=META_SCAN.run_both)
 
 
 def choose_backend(u: Tensor, states: int = 1) -> Backend:
@@ -83,17 +79,17 @@ def choose_backend(u: Tensor, states: int = 1) -> Backend:
             )
         reason = BACKENDS[forced].why_not(u, states)
         if reason:
-            raise ValueError(f'{FORCE_VARIABLE}={forced} can not serve: {reason}')
+            raise ValueError(f'{FORCE_VARIABLE}={forced} cannot serve: {reason}')
         return BACKENDS[forced]
     reasons = {}
     for name, backend in BACKENDS.items():
         reason = backend.why_not(u, states)
         if reason is None:
-            break
+            if not torch.compiler.is_compiling():
+                _log_choice(name, tuple(reasons.items()))
+            return backend
         reasons[name] = reason
-    if not torch.compiler.is_compiling():
-        _log_choice(name, tuple(reasons.items()))
-    return backend
+    raise AssertionError('the last backend serves every call')
 
 
 @lru_cache

@@ -21,7 +21,7 @@ MAX_STATES = 256  # as the kernel checks
 
 
 def why_not(u: Tensor, states: int) -> str | None:
-    """The reason why this backend can not serve a call, or None."""
+    """The reason why this backend cannot serve a call, or None."""
     if u.device.type != 'cuda':
         return f'it is for CUDA, and u is on {u.device.type}'
     if u.dtype == torch.float64:
@@ -39,7 +39,7 @@ def _missing():
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn  # noqa: F401
     except ImportError as error:
         return (
-            f'the CUDA scan of mamba-ssm can not be imported ({error}); to build it: '
+            f'the CUDA scan of mamba-ssm cannot be imported ({error}); to build it: '
             'MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm'
         )
     return None

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from .backends import choose_backend
 from .checks import check_tensors
-from .scan_operator import ScanInputs
+from .operators.scan import ScanInputs
 
 _NAMES = 'u', 'delta', 'A', 'B', 'C', 'D', 'z', 'delta_bias'
 _FORWARD_NAMES, _BACKWARD_NAMES = (
@@ -151,8 +151,9 @@ def _check_shapes(u, delta, A, B, C, D, z, delta_bias):
         raise ValueError(f'A must be (D, N) with D={channels}, but is {_shape(A)}')
     for name, x in dict(delta=delta, z=z).items():
         if x is not None and x.shape != u.shape:
-            raise ValueError(f'{name} must have the shape of u, {_shape(u)}, but is '
-                             f'{_shape(x)}')  # fmt: skip
+            raise ValueError(
+                f'{name} must have the shape of u, {_shape(u)}, but is {_shape(x)}'
+            )
     for name, x in dict(D=D, delta_bias=delta_bias).items():
         if x is not None and x.shape != (channels,):
             raise ValueError(f'{name} must be ({channels},), but is {_shape(x)}')

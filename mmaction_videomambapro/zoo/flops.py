@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.backbones import VideoMamba
 from ..models.layers import MaskedResidualBiMamba
-from ..ops.meta import scan_operator
+from ..ops.backends import META_SCAN
 
 # As is the custom for Mamba (state-spaces/mamba#110): products with A, B and C, the
 # exponential, and the steps of the state, for each token, channel and state.
@@ -125,7 +125,7 @@ def count(model: nn.Module, shape: tuple[int, ...]) -> Complexity:
     Returns:
         Complexity: For these inputs.
     """
-    scan = scan_operator.scan.op.overloadpacket
+    scan = META_SCAN.scan.op.overloadpacket
     counter = FlopCounterMode(display=False, custom_mapping={scan: _scan_flops})
     with torch.no_grad(), counter:
         model(torch.empty(1, *shape, device='meta'), stage='head')

@@ -9,8 +9,7 @@ import torch
 from mmaction_videomambapro.ops import mamba_ssm
 from mmaction_videomambapro.ops.naive import causal_conv1d_plain, selective_scan_naive
 
-from .cpu.test_scan import run
-from .test_selective_scan import ALL_FLAGS, make_inputs
+from .helpers import ALL_FLAGS, make_inputs, run
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import torch
 
 from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops import ScanInputs, bidirectional_scan, selective_scan
-from mmaction_videomambapro.ops.meta import scan_operator
+from mmaction_videomambapro.ops.backends import META_SCAN
 
-from .test_selective_scan import make_inputs, run_with_gradients
+from .helpers import make_inputs, run_with_gradients
 
 
 def look(x):
@@ -43,7 +43,7 @@ def test_operator_does_what_pytorch_asks():
     arguments = [inputs[k].requires_grad_() for k in ('z', *ScanInputs._fields)]
     flags = True, True, [False], [False], True
     torch.library.opcheck(
-        scan_operator.scan.op,
+        META_SCAN.scan.op,
         (*arguments, *[None] * 7, *flags),
         test_utils=('test_schema', 'test_autograd_registration'),
     )

@@ -9,45 +9,15 @@ from mmaction_videomambapro.ops import BACKENDS, chunked, selective_scan
 from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 from mmaction_videomambapro.ops.naive import selective_scan_naive
 
-NAMES = ('u', 'delta', 'A', 'B', 'C', 'D', 'z', 'delta_bias')
-ON_CPU = ['llvm', 'chunked', 'naive']
-WITHOUT_FLOAT64 = [*ON_CPU, 'triton']
-FLAGS = ('residual', 'masked', 'reverse')
-ALL_FLAGS = [
-    dict(zip(FLAGS, values)) for values in itertools.product([False, True], repeat=3)
-]
-
-
-def relative_error(x, reference):
-    return ((x - reference).norm() / reference.norm().clamp(min=1e-30)).item()
-
-
-def make_inputs(batch, channels, length, states, groups=None, dtype=torch.float64):
-    """Random inputs in the layout of the mixers: (B, L, D) memory seen as (B, D, L)."""
-
-    def tokens():
-        return torch.randn(batch, length, channels, dtype=dtype).mT
-
-    shape = (
-        (batch, states, length) if groups is None else (batch, groups, states, length)
-    )
-    return dict(
-        u=tokens(),
-        delta=tokens(),
-        A=-torch.rand(channels, states, dtype=dtype).mul(3).exp(),
-        B=torch.randn(shape, dtype=dtype),
-        C=torch.randn(shape, dtype=dtype),
-        D=torch.randn(channels, dtype=dtype),
-        z=tokens(),
-        delta_bias=torch.randn(channels, dtype=dtype),
-    )
-
-
-def run_with_gradients(scan, inputs, weight, **flags):
-    leaves = {k: v.detach().clone().requires_grad_() for k, v in inputs.items()}
-    out = scan(**leaves, delta_softplus=True, **flags)
-    (out * weight).sum().backward()
-    return {'out': out.detach(), **{k: v.grad for k, v in leaves.items()}}
+from .helpers import (
+    ALL_FLAGS,
+    NAMES,
+    ON_CPU,
+    WITHOUT_FLOAT64,
+    make_inputs,
+    relative_error,
+    run_with_gradients,
+)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mmaction_videomambapro.ops import (
 )
 from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
-from .test_selective_scan import NAMES, ON_CPU, make_inputs
+from .helpers import NAMES, ON_CPU, make_inputs
 
 TYPES = torch.float32, torch.bfloat16, torch.float16, torch.float64
 # of the type's resolution: of one rounding, and of the sums of many

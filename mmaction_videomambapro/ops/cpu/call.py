@@ -8,9 +8,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .jit import LANES
+from .lanes import LANES
 from .threads import run
-from .tiles import TASK_FIELDS
 
 
 class Layout:
@@ -36,7 +35,7 @@ class Layout:
         return torch.empty(shape, dtype=self.dtype)
 
     def new_like(self, x: Tensor, *more: int) -> Tensor:
-        """(*more, *x.shape), with the channels of a token one behind the other."""
+        """(*more, *x.shape), with the channels of a token side by side."""
         *first, channels, length = x.shape
         shape = *more, *first, length, channels
         return self.new(*shape).mT
@@ -74,10 +73,12 @@ class Params:
         rows = layout.batch * layout.groups
         self.parts = _parts(rows, layout.tiles)
         self.tasks = rows * self.parts
-        task = self.tasks, self.parts, layout.groups, layout.tiles
-        task = *task, layout.per_group, layout.length
-        for name, value in zip(TASK_FIELDS[1:], task):
-            self.set(name, value)
+        self.set('tasks', self.tasks)
+        self.set('parts', self.parts)
+        self.set('groups', layout.groups)
+        self.set('tiles', layout.tiles)
+        self.set('channels', layout.per_group)
+        self.set('length', layout.length)
 
     def set(self, name: str, value: int) -> None:
         self.values[self.places[name]] = value

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 _LEVELS = 'mmaction_videomambapro', 'kernels'
 _SECRET, _SECRET_BYTES = 'secret', 32  # as long as a signature
-_MOST_BYTES = 1 << 24  # a kernel has some 10 kB
+_MAX_BYTES = 1 << 24  # a kernel has some 10 kB
 _SAFELY = getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_CLOEXEC', 0)
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
@@ -98,7 +98,7 @@ def _read(folder, name):
     try:
         status = os.fstat(handle)
         _refuse_others(status, name)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
             raise OSError(f'{name} is not a file of this cache')
         return os.read(handle, status.st_size)
     finally:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .functions import logistic
-from .jit import Kernel
+from .compiler import this_cpu
+from .functions import sigmoid
+from .lanes import Kernel
 from .tiles import TASK_FIELDS, Table, Task, Tile, array_fields
 
 CHUNK = 64  # tokens
 
-FORWARD_FIELDS = (*TASK_FIELDS, 'weight', 'bias', 'scratch', *array_fields('x', 'y'))
-BACKWARD_FIELDS = (
-    *(*TASK_FIELDS, 'weight', 'bias', 'scratch', 'dweight', 'dbias'),
-    *array_fields('x', 'dy', 'dx'),
-)
+_COMMON = *TASK_FIELDS, 'weight', 'bias', 'scratch'
+FORWARD_FIELDS = _COMMON + array_fields('x', 'y')
+BACKWARD_FIELDS = *_COMMON, 'dweight', 'dbias', *array_fields('x', 'dy', 'dx')
 
 
 @lru_cache
@@ -34,38 +33,40 @@ def forward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     Returns:
         int: Its address; it takes the address of its FORWARD_FIELDS.
     """
-    k = Kernel('conv1d_forward', FORWARD_FIELDS, double)
-    with k.tickets(k.counter, k.tasks) as ticket:
-        task = Task(k, ticket, CHUNK)
+    cpu = this_cpu()
+    k = Kernel('conv1d_forward', FORWARD_FIELDS, double, cpu.features)
+    with k.parallel_loop(k.counter, k.tasks) as index:
+        task = Task(k, index, CHUNK)
         with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
             tile = Tile(task, chunk, i, ragged, rows=2 * taps)
             weight, bias = _weights(tile, chunk, taps)
             with k.loop(tile.count) as t:
                 y = _convolve(tile, t, weight, bias)
-                tile.store('y', t, y * logistic(y) if silu else y)
-    return k.compile()
+                tile.store('y', t, y * sigmoid(y) if silu else y)
+    return cpu.compile(k)
 
 
 @lru_cache
 def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     """Compile the backward kernel; arguments and result are those of forward."""
-    k = Kernel('conv1d_backward', BACKWARD_FIELDS, double)
-    # gradients before SiLU, of the chunk's tokens and those behind that read them
+    cpu = this_cpu()
+    k = Kernel('conv1d_backward', BACKWARD_FIELDS, double, cpu.features)
+    # gradients before SiLU, of the chunk's tokens and the later ones that read them
     rows = Table(k, CHUNK + taps - 1, 'ds')
     dweight, dbias = [k.variable(0) for _ in range(taps)], k.variable(0)
 
-    with k.tickets(k.counter, k.tasks) as ticket:
-        task = Task(k, ticket, CHUNK)
+    with k.parallel_loop(k.counter, k.tasks) as index:
+        task = Task(k, index, CHUNK)
         with k.loop(task.chunks) as chunk, k.loop(task.tiles) as i:
             tile = Tile(task, chunk, i, ragged, rows=2 * taps)
             weight, bias = _weights(tile, chunk, taps)
             with k.loop(tile.count + (taps - 1)) as t:
                 rows.set(t, ds=k.lanes(0))
-                with k.when((tile.start + t).is_less(k.length)):
+                with k.if_then((tile.start + t).is_less(k.length)):
                     ds = tile.load('dy', t)
                     if silu:
                         y = _convolve(tile, t, weight, bias)
-                        s = logistic(y)
+                        s = sigmoid(y)
                         ds = ds * (y * s).fma(k.lanes(1) - s, s)
                     rows.set(t, ds=ds)
 
@@ -87,13 +88,13 @@ def backward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
                 tile.store('dx', t, dx)
             tile.store_rows(dweight_rows, k.int(0), dweight)
             k.store(place, dbias.get(), tile.mask)
-            with k.when(chunk.is_(task.chunks - 1)):
+            with k.if_then(chunk.is_(task.chunks - 1)):
                 tile.store_weights('dweight', taps, dweight_rows)
-    return k.compile()
+    return cpu.compile(k)
 
 
 def _weights(tile, chunk, taps):
-    with tile.k.when(chunk.is_(0)):
+    with tile.k.if_then(chunk.is_(0)):
         tile.weights('weight', taps, tile.scratch)
     return tile.load_rows(tile.scratch, tile.k.int(0), taps), tile.weight('bias')
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..conv1d_operator import Conv1dOperator
+from ..operators.conv1d import Conv1dOperator
 from . import conv1d
 from .call import Layout, Params, sum_first
 

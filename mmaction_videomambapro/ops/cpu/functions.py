@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
-import numpy as np
 from llvmlite import ir
-from numpy.polynomial import Chebyshev, Polynomial
 
-from .jit import LANES, Lanes
+from ..polynomials import exp2_coefficients, log1p_coefficients
+from .lanes import LANES, Lanes
 
 LOG2_E = math.log2(math.e)
 
 
-def exp2(x: Lanes, y: Lanes | float, tame: bool, large_table: bool = False) -> Lanes:
+def exp2(
+    x: Lanes, y: Lanes | float, in_range: bool, large_table: bool = False
+) -> Lanes:
     """2 ** (x * y), the product unrounded.
 
     With n the multiple of 1 / steps next to x * y and r the rest, it is the product
@@ -24,19 +24,19 @@ def exp2(x: Lanes, y: Lanes | float, tame: bool, large_table: bool = False) -> L
     Args:
         x (Lanes): One factor of the exponent.
         y (Lanes | float): The other.
-        tame (bool): Whether :func:`is_tame` holds. It keeps the multipliers, which
-            limit the speed, from what whole-number operations can do.
+        in_range (bool): Whether :func:`is_in_range` holds, so that integer operations
+            can do what would take the multipliers, which limit the speed.
         large_table (bool): Take one register more for the table, and one
             multiplication less. Defaults to False.
     """
     kernel = x.kernel
     mantissa, bias = (52, 1023) if kernel.double else (23, 127)
     steps = 1
-    if tame and kernel.can_look_up:
+    if in_range and kernel.has_permute:
         steps = 2 * LANES if large_table else LANES
     magic = 1.5 * 2**mantissa / steps
     y = kernel.lanes(y)
-    if tame:
+    if in_range:
         rounded = x.fma(y, magic)
         r = x.fma(y, -(rounded - magic))
     else:
@@ -44,9 +44,9 @@ def exp2(x: Lanes, y: Lanes | float, tame: bool, large_table: bool = False) -> L
         rounded = product + magic
         r = product - (rounded - magic)
     degree = 11 if kernel.double else {1: 5, LANES: 3, 2 * LANES: 2}[steps]
-    p = _polynomial(r, _exp2_coefficients(degree, 0.5 / steps))
+    p = _polynomial(r, exp2_coefficients(degree, 0.5 / steps))
 
-    if not tame:
+    if not in_range:
         scaled = (p.bits() + (rounded.bits() << mantissa)).lanes()
         return kernel.select(kernel.less(product, 1.0 - bias), 0, scaled)
     # below the smallest number the exponent turns negative, as a whole number
@@ -55,11 +55,11 @@ def exp2(x: Lanes, y: Lanes | float, tame: bool, large_table: bool = False) -> L
         return (p.bits() + (n << mantissa)).max(0).lanes()
     shift = mantissa - int(math.log2(steps))
     powers = [kernel.float_bits(2 ** (j / steps)) - (j << shift) for j in range(steps)]
-    return (kernel.look_up(powers, n) + (n << shift)).max(0).lanes() * p
+    return (kernel.permute(powers, n) + (n << shift)).max(0).lanes() * p
 
 
-def is_tame(x: Lanes, ys: list[Lanes], no_x_negative: ir.Value) -> ir.Value:
-    """Whether ``exp2(x, y, tame=True)`` holds for all y.
+def is_in_range(x: Lanes, ys: list[Lanes], no_x_negative: ir.Value) -> ir.Value:
+    """Whether ``exp2(x, y, in_range=True)`` holds for all y.
 
     Args:
         x (Lanes): The largest absolute value of the factor, in each lane.
@@ -71,8 +71,8 @@ def is_tame(x: Lanes, ys: list[Lanes], no_x_negative: ir.Value) -> ir.Value:
     for y in ys[1:]:
         highest, steepest = highest.max(y.bits()), steepest.max(abs(y).bits())
     # bits of positive numbers are ordered like them, a NaN is above all
-    product = abs(x * steepest.lanes()).bits().highest()
-    none_positive = builder.icmp_signed('<=', highest.highest(), product.type(0))
+    product = abs(x * steepest.lanes()).bits().reduce_max()
+    none_positive = builder.icmp_signed('<=', highest.reduce_max(), product.type(0))
     shrinks = builder.and_(none_positive, no_x_negative)
     limit = (kernel.float_bits(bound) for bound in (2.0**17, 126.0))
     limit = builder.select(shrinks, *(product.type(bound) for bound in limit))
@@ -80,26 +80,26 @@ def is_tame(x: Lanes, ys: list[Lanes], no_x_negative: ir.Value) -> ir.Value:
 
 
 def softplus(x: Lanes) -> tuple[Lanes, Lanes]:
-    """log(1 + e^x), and its derivative, the logistic function of x."""
+    """log(1 + e^x), and its derivative, the sigmoid of x."""
     kernel = x.kernel
     e = _exp_of_minus_abs(x)
-    log1p_over_e = _polynomial(e, _log1p_coefficients(22 if kernel.double else 8))
+    log1p_over_e = _polynomial(e, log1p_coefficients(22 if kernel.double else 8))
     relu = kernel.select(kernel.less(x, 0), 0, x)
-    return log1p_over_e.fma(e, relu), _logistic(x, e)
+    return log1p_over_e.fma(e, relu), _sigmoid(x, e)
 
 
-def logistic(x: Lanes) -> Lanes:
+def sigmoid(x: Lanes) -> Lanes:
     """1 / (1 + e^-x)."""
-    return _logistic(x, _exp_of_minus_abs(x))
+    return _sigmoid(x, _exp_of_minus_abs(x))
 
 
 def _exp_of_minus_abs(x):
     """e^-|x|: in [0, 1], nothing overflows. The same for all |x| >= 1000, zero."""
     limited = abs(x).bits().min(x.kernel.float_bits(1000.0)).lanes()
-    return exp2(limited, -LOG2_E, tame=True)
+    return exp2(limited, -LOG2_E, in_range=True)
 
 
-def _logistic(x, e):
+def _sigmoid(x, e):
     return x.kernel.select(x.kernel.less(x, 0), e, 1) / (e + 1)
 
 
@@ -110,22 +110,3 @@ def _polynomial(x, coefficients):
     for c in coefficients[1:]:
         value = value.fma(x, c)
     return value
-
-
-@lru_cache
-def _exp2_coefficients(degree, limit):
-    """2 ** r for |r| <= limit, and exactly 1 for r = 0: long sequences add up."""
-
-    def slope(r):
-        safe = np.where(r == 0, 1, r)
-        return np.where(r == 0, math.log(2), np.expm1(safe * math.log(2)) / safe)
-
-    fit = Chebyshev.interpolate(slope, degree - 1, (-limit, limit))
-    return *fit.convert(kind=Polynomial).coef[::-1], 1.0
-
-
-@lru_cache
-def _log1p_coefficients(degree):
-    """log1p(e) / e for e in [0, 1]."""
-    fit = Chebyshev.interpolate(lambda e: np.log1p(e) / e, degree, (0, 1))
-    return tuple(fit.convert(kind=Polynomial).coef[::-1])

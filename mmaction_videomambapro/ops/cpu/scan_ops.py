@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 
-from ..scan_operator import ScanOperator
+from ..operators.scan import ScanOperator
 from . import scan
 from .call import Layout, Params, sum_first
-from .jit import LANES
+from .lanes import LANES
 
 
 def _forward(directions, z, flags, keep):

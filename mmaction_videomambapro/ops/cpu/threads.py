@@ -11,14 +11,14 @@ import torch
 
 
 def run(kernel: int, params: int, tasks: int) -> None:
-    """Run a kernel that draws tickets, on up to ``torch.get_num_threads()`` threads.
+    """Run a kernel's parallel loop on up to ``torch.get_num_threads()`` threads.
 
-    Which thread draws which ticket does not change the result.
+    Which thread runs which task does not change the result.
 
     Args:
         kernel (int): Address of the compiled kernel.
         params (int): Address of its parameters.
-        tasks (int): Number of tickets.
+        tasks (int): Turns of the loop.
     """
     threads = 1 if _forked else min(torch.get_num_threads(), tasks)
     if threads == 1:
@@ -50,10 +50,8 @@ def _openmp():
     folder = os.path.join(os.path.dirname(torch.__file__), 'lib')
     try:
         library = ctypes.CDLL(os.path.join(folder, 'libtorch_cpu.so'))
-        library.GOMP_parallel.argtypes = (
-            *(ctypes.c_void_p, ctypes.c_void_p),
-            *(ctypes.c_uint, ctypes.c_uint),
-        )
+        pointer, number = ctypes.c_void_p, ctypes.c_uint
+        library.GOMP_parallel.argtypes = pointer, pointer, number, number
     except (OSError, AttributeError):  # not Linux, or another OpenMP
         return None
     return library

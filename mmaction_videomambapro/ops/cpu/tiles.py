@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .jit import LANES, Int, Kernel, Lanes
+from .lanes import LANES, Int, Kernel, Lanes
 
-TASK_FIELDS = (*('counter', 'tasks', 'parts', 'groups', 'tiles', 'channels', 'length'),)
+TASK_FIELDS = 'counter', 'tasks', 'parts', 'groups', 'tiles', 'channels', 'length'
 
 
 def array_fields(*names: str) -> tuple[str, ...]:
@@ -13,19 +13,19 @@ def array_fields(*names: str) -> tuple[str, ...]:
 
 
 class Task:
-    """What a ticket stands for: a share of the tiles of a clip's group of channels.
+    """A turn of the parallel loop: a share of the tiles of a clip's group of channels.
 
     Args:
         k (Kernel): With TASK_FIELDS.
-        ticket (Int): Index of the task.
+        index (Int): Of the task.
         chunk (int): Tokens of a chunk.
         down (bool): Whether chunks are walked from the last to the first.
             Defaults to False.
     """
 
-    def __init__(self, k: Kernel, ticket: Int, chunk: int, down: bool = False) -> None:
+    def __init__(self, k: Kernel, index: Int, chunk: int, down: bool = False) -> None:
         self.k, self.chunk_size, self.down = k, chunk, down
-        self.part, self.row = ticket % k.parts, ticket // k.parts
+        self.part, self.row = index % k.parts, index // k.parts
         self.group, self.batch = self.row % k.groups, self.row // k.groups
         self.first = k.tiles * self.part // k.parts
         self.tiles = k.tiles * (self.part + 1) // k.parts - self.first
@@ -66,7 +66,7 @@ class Tile:
         self.count = task.count(chunk)
         channel = index * LANES
         self.present = k.channels - channel if ragged else k.int(LANES)
-        self.mask = k.first_lanes(self.present) if ragged else None
+        self.mask = k.tail_mask(self.present) if ragged else None
         self.channel = task.group * k.channels + channel
         self.clip_channel = task.batch * (k.groups * k.channels) + self.channel
         self.scratch = k.scratch + (task.row * k.tiles + index) * (rows * k.size)
@@ -110,9 +110,9 @@ class Tile:
         self.k.prefetch(place + self._ahead[name])
 
     def weight(self, name: str) -> Lanes:
-        """One number a channel of an array (D,), 0 if there is no array."""
+        """One number per channel of an array (D,), 0 if there is no array."""
         k, base = self.k, getattr(self.k, name)
-        mask = k.first_lanes(k.choose(base.is_not(0), self.present, k.int(0)))
+        mask = k.tail_mask(k.choose(base.is_not(0), self.present, k.int(0)))
         return k.load(base + self.channel * k.item, mask)
 
     def weights(self, name: str, rows: int, place: Int, factor: float = 1) -> None:
@@ -120,7 +120,7 @@ class Tile:
         k = self.k
         base = getattr(k, name) + self.channel * (rows * k.item)
         with k.loop(rows) as n:
-            mask = k.first_lanes(self.present)
+            mask = k.tail_mask(self.present)
             x = k.gather(base + n * k.item, rows * k.item, mask)
             k.store(place + n * k.size, x * factor)
 
@@ -130,7 +130,7 @@ class Tile:
         base = getattr(k, name) + self.clip_channel * (rows * k.item)
         with k.loop(rows) as n:
             x = k.load(place + n * k.size)
-            mask = k.first_lanes(self.present)
+            mask = k.tail_mask(self.present)
             k.scatter(base + n * k.item, rows * k.item, x, mask)
 
     def sum_weight(self, name: str) -> Int:

@@ -35,7 +35,7 @@ if _INTERPRETED or torch.version.cuda or torch.version.hip:
 
 
 def why_not(u: Tensor, states: int) -> str | None:
-    """The reason why this backend can not serve a call, or None."""
+    """The reason why this backend cannot serve a call, or None."""
     if u.device.type != 'cuda' and not _INTERPRETED:
         return f'it is for GPUs, and u is on {u.device.type}'
     if scan_operator is None:

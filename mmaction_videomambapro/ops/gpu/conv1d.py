@@ -1,7 +1,8 @@
 """The depth-wise causal convolution with SiLU as Triton kernels.
 
 A program works on a tile [TOKENS, CHANNELS]. Backward needs one kernel more: the
-gradient of x is the same convolution in the other direction.
+gradient of x is the same convolution in the other direction. Arguments in capitals
+and ``back`` are compile-time constants.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .scan import _logistic
+from .scan import _sigmoid
 
 TOKENS = tl.constexpr(32)
 CHANNELS = tl.constexpr(64)
 
 
 @triton.jit
-def convolve(
+def conv1d_fwd(
     x,
     weight,  # (D, TAPS)
     bias,  # (D,) or None
@@ -31,13 +32,13 @@ def convolve(
     batch, t, d = _place()
     value = _convolve(x, weight, bias, batch, t, d, channels, length, TAPS, REVERSE)
     if SILU:
-        value *= _logistic(value)
+        value *= _sigmoid(value)
     inside = (t < length) & (d < channels)
     tl.store(y.data + batch * y.batch + t * y.token + d, value, inside)
 
 
 @triton.jit
-def take_gradients(
+def conv1d_bwd(
     x,
     weight,
     bias,
@@ -51,12 +52,12 @@ def take_gradients(
     SILU: tl.constexpr,
     REVERSE: tl.constexpr,
 ):
-    """Every gradient but that of x. Grid: as of ``convolve``."""
+    """Every gradient but that of x. Grid: as of ``conv1d_fwd``."""
     batch, t, d = _place()
     slope = _load(dy, batch, t, d, channels, length)
     if SILU:
         y = _convolve(x, weight, bias, batch, t, d, channels, length, TAPS, REVERSE)
-        s = _logistic(y)
+        s = _sigmoid(y)
         slope *= s + y * s * (1 - s)
     inside = (t < length) & (d < channels)
     tl.store(ds.data + batch * ds.batch + t * ds.token + d, slope, inside)
@@ -86,18 +87,13 @@ def _load(x, batch, t, d, channels, length):
 
 
 @triton.jit
-def _earlier(
-    x, batch, t, d, channels, length, back: tl.constexpr, REVERSE: tl.constexpr
-):
+def _earlier(x, batch, t, d, channels, length, back, REVERSE):
     """The tokens ``back`` places before in scan order, 0 in front of the first."""
     return _load(x, batch, t + back if REVERSE else t - back, d, channels, length)
 
 
 @triton.jit
-def _convolve(
-    x, weight, bias, batch, t, d, channels, length, TAPS: tl.constexpr,
-    REVERSE: tl.constexpr,
-):  # fmt: skip
+def _convolve(x, weight, bias, batch, t, d, channels, length, TAPS, REVERSE):
     value = tl.zeros([TOKENS, CHANNELS], tl.float32)
     if bias is not None:
         value += tl.load(bias + d, d < channels, 0.0).to(tl.float32)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 import triton
 
-from ..conv1d_operator import Conv1dOperator
+from ..operators.conv1d import Conv1dOperator
 from . import conv1d
 from .launch import OPTIONS, array, new_tokens, on_device_of
 
 
 def _forward(x, weight, bias, silu, reverse):
     y = new_tokens(x)
-    _launch(conv1d.convolve, (array(x), *_dense(weight, bias), array(y)), x, weight,
-            SILU=silu, REVERSE=reverse)  # fmt: skip
+    arrays = array(x), *_dense(weight, bias), array(y)
+    _launch(conv1d.conv1d_fwd, arrays, x, weight, SILU=silu, REVERSE=reverse)
     return y
 
 
@@ -25,9 +25,9 @@ def _backward(dy, x, weight, bias, silu, reverse):
     dbias = x.new_empty(*tiles, channels, dtype=torch.float32)
     weight, bias = _dense(weight, bias)
     arrays = array(x), weight, bias, array(dy), array(ds), dweight, dbias
-    _launch(conv1d.take_gradients, arrays, x, weight, SILU=silu, REVERSE=reverse)
+    _launch(conv1d.conv1d_bwd, arrays, x, weight, SILU=silu, REVERSE=reverse)
     arrays = array(ds), weight, None, array(dx)
-    _launch(conv1d.convolve, arrays, x, weight, SILU=False, REVERSE=not reverse)
+    _launch(conv1d.conv1d_fwd, arrays, x, weight, SILU=False, REVERSE=not reverse)
     dweight, dbias = dweight.sum((0, 1)).mT, dbias.sum((0, 1))
     return dx, dweight.to(weight.dtype).contiguous(), dbias.to(weight.dtype)
 

@@ -29,7 +29,7 @@ def capacity(x: Tensor) -> int:
 
 
 def new_tokens(like: Tensor) -> Tensor:
-    """Empty (B, D, L), with the channels of a token one behind the other."""
+    """Empty (B, D, L), with the channels of a token side by side."""
     batch, channels, length = like.shape
     return like.new_empty((batch, length, channels)).mT
 

@@ -1,21 +1,22 @@
 """The selective scan as Triton kernels.
 
 The tokens of a sequence are divided into chunks that are scanned side by side, both
-directions of a mixer together, in three launches:
+directions of a mixer together, in the three passes of Mamba-2's chunked scan:
 
-1. ``end_chunks``: the states behind each chunk, as if it started from zero;
-2. ``chain_chunks``: one chunk after the other, the states that each starts from;
-3. ``read_out``: each chunk once more from there, with the output. A program does both
+1. ``chunk_state``: the states after each chunk, as if it started from zero;
+2. ``state_passing``: one chunk after the other, the states that each starts from;
+3. ``chunk_scan``: each chunk once more from there, with the output. A program does both
    directions of its chunk, so that their sum and its gate need no pass of their own.
 
-Backward is alike: ``end_gradients`` walks each chunk back from a zero gradient of the
-states behind it, ``chain_chunks`` chains these, ``take_gradients`` works out all the
-rest. It writes down the states in front of every fourth token while it walks its chunk
-forward, and then takes four tokens at a time back.
+Backward is alike: ``chunk_scan_bwd_dstates`` walks each chunk back from a zero gradient
+of the states after it, ``state_passing`` passes these on from chunk to chunk, and
+``chunk_scan_bwd`` computes all other gradients. It stores the states before every
+fourth token while it walks its chunk forward, and then walks it back in fours.
 
 A program is one warp and works on a tile [STATES, CHANNELS]: all states, filled up to
 a power of 2, of a channel for each thread, so that a sum over states stays within a
 thread. What belongs to channels alone is [1, CHANNELS], to states alone [STATES, 1].
+Arguments in capitals, and j, the index of a direction, are compile-time constants.
 
 States and their gradients are float32. No result depends on the order in which
 programs run.
@@ -28,8 +29,11 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
+from ..polynomials import log1p_coefficients
+
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
+C8, C7, C6, C5, C4, C3, C2, C1, C0 = map(tl.constexpr, log1p_coefficients(8))
 CHANNELS = tl.constexpr(32)  # of a tile
 
 
@@ -54,8 +58,15 @@ class Direction(NamedTuple):
     delta_bias: Any
 
 
+class Chunks(NamedTuple):
+    """What is passed from chunk to chunk."""
+
+    states: Any  # or their gradients: (directions, rows, chunks, N, padded)
+    dt_sums: Any  # of step sizes: (directions, rows, chunks, padded)
+
+
 class Shared(NamedTuple):
-    """What directions share on the way back, (B, L, D). Without a gate, dy alone."""
+    """What directions share in backward, (B, L, D). Without a gate, dy alone."""
 
     z: Array
     dy: Array
@@ -63,16 +74,48 @@ class Shared(NamedTuple):
     dz: Array
 
 
+class Outputs(NamedTuple):
+    """Where ``chunk_scan`` stores, (B, L, D)."""
+
+    y: Array
+    partial: Array  # the first direction's, may share memory with the others
+    ungated: Any  # or None
+
+
+class Gradients(NamedTuple):
+    """Of one direction's tokens; dB and dC are those of the first part."""
+
+    du: Array
+    ddelta: Array
+    dB: Array
+    dC: Array
+
+
 class Sums(NamedTuple):
     """Sums of gradients for each chunk."""
 
     dA: Any  # (directions, rows, chunks, N, padded)
     dD: Any  # (directions, rows, chunks, padded)
-    dbias: Any  # likewise
+    dbias: Any  # the same
+
+
+class Tile(NamedTuple):
+    """What all tokens of a tile have in common in backward."""
+
+    d: Direction
+    shared: Shared
+    gradients: Gradients
+    sizes: Sizes
+    place: Place
+    part_at: Any  # from the first part's dB to this one's
+    add: Any  # to dB and dC of the part's earlier tiles
+    A: Any
+    D: Any
+    bias: Any
 
 
 class Step(NamedTuple):
-    """A token on the way forward; a is the decay, p what it leaves of the states."""
+    """A token in the forward walk; a is the decay, p what it leaves of the states."""
 
     a: Any
     p: Any
@@ -94,7 +137,7 @@ class Sizes(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a program works; ``inside`` and ``real`` tell which of them exist."""
+    """Where a program works; ``inside`` and ``real`` mask channels and states."""
 
     row: Any
     batch: Any
@@ -108,10 +151,9 @@ class Place(NamedTuple):
 
 
 @triton.jit
-def end_chunks(
+def chunk_state(
     directions,
-    states,  # (directions, rows, chunks, N, padded)
-    steps,  # (directions, rows, chunks, padded): sums of step sizes
+    chunks,
     sizes,
     N: tl.constexpr,
     STATES: tl.constexpr,
@@ -122,38 +164,32 @@ def end_chunks(
     """Scan chunks from zero. Grid: (rows * tiles, chunks - 1, directions)."""
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
-            _end_chunk(
-                *(directions[j], states, steps, sizes, j, N, STATES, SOFTPLUS),
-                (REVERSE >> j) & 1,
-            )
+            d = directions[j]
+            _chunk_state(d, chunks, sizes, j, N, STATES, SOFTPLUS, (REVERSE >> j) & 1)
 
 
 @triton.jit
-def _end_chunk(
-    d, states, steps, sizes, j: tl.constexpr, N: tl.constexpr,
-    STATES: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
-):  # fmt: skip
+def _chunk_state(d, chunks, sizes, j, N, STATES, SOFTPLUS, REVERSE):
     place = _place(sizes, tl.program_id(0), N, STATES)
     chunk = tl.program_id(1) + REVERSE  # not the last in scan order
     start, count = _tokens_of(sizes, chunk)
     A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
     h = tl.zeros([STATES, CHANNELS], tl.float32)
-    total = tl.zeros([1, CHANNELS], tl.float32)
+    dt_sum = tl.zeros([1, CHANNELS], tl.float32)
     for i in range(count):
         t = start + (count - 1 - i if REVERSE else i)
         u, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
         h = tl.exp2(dt * A) * h + dt * u * _states(d.B, place, t, True)
-        total += dt
-    _store_end(states, steps, sizes, place, j, chunk, h, total, N)
+        dt_sum += dt
+    _store_chunk(chunks, sizes, place, j, chunk, h, dt_sum, N)
 
 
 @triton.jit
-def end_gradients(
+def chunk_scan_bwd_dstates(
     directions,
     z,
     dy,
-    gradients,  # like states
-    steps,
+    chunks,
     sizes,
     N: tl.constexpr,
     STATES: tl.constexpr,
@@ -164,41 +200,37 @@ def end_gradients(
     """Walk chunks back from zero. Grid: (rows * tiles, chunks - 1, directions)."""
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
-            _end_gradient(
-                *(directions[j], z, dy, gradients, steps, sizes, j, N, STATES),
-                *(SOFTPLUS, (REVERSE >> j) & 1),
+            reverse: tl.constexpr = (REVERSE >> j) & 1
+            _chunk_scan_bwd_dstates(
+                directions[j], z, dy, chunks, sizes, j, N, STATES, SOFTPLUS, reverse
             )
 
 
 @triton.jit
-def _end_gradient(
-    d, z, dy, gradients, steps, sizes, j: tl.constexpr, N: tl.constexpr,
-    STATES: tl.constexpr, SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
-):  # fmt: skip
+def _chunk_scan_bwd_dstates(d, z, dy, chunks, sizes, j, N, STATES, SOFTPLUS, REVERSE):
     place = _place(sizes, tl.program_id(0), N, STATES)
-    # not the first in scan order: that has the token which a mask treats apart
+    # not the first in scan order: it has the token that a mask treats differently
     chunk = tl.program_id(1) + 1 - REVERSE
     start, count = _tokens_of(sizes, chunk)
     A, bias = _decay(d, place, N), _weight(d.delta_bias, place)
     g = tl.zeros([STATES, CHANNELS], tl.float32)
-    total = tl.zeros([1, CHANNELS], tl.float32)
+    dt_sum = tl.zeros([1, CHANNELS], tl.float32)
     for i in range(count):
         t = start + (i if REVERSE else count - 1 - i)
         _, dt, _ = _step_size(d, bias, place, t, True, SOFTPLUS)
         dread = _token(dy, place, t, True)
         if z is not None:
             gate = _token(z, place, t, True)
-            dread *= gate * _logistic(gate)
+            dread *= gate * _sigmoid(gate)
         g = tl.exp2(dt * A) * (g + dread * _states(d.C, place, t, True))
-        total += dt
-    _store_end(gradients, steps, sizes, place, j, chunk, g, total, N)
+        dt_sum += dt
+    _store_chunk(chunks, sizes, place, j, chunk, g, dt_sum, N)
 
 
 @triton.jit
-def chain_chunks(
+def state_passing(
     directions,
-    ends,  # states or gradients
-    steps,
+    chunks,
     sizes,
     N: tl.constexpr,
     STATES: tl.constexpr,
@@ -206,23 +238,17 @@ def chain_chunks(
     RESIDUAL: tl.constexpr,
     REVERSE: tl.constexpr,
 ):
-    """Put in place of each chunk's end its start. Grid: (rows * tiles, 1, directions).
-
-    Chunks follow each other backwards where REVERSE says so.
+    """Replace states after each chunk by those before it. Grid: as of chunk_state,
+    but 1 for chunks, which follow each other backwards where REVERSE says so.
     """
     for j in tl.static_range(COUNT):
         if tl.program_id(2) == j:
-            _chain_chunks(
-                *(directions[j], ends, steps, sizes, j, N, STATES, RESIDUAL),
-                (REVERSE >> j) & 1,
-            )
+            d = directions[j]
+            _state_passing(d, chunks, sizes, j, N, STATES, RESIDUAL, (REVERSE >> j) & 1)
 
 
 @triton.jit
-def _chain_chunks(
-    d, ends, steps, sizes, j: tl.constexpr, N: tl.constexpr,
-    STATES: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
-):  # fmt: skip
+def _state_passing(d, chunks, sizes, j, N, STATES, RESIDUAL, REVERSE):
     place = _place(sizes, tl.program_id(0), N, STATES)
     A = _decay(d, place, N)
     h = tl.zeros([STATES, CHANNELS], tl.float32)
@@ -232,24 +258,22 @@ def _chain_chunks(
     by: tl.constexpr = -1 if REVERSE else 1
     for i in range(0, sizes.chunks, 4):  # their loads wait for memory together
         c = tl.cast(sizes.chunks - 1 - i if REVERSE else i, tl.int32)
-        end0, sum0 = _load_end(ends, steps, sizes, place, j, c, last, N)
-        end1, sum1 = _load_end(ends, steps, sizes, place, j, c + by, last, N)
-        end2, sum2 = _load_end(ends, steps, sizes, place, j, c + 2 * by, last, N)
-        end3, sum3 = _load_end(ends, steps, sizes, place, j, c + 3 * by, last, N)
-        h = _chain(ends, sizes, place, j, c, h, A, end0, sum0, N)
-        h = _chain(ends, sizes, place, j, c + by, h, A, end1, sum1, N)
-        h = _chain(ends, sizes, place, j, c + 2 * by, h, A, end2, sum2, N)
-        h = _chain(ends, sizes, place, j, c + 3 * by, h, A, end3, sum3, N)
+        state0, sum0 = _load_chunk(chunks, sizes, place, j, c, last, N)
+        state1, sum1 = _load_chunk(chunks, sizes, place, j, c + by, last, N)
+        state2, sum2 = _load_chunk(chunks, sizes, place, j, c + 2 * by, last, N)
+        state3, sum3 = _load_chunk(chunks, sizes, place, j, c + 3 * by, last, N)
+        h = _pass_state(chunks, sizes, place, j, c, h, A, state0, sum0, N)
+        h = _pass_state(chunks, sizes, place, j, c + by, h, A, state1, sum1, N)
+        h = _pass_state(chunks, sizes, place, j, c + 2 * by, h, A, state2, sum2, N)
+        h = _pass_state(chunks, sizes, place, j, c + 3 * by, h, A, state3, sum3, N)
 
 
 @triton.jit
-def read_out(
+def chunk_scan(
     directions,
     z,
     states,
-    y,
-    partial,  # output of the first direction, may share memory with the others
-    ungated,  # or None
+    outputs,
     sizes,
     N: tl.constexpr,
     STATES: tl.constexpr,
@@ -262,18 +286,16 @@ def read_out(
     for j in tl.static_range(COUNT):
         if j > 0:
             tl.debug_barrier()  # other threads stored what this direction adds to
-        _read_out(
-            *(directions[j], z, states, y, partial, ungated, sizes, j, N, STATES),
-            *(COUNT, SOFTPLUS, (REVERSE >> j) & 1, (MASKED >> j) & 1),
+        d, reverse, masked = directions[j], (REVERSE >> j) & 1, (MASKED >> j) & 1
+        _chunk_scan(
+            d, z, states, outputs, sizes, j, N, STATES, COUNT, SOFTPLUS, reverse, masked
         )
 
 
 @triton.jit
-def _read_out(
-    d, z, states, y, partial, ungated, sizes, j: tl.constexpr, N: tl.constexpr,
-    STATES: tl.constexpr, COUNT: tl.constexpr, SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr, MASKED: tl.constexpr,
-):  # fmt: skip
+def _chunk_scan(
+    d, z, states, outputs, sizes, j, N, STATES, COUNT, SOFTPLUS, REVERSE, MASKED
+):
     place = _place(sizes, tl.program_id(0), N, STATES)
     chunk = tl.program_id(1)
     start, count = _tokens_of(sizes, chunk)
@@ -291,26 +313,26 @@ def _read_out(
             sum = tl.where(t == (sizes.length - 1 if REVERSE else 0), 0.0, sum)
         sum += D * u
         if j > 0:
-            sum += _token(partial, place, t, True)
+            sum += _token(outputs.partial, place, t, True)
         if j < COUNT - 1:
-            _store_token(partial, place, t, True, sum)
+            _store_token(outputs.partial, place, t, True, sum)
         else:
-            if ungated is not None:
-                _store_token(ungated, place, t, True, sum)
+            if outputs.ungated is not None:
+                _store_token(outputs.ungated, place, t, True, sum)
             if z is not None:
                 gate = _token(z, place, t, True)
-                sum *= gate * _logistic(gate)
-            _store_token(y, place, t, True, sum)
+                sum *= gate * _sigmoid(gate)
+            _store_token(outputs.y, place, t, True, sum)
 
 
 @triton.jit
-def take_gradients(
+def chunk_scan_bwd(
     directions,
     shared,
     states,
-    gradients,
+    dstates,
     scratch,  # (programs, chunk / 4, N, CHANNELS)
-    outputs,  # (du, ddelta, dB, dC) of each direction, the last two of the first part
+    gradients,  # of each direction
     sums,
     sizes,
     parts,
@@ -335,33 +357,50 @@ def take_gradients(
         row = item // (parts * sizes.chunks) % sizes.rows
         direction = item // (parts * sizes.chunks * sizes.rows)
         begin = tiles * part // parts
-        for tile in range(begin, tiles * (part + 1) // parts):
-            place = _place(sizes, row * tiles + tile, N, STATES)
+        for index in range(begin, tiles * (part + 1) // parts):
+            place = _place(sizes, row * tiles + index, N, STATES)
             part_at = part.to(tl.int64) * part_step
             for j in tl.static_range(COUNT):
                 if direction == j:
-                    _take_gradients(
-                        *(directions[j], shared, states, gradients, own, outputs[j]),
-                        *(sums, sizes, place, chunk, part_at, tile > begin, j, N),
-                        *(STATES, SOFTPLUS, RESIDUAL),
-                        *((REVERSE >> j) & 1, (MASKED >> j) & 1),
+                    d = directions[j]
+                    tile = Tile(
+                        d,
+                        shared,
+                        gradients[j],
+                        sizes,
+                        place,
+                        part_at,
+                        index > begin,
+                        _decay(d, place, N),
+                        _weight(d.D, place),
+                        _weight(d.delta_bias, place),
+                    )
+                    _chunk_scan_bwd(
+                        tile,
+                        states,
+                        dstates,
+                        own,
+                        sums,
+                        chunk,
+                        j,
+                        N,
+                        SOFTPLUS,
+                        RESIDUAL,
+                        (REVERSE >> j) & 1,
+                        (MASKED >> j) & 1,
                     )
             tl.debug_barrier()  # the next tile adds to dB and dC
 
 
 @triton.jit
-def _take_gradients(
-    d, shared, states, gradients, scratch, outputs, sums, sizes, place, chunk, part_at,
-    add, j: tl.constexpr, N: tl.constexpr, STATES: tl.constexpr,
-    SOFTPLUS: tl.constexpr, RESIDUAL: tl.constexpr, REVERSE: tl.constexpr,
-    MASKED: tl.constexpr,
-):  # fmt: skip
+def _chunk_scan_bwd(
+    tile, states, dstates, own, sums, chunk, j, N, SOFTPLUS, RESIDUAL, REVERSE, MASKED
+):
     """Gradients of a tile of channels of a chunk in one direction."""
+    place, sizes = tile.place, tile.sizes
     start, count = _tokens_of(sizes, chunk)
     first = start + count - 1 if REVERSE else start  # in scan order
     by: tl.constexpr = -1 if REVERSE else 1
-    A, D = _decay(d, place, N), _weight(d.D, place)
-    bias = _weight(d.delta_bias, place)
     here = place.inside & place.real
     at = _tile(sizes, place, j, chunk, N)
     local = place.state * CHANNELS + place.lane
@@ -369,37 +408,34 @@ def _take_gradients(
     h = tl.load(states + at, here, 0.0)
     for i in range(count):
         if i % 4 == 0:
-            tl.store(scratch + i // 4 * (N * CHANNELS) + local, h, here)
-        t = first + by * i
-        _, h = _advance(d, h, A, bias, place, t, True, SOFTPLUS)
+            tl.store(own + i // 4 * (N * CHANNELS) + local, h, here)
+        _, h = _token_fwd(tile, h, first + by * i, True, SOFTPLUS)
     tl.debug_barrier()
 
-    g = tl.load(gradients + at, here, 0.0)
-    dA = tl.zeros([STATES, CHANNELS], tl.float32)
+    g = tl.load(dstates + at, here, 0.0)
     dD = tl.zeros([1, CHANNELS], tl.float32)
-    totals = Sums(dA, dD, dD)
-    same = (d, shared, outputs, sizes, place, part_at, add, A, D)
+    totals = Sums(tl.zeros_like(g), dD, dD)
     fours = (count + 3) // 4
     for f in range(fours):
         i = (fours - 1 - f) * 4
         t0, t1 = first + by * i, first + by * (i + 1)
         t2, t3 = first + by * (i + 2), first + by * (i + 3)
         v0, v1, v2, v3 = i < count, i + 1 < count, i + 2 < count, i + 3 < count
-        h = tl.load(scratch + i // 4 * (N * CHANNELS) + local, here, 0.0)
-        step0, h = _advance(d, h, A, bias, place, t0, v0, SOFTPLUS)
-        step1, h = _advance(d, h, A, bias, place, t1, v1, SOFTPLUS)
-        step2, h = _advance(d, h, A, bias, place, t2, v2, SOFTPLUS)
-        step3, h = _advance(d, h, A, bias, place, t3, v3, SOFTPLUS)
-        g, totals = _retreat(*same, t3, v3, step3, g, totals, j, REVERSE, MASKED)
-        g, totals = _retreat(*same, t2, v2, step2, g, totals, j, REVERSE, MASKED)
-        g, totals = _retreat(*same, t1, v1, step1, g, totals, j, REVERSE, MASKED)
-        g, totals = _retreat(*same, t0, v0, step0, g, totals, j, REVERSE, MASKED)
+        h = tl.load(own + i // 4 * (N * CHANNELS) + local, here, 0.0)
+        step0, h = _token_fwd(tile, h, t0, v0, SOFTPLUS)
+        step1, h = _token_fwd(tile, h, t1, v1, SOFTPLUS)
+        step2, h = _token_fwd(tile, h, t2, v2, SOFTPLUS)
+        step3, h = _token_fwd(tile, h, t3, v3, SOFTPLUS)
+        g, totals = _token_bwd(tile, t3, v3, step3, g, totals, j, REVERSE, MASKED)
+        g, totals = _token_bwd(tile, t2, v2, step2, g, totals, j, REVERSE, MASKED)
+        g, totals = _token_bwd(tile, t1, v1, step1, g, totals, j, REVERSE, MASKED)
+        g, totals = _token_bwd(tile, t0, v0, step0, g, totals, j, REVERSE, MASKED)
     if RESIDUAL:
         begin = sizes.length - 1 if REVERSE else 0
         if first == begin:  # all states started as u of the first token
             tl.debug_barrier()
-            du = _token(outputs[0], place, begin, True) + _over_states(g)
-            _store_token(outputs[0], place, begin, True, du)
+            du = _token(tile.gradients.du, place, begin, True) + _over_states(g)
+            _store_token(tile.gradients.du, place, begin, True, du)
     tl.store(sums.dA + at, totals.dA, here)
     at = _channels(sizes, place, j, chunk)
     tl.store(sums.dD + at, totals.dD, place.inside)
@@ -407,26 +443,25 @@ def _take_gradients(
 
 
 @triton.jit
-def _advance(d, h, A, bias, place, t, valid, SOFTPLUS: tl.constexpr):
-    """A token forward: what the way back needs of it, and the states."""
-    u, dt, slope = _step_size(d, bias, place, t, valid, SOFTPLUS)
-    a = tl.exp2(dt * A)
+def _token_fwd(tile, h, t, valid, SOFTPLUS):
+    """A token forward: what the backward walk needs of it, and the states."""
+    d, place = tile.d, tile.place
+    u, dt, slope = _step_size(d, tile.bias, place, t, valid, SOFTPLUS)
+    a = tl.exp2(dt * tile.A)
     p = a * h
     return Step(a, p, u, dt, slope), p + dt * u * _states(d.B, place, t, valid)
 
 
 @triton.jit
-def _retreat(
-    d, shared, outputs, sizes, place, part_at, add, A, D, t, valid, step, g, totals,
-    j: tl.constexpr, REVERSE: tl.constexpr, MASKED: tl.constexpr,
-):  # fmt: skip
+def _token_bwd(tile, t, valid, step, g, totals, j, REVERSE, MASKED):
     """A token back: stores its gradients, returns those that are not its own."""
+    d, shared, gradients, sizes, place, part_at, add, A, D, _ = tile
     a, p, u, dt, slope = step
     B, C = _states(d.B, place, t, valid), _states(d.C, place, t, valid)
     dread = _token(shared.dy, place, t, valid)  # of what is read out of the states
     if shared.z is not None:
         z = _token(shared.z, place, t, valid)
-        s = _logistic(z)
+        s = _sigmoid(z)
         if j == 0:
             ungated = _token(shared.ungated, place, t, valid)
             dz = dread * ungated * (s + z * s * (1 - s))
@@ -441,14 +476,14 @@ def _retreat(
     dp = g + dread * C
     dnew = g if MASKED else dp
     read = p if MASKED else p + dt * u * B
-    _add_state(outputs[2], place, t, valid, part_at, add, dnew * (dt * u))
-    _add_state(outputs[3], place, t, valid, part_at, add, dread * read)
+    _add_state(gradients.dB, place, t, valid, part_at, add, dnew * (dt * u))
+    _add_state(gradients.dC, place, t, valid, part_at, add, dread * read)
 
     ddtu = _over_states(dnew * B)
     q = dp * p  # gradient of dt * A
     ddelta = (_over_states(q * A) * LN_2 + ddtu * u) * slope
-    _store_token(outputs[0], place, t, valid, du + ddtu * dt)
-    _store_token(outputs[1], place, t, valid, ddelta)
+    _store_token(gradients.du, place, t, valid, du + ddtu * dt)
+    _store_token(gradients.ddelta, place, t, valid, ddelta)
     dbias = totals.dbias + tl.where(valid, ddelta, 0.0)
     return dp * a, Sums(totals.dA + q * dt, dD, dbias)
 
@@ -457,7 +492,7 @@ def _retreat(
 
 
 @triton.jit
-def _place(sizes, index, N: tl.constexpr, STATES: tl.constexpr):
+def _place(sizes, index, N, STATES):
     """The index-th tile of all rows."""
     tiles = tl.cdiv(sizes.channels, CHANNELS)
     row, tile = index // tiles, index % tiles
@@ -492,7 +527,7 @@ def _channels(sizes, place, j, chunk):
 
 
 @triton.jit
-def _tile(sizes, place, j, chunk, N: tl.constexpr):
+def _tile(sizes, place, j, chunk, N):
     """Where a tile of (directions, rows, chunks, N, padded) lies."""
     at = ((j * sizes.rows + place.row) * sizes.chunks + chunk).to(tl.int64)
     return (at * N + place.state) * sizes.padded + place.within
@@ -546,7 +581,7 @@ def _add_state(x, place, t, valid, part_at, add, value):
 
 @triton.jit
 def _weight(x, place):
-    """One number a channel, 0 without an array."""
+    """One number per channel, 0 without an array."""
     if x is None:
         return tl.zeros(place.channel.shape, tl.float32)
     else:
@@ -554,35 +589,36 @@ def _weight(x, place):
 
 
 @triton.jit
-def _decay(d, place, N: tl.constexpr):
+def _decay(d, place, N):
     """A, for powers of 2."""
     at = d.A + place.channel * N + place.state
     return tl.load(at, place.inside & place.real, 0.0).to(tl.float32) * LOG2_E
 
 
 @triton.jit
-def _store_end(ends, steps, sizes, place, j, chunk, end, total, N: tl.constexpr):
+def _store_chunk(chunks, sizes, place, j, chunk, h, dt_sum, N):
     here = place.inside & place.real
-    tl.store(ends + _tile(sizes, place, j, chunk, N), end, here)
-    tl.store(steps + _channels(sizes, place, j, chunk), total, place.inside)
+    tl.store(chunks.states + _tile(sizes, place, j, chunk, N), h, here)
+    tl.store(chunks.dt_sums + _channels(sizes, place, j, chunk), dt_sum, place.inside)
 
 
 @triton.jit
-def _load_end(ends, steps, sizes, place, j, chunk, last, N: tl.constexpr):
-    """What is behind a chunk; nothing starts behind the last."""
+def _load_chunk(chunks, sizes, place, j, chunk, last, N):
+    """The states after a chunk and the sum of its steps; nothing follows the last."""
     exists = (chunk >= 0) & (chunk < sizes.chunks) & (chunk != last)
     inside = _only(exists, place.inside)
-    end = tl.load(ends + _tile(sizes, place, j, chunk, N), inside & place.real, 0.0)
-    return end, tl.load(steps + _channels(sizes, place, j, chunk), inside, 0.0)
+    at = chunks.states + _tile(sizes, place, j, chunk, N)
+    h = tl.load(at, inside & place.real, 0.0)
+    return h, tl.load(chunks.dt_sums + _channels(sizes, place, j, chunk), inside, 0.0)
 
 
 @triton.jit
-def _chain(ends, sizes, place, j, chunk, h, A, end, total, N: tl.constexpr):
-    """Store the chunk's start, return the next one's."""
+def _pass_state(chunks, sizes, place, j, chunk, h, A, state, dt_sum, N):
+    """Store the states before a chunk, return those after it."""
     here = _only((chunk >= 0) & (chunk < sizes.chunks), place.inside) & place.real
-    tl.store(ends + _tile(sizes, place, j, chunk, N), h, here)
-    decay = tl.exp2(total * A)
-    return end + tl.where(h == 0, 0.0, decay * h)  # nothing is left of 0, not NaN
+    tl.store(chunks.states + _tile(sizes, place, j, chunk, N), h, here)
+    decay = tl.exp2(dt_sum * A)
+    return state + tl.where(h == 0, 0.0, decay * h)  # nothing is left of 0, not NaN
 
 
 # Arithmetic
@@ -599,20 +635,19 @@ def _over_channels(x):
 
 
 @triton.jit
-def _step_size(d, bias, place, t, valid, SOFTPLUS: tl.constexpr):
+def _step_size(d, bias, place, t, valid, SOFTPLUS):
     """A token's u, its step size dt, and the derivative of dt by delta."""
     u, x = _token(d.u, place, t, valid), _token(d.delta, place, t, valid) + bias
     if SOFTPLUS:
         e = tl.exp2(-tl.abs(x) * LOG2_E)
-        # log1p(e) / e on [0, 1], interpolated at Chebyshev points
-        y = e * 0.0051261021 - 0.0290740646
-        y = y * e + 0.0775160866
-        y = y * e - 0.1360224761
-        y = y * e + 0.1907688073
-        y = y * e - 0.2483539899
-        y = y * e + 0.3331812171
-        y = y * e - 0.4999944498
-        y = y * e + 0.9999999659
+        y = e * C8 + C7  # log1p(e) / e
+        y = y * e + C6
+        y = y * e + C5
+        y = y * e + C4
+        y = y * e + C3
+        y = y * e + C2
+        y = y * e + C1
+        y = y * e + C0
         dt = tl.maximum(x, 0.0) + e * y
         slope = tl.where(x < 0, e, 1.0) / (1 + e)
     else:
@@ -621,5 +656,5 @@ def _step_size(d, bias, place, t, valid, SOFTPLUS: tl.constexpr):
 
 
 @triton.jit
-def _logistic(x):
+def _sigmoid(x):
     return 1 / (1 + tl.exp2(-x * LOG2_E))

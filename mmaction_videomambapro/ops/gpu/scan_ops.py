@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import triton
 
-from ..scan_operator import ScanOperator
+from ..operators.scan import ScanOperator
 from . import scan
 from .launch import OPTIONS, array, bits, capacity, new_tokens, on_device_of
 
@@ -18,18 +18,22 @@ def _forward(directions, z, flags, keep):
     sizes, grid = _sizes(directions[0])
     count = len(directions)
     states = _new_states(u, directions[0], count)
+    chunks = scan.Chunks(states, _new_sums(states, sizes, count))
     y = new_tokens(u)
     ungated = new_tokens(u) if keep and z is not None else None
     inputs, constants = _inputs(directions), _constants(directions, flags)
     with on_device_of(u):
-        _chain(scan.end_chunks, (), states, inputs, sizes, grid, constants, flags)
-        scan.read_out[grid, sizes.chunks](
+        if sizes.chunks > 1:
+            scan.chunk_state[grid, sizes.chunks - 1, count](
+                inputs, chunks, sizes, **constants, **OPTIONS
+            )
+        _pass_states(inputs, chunks, sizes, grid, constants, flags)
+        partial = array(y if ungated is None else ungated)
+        scan.chunk_scan[grid, sizes.chunks](
             inputs,
             array(z),
             states,
-            array(y),
-            array(y if ungated is None else ungated),
-            array(ungated),
+            scan.Outputs(array(y), partial, array(ungated)),
             sizes,
             **constants,
             MASKED=bits(flags.masked),
@@ -45,7 +49,8 @@ def _backward(dy, directions, z, ungated, states, flags):
     count, states_of_A = len(directions), A.shape[1]
     inputs, constants = _inputs(directions), _constants(directions, flags)
     dy, gate = array(dy), array(z)
-    gradients = torch.empty_like(states)
+    dstates = torch.empty_like(states)
+    chunks = scan.Chunks(dstates, _new_sums(states, sizes, count))
     dz = None if z is None else new_tokens(z)
     outputs = [[new_tokens(d.u), new_tokens(d.delta)] for d in directions]
 
@@ -55,28 +60,28 @@ def _backward(dy, directions, z, ungated, states, flags):
     tiles = sizes.padded // CHANNELS
     parts = min(triton.cdiv(2 * capacity(u), items), tiles)
     programs = min(parts * items, capacity(u))
-    sums = dict(dtype=torch.float32, device=u.device)
     shape = parts, count, 2, batch, groups, length, states_of_A
-    dB_and_dC = torch.empty(shape, **sums)
+    dB_and_dC = states.new_empty(shape)
     for direction, arrays in zip(dB_and_dC[0], outputs):
         arrays += [x.mT for x in direction]
     dA = torch.empty_like(states)
-    dD, dbias = (torch.empty(_steps_shape(sizes, count), **sums) for _ in range(2))
-    scratch = torch.empty(programs, sizes.chunk // 4, states_of_A * CHANNELS, **sums)
+    dD, dbias = (_new_sums(states, sizes, count) for _ in range(2))
+    scratch = states.new_empty(programs, sizes.chunk // 4, states_of_A * CHANNELS)
 
     with on_device_of(u):
         turned = flags._replace(residual=False, reverse=[not x for x in flags.reverse])
-        _chain(
-            *(scan.end_gradients, (gate, dy), gradients, inputs, sizes, grid),
-            *(constants, turned),
-        )
-        scan.take_gradients[(programs,)](
+        if sizes.chunks > 1:
+            scan.chunk_scan_bwd_dstates[grid, sizes.chunks - 1, count](
+                inputs, gate, dy, chunks, sizes, **constants, **OPTIONS
+            )
+        _pass_states(inputs, chunks, sizes, grid, constants, turned)
+        scan.chunk_scan_bwd[(programs,)](
             inputs,
             scan.Shared(gate, dy, None if z is None else array(ungated), array(dz)),
             states,
-            gradients,
+            dstates,
             scratch,
-            tuple(tuple(map(array, x)) for x in outputs),
+            tuple(scan.Gradients(*map(array, x)) for x in outputs),
             scan.Sums(dA, dD, dbias),
             sizes,
             parts,
@@ -98,16 +103,12 @@ def _backward(dy, directions, z, ungated, states, flags):
     return [x.to(like.dtype) for x, like in found if like is not None]
 
 
-def _chain(end, arguments, ends, inputs, sizes, grid, constants, flags):
-    """Work out what each chunk starts from, in the order that flags tell."""
-    count = constants['COUNT']
-    steps = ends.new_empty(_steps_shape(sizes, count))
-    if sizes.chunks > 1:
-        end[grid, sizes.chunks - 1, count](
-            inputs, *arguments, ends, steps, sizes, **constants, **OPTIONS
-        )
-    scan.chain_chunks[grid, 1, count](
-        *(inputs, ends, steps, sizes),
+def _pass_states(inputs, chunks, sizes, grid, constants, flags):
+    """From chunk to chunk, in the order that flags say."""
+    scan.state_passing[grid, 1, constants['COUNT']](
+        inputs,
+        chunks,
+        sizes,
         **{name: constants[name] for name in ('N', 'STATES', 'COUNT')},
         RESIDUAL=flags.residual,
         REVERSE=bits(flags.reverse),
@@ -128,8 +129,8 @@ def _sizes(inputs):
     return sizes, rows * tiles
 
 
-def _steps_shape(sizes, count):
-    return count, sizes.rows, sizes.chunks, sizes.padded
+def _new_sums(states, sizes, count):
+    return states.new_empty(count, sizes.rows, sizes.chunks, sizes.padded)
 
 
 def _count_states(inputs):
@@ -147,7 +148,10 @@ def _inputs(directions):
 
     return tuple(
         scan.Direction(
-            *(array(u), array(delta), array(with_groups(B)), array(with_groups(C))),
+            array(u),
+            array(delta),
+            array(with_groups(B)),
+            array(with_groups(C)),
             *(x if x is None else x.contiguous() for x in (A, D, delta_bias)),
         )
         for u, delta, A, B, C, D, delta_bias in directions

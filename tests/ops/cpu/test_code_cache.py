@@ -11,38 +11,36 @@ import pytest
 
 pytest.importorskip('llvmlite')
 
-from mmaction_videomambapro.ops.cpu import code_cache, jit
+from mmaction_videomambapro.ops.cpu import code_cache, compiler
+from mmaction_videomambapro.ops.cpu.lanes import LANES, Kernel
 
 NUMBERS = 1.0, 2.0
 
 
-def source_of(number):
+def kernel_of(number):
     """A kernel that writes a number to the address that it is given."""
-    kernel = jit.Kernel('number', ('place',))
+    kernel = Kernel('number', ('place',))
     kernel.store(kernel.place, kernel.lanes(number))
-    kernel.builder.ret_void()
-    with kernel.builder.goto_block(kernel.entry):
-        kernel.builder.branch(kernel._start)
-    return str(kernel.module)
+    return kernel
 
 
 @pytest.fixture
 def run(monkeypatch):
     """Runs a kernel as a new process would; returns its result and if it compiled."""
     compiled, alive = [], []
-    compile_ = jit._Compiler._compile
+    compile_ = compiler.Compiler._compile
 
     def counted(self, source):
         compiled.append(source)
         return compile_(self, source)
 
-    monkeypatch.setattr(jit._Compiler, '_compile', counted)
+    monkeypatch.setattr(compiler.Compiler, '_compile', counted)
 
     def run(number):
         before = len(compiled)
-        alive.append(jit._Compiler())
-        address = alive[-1].address(source_of(number), 'number')
-        out = (ctypes.c_float * jit.LANES)()
+        alive.append(compiler.Compiler())
+        address = alive[-1].compile(kernel_of(number))
+        out = (ctypes.c_float * LANES)()
         params = (ctypes.c_int64 * 1)(ctypes.addressof(out))
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(ctypes.addressof(params))
         return out[0], len(compiled) > before
@@ -54,8 +52,8 @@ def run(monkeypatch):
 def said(monkeypatch):
     """What is logged."""
     texts = []
-    monkeypatch.setattr(jit, 'print_log', lambda text, *_: texts.append(text))
-    jit._announce.cache_clear()
+    monkeypatch.setattr(compiler, 'print_log', lambda text, *_: texts.append(text))
+    compiler._announce.cache_clear()
     return texts
 
 

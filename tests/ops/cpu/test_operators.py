@@ -8,7 +8,7 @@ from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 from mmaction_videomambapro.ops.cpu import conv1d_operator, scan_operator
 
-from ..test_selective_scan import make_inputs
+from ..helpers import make_inputs
 
 ARGUMENTS = ('u', 'delta', 'A', 'B', 'C', 'D', 'delta_bias')
 

@@ -8,43 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaction_videomambapro.ops import ScanInputs, bidirectional_scan, selective_scan
-from mmaction_videomambapro.ops.cpu import call, scan_operator, threads
+from mmaction_videomambapro.ops.cpu import scan_operator, threads
 from mmaction_videomambapro.ops.naive import selective_scan_naive
 
-from ..test_selective_scan import ALL_FLAGS, NAMES, make_inputs, relative_error
-
-OUTPUTS = ('y', *NAMES)
-# norm-wise, against float64: of the output, of gradients
-PRECISION = {
-    torch.float64: (1e-13, 1e-13),
-    torch.float32: (2e-6, 1e-5),
-    torch.bfloat16: (3e-2, 5e-2),
-    torch.float16: (3e-2, 5e-2),
-}
-
-
-def run(scan, inputs, dtype=None, **flags):
-    """Output and every gradient, for a loss that the seed decides."""
-    leaves = {k: v.detach().to(dtype or v.dtype) for k, v in inputs.items()}
-    leaves = {k: v.requires_grad_() for k, v in leaves.items()}
-    y = scan(**leaves, **flags)
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(y.shape, generator=generator, dtype=torch.float64)
-    (y * weight.to(y.dtype)).sum().backward()
-    grads = {k: torch.zeros_like(v) if v.grad is None else v.grad
-             for k, v in leaves.items()}  # fmt: skip
-    return {'y': y.detach(), **grads}
-
-
-def restride(x, layout):
-    """The same numbers, otherwise in memory."""
-    if layout == 'channel_major':  # (B, D, L) in one piece
-        return x.contiguous()
-    if layout == 'gaps':  # a slice of something larger, as from a split
-        return torch.cat([x.mT, x.mT], -1)[..., : x.shape[-2]].mT
-    if layout == 'strided':  # every second number
-        return torch.stack([x, x], -1).flatten(-2)[..., ::2]
-    return x
+from ..helpers import (
+    ALL_FLAGS,
+    EXTREMES,
+    NAMES,
+    OUTPUTS,
+    PRECISION,
+    make_inputs,
+    relative_error,
+    restride,
+    run,
+)
 
 
 @settings(max_examples=120, deadline=None)
@@ -114,35 +91,6 @@ def test_gradcheck(flags, softplus):
     assert torch.autograd.gradcheck(scan, inputs)
 
 
-def constant(value):
-    return lambda x: torch.full_like(x, value)
-
-
-EXTREMES = {
-    'steep': dict(delta=lambda x: x.abs() * 1e3, A=constant(-100.0)),
-    'very_long_steps': dict(delta=constant(1e4)),
-    'no_steps': dict(delta=constant(-1e4)),
-    'long_bias': dict(delta_bias=constant(1e4)),
-    'short_bias': dict(delta_bias=constant(-1e4)),
-    'long_and_no_steps': dict(delta=lambda x: x.sign() * 1e4),
-    'flat': dict(A=constant(-1e-15)),
-    'vertical': dict(A=constant(-1e15)),
-    'vertical_in_tiny_steps': dict(
-        A=constant(-1e15), delta=lambda x: x - 34.5, delta_bias=constant(0.0)
-    ),
-    'wide': dict(
-        A=lambda x: -torch.exp(3 * torch.randn_like(x)), delta=lambda x: x * 10
-    ),
-    'growing': dict(A=lambda x: x.abs() / 40),
-    'huge': dict(u=lambda x: x * 1e20),
-    'tiny': dict(u=lambda x: x * 1e-20),
-    'closed_gate': dict(z=constant(-1e4)),
-    'open_gate': dict(z=constant(1e4)),
-    'ones': {name: torch.ones_like for name in NAMES},
-    'zeros': {name: torch.zeros_like for name in NAMES},
-}
-
-
 @pytest.mark.parametrize('case', EXTREMES)
 @pytest.mark.parametrize('length', [1, 37])
 def test_extremes(case, length):
@@ -174,19 +122,6 @@ def test_nan_is_not_hidden():
         assert torch.equal(y.isnan(), expected.isnan()), name
 
 
-@pytest.mark.parametrize('channels', [16, 21])
-def test_reads_no_memory_it_has_not_written(channels, monkeypatch):
-    for name in ('new', 'new_like'):  # results, and what only the kernels see
-        fresh = getattr(call.Layout, name)
-        monkeypatch.setattr(
-            call.Layout, name, lambda *a, f=fresh, **k: f(*a, **k).fill_(torch.nan)
-        )
-    inputs = make_inputs(2, channels, 70, 16, dtype=torch.float32)
-    for flags in ALL_FLAGS:
-        found = run(scan_operator.run, inputs, **flags, delta_softplus=True)
-        assert all(x.isfinite().all() for x in found.values()), flags
-
-
 def both_directions(inputs, backward, scan=None, **flags):
     z = inputs.pop('z')
     names = ScanInputs._fields
@@ -215,10 +150,11 @@ def test_both_directions(backend, shared, residual, masked, monkeypatch):
     flags = dict(residual=residual, masked=masked)
     results = []
     for scan in (None, selective_scan_naive):
-        leaves = {id(x): x.clone().requires_grad_()
-                  for inputs in (first, second) for x in inputs.values()}  # fmt: skip
-        a, b = ({k: leaves[id(x)] for k, x in inputs.items()}
-                for inputs in (first, second))  # fmt: skip
+        tensors = [*first.values(), *second.values()]
+        leaves = {id(x): x.clone().requires_grad_() for x in tensors}
+        a, b = (
+            {k: leaves[id(x)] for k, x in inputs.items()} for inputs in (first, second)
+        )
         y = both_directions(a, b, scan, **flags)
         y.square().sum().backward()
         grads = [x.grad for x in leaves.values() if x.grad is not None]
@@ -294,7 +230,5 @@ def test_choice(monkeypatch):
     y = selective_scan(**inputs)  # too many states for the kernels: chunked
     torch.testing.assert_close(y, selective_scan_naive(**inputs))
     monkeypatch.setenv('MMACTION_VIDEOMAMBAPRO_SCAN', 'llvm')
-    with pytest.raises(
-        ValueError, match='llvm can not serve: it takes up to 64 states'
-    ):
+    with pytest.raises(ValueError, match='llvm cannot serve: it takes up to 64 states'):
         selective_scan(**inputs)

@@ -6,8 +6,9 @@ from torch.nn import functional as F
 
 from mmaction_videomambapro.ops import gpu
 
+from ..helpers import DEVICE
+
 pytestmark = pytest.mark.skipif(gpu.conv1d_operator is None, reason=gpu._missing)
-DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 @pytest.mark.parametrize('reverse', [False, True])

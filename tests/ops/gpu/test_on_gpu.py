@@ -7,7 +7,7 @@ from mmaction_videomambapro.models import VideoMambaPro
 from mmaction_videomambapro.ops import BACKENDS, ScanInputs, bidirectional_scan
 from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
-from ..cpu.test_scan import PRECISION
+from ..helpers import PRECISION
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from .operator import Operator
 
+_ARGUMENTS = 'Tensor x, Tensor weight, Tensor? bias, bool silu, bool reverse'
+
 
 class Conv1dOperator:
     """The depth-wise causal convolution, with SiLU or without.
@@ -25,33 +27,16 @@ class Conv1dOperator:
     def __init__(
         self, name: str, devices: tuple[str, ...], forward: Callable, backward: Callable
     ) -> None:
-        def conv1d(
-            x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool
-        ) -> Tensor:
-            return forward(x, weight, bias, silu, reverse)
-
-        def conv1d_backward(
-            dy: Tensor,
-            x: Tensor,
-            weight: Tensor,
-            bias: Tensor | None,
-            silu: bool,
-            reverse: bool,
-        ) -> tuple[Tensor, Tensor, Tensor]:
-            return backward(dy, x, weight, bias, silu, reverse)
-
         def fake(x, *_):
             return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
 
         def fake_backward(dy, x, weight, *_):
-            return (
-                fake(x),
-                weight.new_empty(weight.shape),
-                weight.new_empty(len(weight)),
-            )
+            dweight, dbias = weight.shape, weight.shape[:1]
+            return fake(x), weight.new_empty(dweight), weight.new_empty(dbias)
 
-        self.conv1d = Operator(name, conv1d, *devices)
-        self.backward = Operator(f'{name}_backward', conv1d_backward, *devices)
+        self.conv1d = Operator(name, f'({_ARGUMENTS}) -> Tensor', forward, *devices)
+        schema = f'(Tensor dy, {_ARGUMENTS}) -> (Tensor, Tensor, Tensor)'
+        self.backward = Operator(f'{name}_backward', schema, backward, *devices)
         self.conv1d.fake(fake)
         self.backward.fake(fake_backward)
         self.conv1d.gradient(self._gradient, _setup_context)

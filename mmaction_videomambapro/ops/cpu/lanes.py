@@ -1,4 +1,4 @@
-"""Loops over lanes, written in Python and compiled by LLVM.
+"""A language of loops over lanes, written in Python for LLVM to compile.
 
 A kernel is a function of one argument, the address of its parameters. Its body is
 put together from two kinds of values: :class:`Int`, an address or a count, and
@@ -8,24 +8,24 @@ the lanes are one register, on AVX2 two, on NEON four.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from contextlib import contextmanager
-from functools import lru_cache
-from threading import Lock
+from typing import NamedTuple
 
-import llvmlite
-import llvmlite.binding as llvm
 from llvmlite import ir
-from mmengine.logging import print_log
-
-from . import code_cache
 
 LANES = 16
 _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 _POINTER = ir.PointerType()
 # No 'nnan' or 'ninf': with them a NaN is undefined, not a NaN.
 _FAST = ('nsz', 'contract')
+
+
+class Features(NamedTuple):
+    """Instructions that a kernel may use, which only some CPUs have."""
+
+    fma: bool = False  # multiply and add, rounded once
+    permute: bool = False  # AVX-512's, a table lookup as cheap as an addition
 
 
 class Int:
@@ -55,20 +55,20 @@ class Int:
         return self._binary('srem', other)
 
     def min(self, other: Int | int) -> Int:
-        builder, other = self.kernel.builder, self.kernel.int(other)
-        less = builder.icmp_signed('<', self.value, other.value)
-        return Int(self.kernel, builder.select(less, self.value, other.value))
+        return self.kernel.choose(self.is_less(other), self, self.kernel.int(other))
+
+    def _compare(self, sign, other):
+        other = self.kernel.int(other).value
+        return self.kernel.builder.icmp_signed(sign, self.value, other)
 
     def is_(self, other: Int | int) -> ir.Value:
-        other = self.kernel.int(other)
-        return self.kernel.builder.icmp_signed('==', self.value, other.value)
+        return self._compare('==', other)
 
     def is_not(self, other: Int | int) -> ir.Value:
         return self.kernel.builder.not_(self.is_(other))
 
     def is_less(self, other: Int | int) -> ir.Value:
-        other = self.kernel.int(other)
-        return self.kernel.builder.icmp_signed('<', self.value, other.value)
+        return self._compare('<', other)
 
 
 class Lanes:
@@ -96,7 +96,7 @@ class Lanes:
 
     def fma(self, factor: Lanes, addend: Lanes | float) -> Lanes:
         """The product with ``factor`` plus ``addend``, rounded once if the CPU can."""
-        if not self.kernel.fuses:  # LLVM would call a function for every lane
+        if not self.kernel.has_fma:  # LLVM would call a function for every lane
             return self * factor + addend
         args = [self, factor, self.kernel.lanes(addend)]
         return self.kernel.call('llvm.fma', *args)
@@ -146,22 +146,15 @@ class Bits:
         return self._choose('smax', other)
 
     def _choose(self, name, other):
-        kernel = self.kernel
-        kind, suffix = kernel.bits, f'v{LANES}i{8 * kernel.item}'
-        function = kernel._intrinsic(f'llvm.{name}', kind, [kind] * 2, suffix)
-        args = [self.value, self._constant(other)]
-        return Bits(kernel, kernel.builder.call(function, args))
+        kernel, other = self.kernel, self._constant(other)
+        name = f'llvm.{name}.{kernel.bits_suffix}'
+        return Bits(kernel, kernel.intrinsic(name, kernel.bits, self.value, other))
 
-    def highest(self) -> ir.Value:
+    def reduce_max(self) -> ir.Value:
         """The largest of all lanes."""
         kernel = self.kernel
-        function = kernel._intrinsic(
-            'llvm.vector.reduce.smax',
-            kernel.bits.element,
-            [kernel.bits],
-            f'v{LANES}i{8 * kernel.item}',
-        )
-        return kernel.builder.call(function, [self.value])
+        name = f'llvm.vector.reduce.smax.{kernel.bits_suffix}'
+        return kernel.intrinsic(name, kernel.bits.element, self.value)
 
     def lanes(self) -> Lanes:
         kernel = self.kernel
@@ -190,11 +183,20 @@ class Kernel:
     Args:
         name (str): Name of the function.
         fields (tuple[str]): Names of its parameters: 64-bit integers that lie one
-            behind the other at the address it is called with.
+            after the other at the address it is called with.
         double (bool): Lanes of float64 instead of float32. Defaults to False.
+        features (Features): What the CPU can do. Defaults to what all of them can.
     """
 
-    def __init__(self, name: str, fields: tuple[str, ...], double: bool = False):
+    def __init__(
+        self,
+        name: str,
+        fields: tuple[str, ...],
+        double: bool = False,
+        features: Features = Features(),  # noqa: B008  immutable
+    ) -> None:
+        self.has_fma = features.fma
+        self.has_permute = features.permute and not double
         self.module = ir.Module(name)
         self.double = double
         self.real = ir.DoubleType() if double else ir.FloatType()
@@ -202,6 +204,8 @@ class Kernel:
         self.type = ir.VectorType(self.real, LANES)
         self.item = 8 if double else 4  # bytes of a number
         self.size = self.item * LANES  # bytes of all lanes
+        # names of the types, which LLVM's intrinsics are overloaded by
+        self.suffix, self.bits_suffix = (f'v{LANES}{t}{8 * self.item}' for t in 'fi')
         self.function = ir.Function(
             self.module, ir.FunctionType(ir.VoidType(), [_POINTER]), name
         )
@@ -235,28 +239,19 @@ class Kernel:
 
     def call(self, name: str, *args: Lanes) -> Lanes:
         """An LLVM intrinsic over lanes, overloaded by their type alone."""
-        function = self._intrinsic(name, self.type, [self.type] * len(args))
-        return Lanes(self, self.builder.call(function, [x.value for x in args]))
+        values = (x.value for x in args)
+        return Lanes(self, self.intrinsic(f'{name}.{self.suffix}', self.type, *values))
 
-    def _intrinsic(self, name, result, args, suffix=None):
-        suffix = f'v{LANES}f{8 * self.item}' if suffix is None else suffix
-        name = f'{name}.{suffix}' if suffix else name
-        if name in self.module.globals:
-            return self.module.globals[name]
-        return ir.Function(self.module, ir.FunctionType(result, args), name)
+    def intrinsic(self, name: str, result: ir.Type, *args: ir.Value) -> ir.Value:
+        """Call one of LLVM's, named with the types that it is overloaded by."""
+        function = self.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(result, [x.type for x in args])
+            function = ir.Function(self.module, kind, name)
+        return self.builder.call(function, args)
 
-    @property
-    def can_look_up(self) -> bool:
-        """Whether a table costs no more than an addition."""
-        return not self.double and 'avx512f' in _compiler().has
-
-    @property
-    def fuses(self) -> bool:
-        """Whether the CPU multiplies and adds in one instruction."""
-        return 'fma' in _compiler().has or not _compiler().is_x86
-
-    def look_up(self, table: list[int], index: Bits) -> Bits:
-        """The entry at the lowest bits of index, of LANES or twice as many."""
+    def permute(self, table: list[int], index: Bits) -> Bits:
+        """Look up a table of LANES or 2 * LANES entries at the lowest bits of index."""
         low, *high = (
             ir.Constant(self.bits, table[i : i + LANES])
             for i in range(0, len(table), LANES)
@@ -266,8 +261,7 @@ class Kernel:
         else:
             name, args = 'permvar.si', [low, index.value]
         name = f'llvm.x86.avx512.{name}.512'
-        function = self._intrinsic(name, self.bits, [self.bits] * len(args), suffix='')
-        return Bits(self, self.builder.call(function, args))
+        return Bits(self, self.intrinsic(name, self.bits, *args))
 
     def less(self, x: Lanes, y: Lanes | float) -> ir.Value:
         """Where x < y; nowhere for a NaN."""
@@ -288,7 +282,7 @@ class Kernel:
     def load_int(self, address: Int) -> Int:
         return Int(self, self.builder.load(self._at(address), typ=_I64))
 
-    def first_lanes(self, count: Int | int) -> ir.Value:
+    def tail_mask(self, count: Int | int) -> ir.Value:
         """A mask that holds in the first ``count`` lanes."""
         kind = ir.VectorType(_I64, LANES)
         index = ir.Constant(kind, list(range(LANES)))
@@ -307,50 +301,29 @@ class Kernel:
         if mask is None:
             value = self.builder.load(self._at(address), align=self.item, typ=self.type)
             return Lanes(self, value)
-        function = self._intrinsic(
-            'llvm.masked.load',
-            self.type,
-            [_POINTER, _I32, mask.type, self.type],
-            f'v{LANES}f{8 * self.item}.p0',
-        )
-        zero = self.lanes(0).value
-        args = [self._at(address), _I32(self.item), mask, zero]
-        return Lanes(self, self.builder.call(function, args))
+        args = self._at(address), _I32(self.item), mask, self.lanes(0).value
+        name = f'llvm.masked.load.{self.suffix}.p0'
+        return Lanes(self, self.intrinsic(name, self.type, *args))
 
     def store(self, address: Int, x: Lanes, mask: ir.Value | None = None) -> None:
         if mask is None:
             self.builder.store(x.value, self._at(address), align=self.item)
             return
-        function = self._intrinsic(
-            'llvm.masked.store',
-            ir.VoidType(),
-            [self.type, _POINTER, _I32, mask.type],
-            f'v{LANES}f{8 * self.item}.p0',
-        )
-        self.builder.call(function, [x.value, self._at(address), _I32(self.item), mask])
+        args = x.value, self._at(address), _I32(self.item), mask
+        self.intrinsic(f'llvm.masked.store.{self.suffix}.p0', ir.VoidType(), *args)
 
     def gather(self, address: Int, step: int, mask: ir.Value) -> Lanes:
         """LANES numbers ``step`` bytes apart, 0 where the mask does not hold."""
-        places = self._places(address, step)
-        function = self._intrinsic(
-            'llvm.masked.gather',
-            self.type,
-            [places.type, _I32, mask.type, self.type],
-            f'v{LANES}f{8 * self.item}.v{LANES}p0',
-        )
-        args = [places, _I32(self.item), mask, self.lanes(0).value]
-        return Lanes(self, self.builder.call(function, args))
+        places, zero = self._places(address, step), self.lanes(0).value
+        name = f'llvm.masked.gather.{self.suffix}.v{LANES}p0'
+        args = places, _I32(self.item), mask, zero
+        return Lanes(self, self.intrinsic(name, self.type, *args))
 
     def scatter(self, address: Int, step: int, x: Lanes, mask: ir.Value) -> None:
         """The reverse."""
-        places = self._places(address, step)
-        function = self._intrinsic(
-            'llvm.masked.scatter',
-            ir.VoidType(),
-            [self.type, places.type, _I32, mask.type],
-            f'v{LANES}f{8 * self.item}.v{LANES}p0',
-        )
-        self.builder.call(function, [x.value, places, _I32(self.item), mask])
+        args = x.value, self._places(address, step), _I32(self.item), mask
+        name = f'llvm.masked.scatter.{self.suffix}.v{LANES}p0'
+        self.intrinsic(name, ir.VoidType(), *args)
 
     def _places(self, address, step):
         kind = ir.VectorType(_I64, LANES)
@@ -405,10 +378,9 @@ class Kernel:
         return Lanes(self, rows[0])
 
     def prefetch(self, address: Int) -> None:
-        args = [_POINTER, _I32, _I32, _I32]
-        function = self._intrinsic('llvm.prefetch', ir.VoidType(), args, 'p0')
         read, into_l2, data = _I32(0), _I32(2), _I32(1)
-        self.builder.call(function, [self._at(address), read, into_l2, data])
+        args = self._at(address), read, into_l2, data
+        self.intrinsic('llvm.prefetch.p0', ir.VoidType(), *args)
 
     # Control flow
 
@@ -432,113 +404,46 @@ class Kernel:
         builder.branch(head)
         builder.position_at_end(after)
 
-    def when(self, holds: ir.Value):
+    def if_then(self, holds: ir.Value):
         """Run the body only if ``holds``."""
         return self.builder.if_then(holds)
 
-    def either(self, holds: ir.Value):
+    def if_else(self, holds: ir.Value):
         """Two bodies: the first if ``holds``, else the second."""
         return self.builder.if_else(holds)
 
-    def count_up(self, counter: Int, ordering: str = 'acq_rel') -> Int:
-        """Add 1 to what threads share; returns how many came before.
+    def atomic_add(self, address: Int, value: int, ordering: str = 'acq_rel') -> Int:
+        """Add to a number that threads share; returns what it was.
 
-        By default, who comes later sees what those before have stored.
+        By default, a later thread sees what those before it have stored.
         """
-        count = self.builder.atomic_rmw('add', self._at(counter), _I64(1), ordering)
-        return Int(self, count)
+        number = self._at(address)
+        before = self.builder.atomic_rmw('add', number, _I64(value), ordering)
+        return Int(self, before)
 
     @contextmanager
-    def tickets(self, counter: Int, count: Int):
-        """Run the body once for each of 0 ... count - 1, shared with other threads.
+    def parallel_loop(self, counter: Int, count: Int):
+        """Share 0 ... count - 1 with the other threads that run the kernel.
 
-        A thread that is held up takes fewer of them, and delays nobody else.
+        Scheduled dynamically, by a counter in memory: a thread that is held up takes
+        fewer of them and does not delay the others.
         """
         builder = self.builder
-        head = builder.append_basic_block('ticket')
+        head = builder.append_basic_block('next')
         body = builder.append_basic_block('task')
         after = builder.append_basic_block('done')
         builder.branch(head)
         builder.position_at_end(head)
-        ticket = self.count_up(counter, 'monotonic').value
-        builder.cbranch(builder.icmp_signed('<', ticket, count.value), body, after)
+        index = self.atomic_add(counter, 1, 'monotonic').value
+        builder.cbranch(builder.icmp_signed('<', index, count.value), body, after)
         builder.position_at_end(body)
-        yield Int(self, ticket)
+        yield Int(self, index)
         builder.branch(head)
         builder.position_at_end(after)
 
-    # Compilation
-
-    def compile(self) -> int:
-        """Address of the finished function, from the cache on disk if it is there."""
+    def finish(self) -> str:
+        """End the function; returns its module in LLVM's assembly."""
         self.builder.ret_void()
         with self.builder.goto_block(self.entry):
             self.builder.branch(self._start)
-        return _compiler().address(str(self.module), self.function.name)
-
-
-class _Compiler:
-    """LLVM for this machine, with a cache of compiled functions on disk."""
-
-    def __init__(self) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        features = llvm.get_host_cpu_features()
-        self.has = {name for name, present in features.items() if present}
-        self.lock = Lock()
-        self.is_x86 = llvm.get_default_triple().startswith(('x86', 'i686'))
-        if features.get('avx512f'):
-            # LLVM prefers half registers on some CPUs: the lanes want whole ones
-            features['prefer-256-bit'] = False
-        self.cpu, self.features = llvm.get_host_cpu_name(), features.flatten()
-        self.machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=self.cpu, features=self.features, opt=3, jit=True
-        )
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(''), self.machine)
-
-    def address(self, source: str, name: str) -> int:
-        with self.lock:  # threads may use their first kernel at the same time
-            return self._address(source, name)
-
-    def _address(self, source, name):
-        versions = llvmlite.__version__, llvm.llvm_version_info
-        target = llvm.get_default_triple(), self.cpu, self.features
-        origin = hashlib.sha256(repr((source, *target, *versions)).encode())
-        file, origin = f'{name}-{origin.hexdigest()[:32]}.o', origin.digest()
-        code = code_cache.read(file, origin)
-        if code is None:
-            _announce(f'Compiling kernels for this CPU ({self.cpu}), less than a '
-                      'second each, the first time they are used.')  # fmt: skip
-            code = self._compile(source)
-            _keep(file, origin, code)
-        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self.engine.finalize_object()
-        return self.engine.get_function_address(name)
-
-    def _compile(self, source: str) -> bytes:
-        module = llvm.parse_assembly(source)
-        module.verify()
-        tuning = llvm.create_pipeline_tuning_options(speed_level=3)
-        builder = llvm.create_pass_builder(self.machine, tuning)
-        builder.getModulePassManager().run(module, builder)
-        return self.machine.emit_object(module)
-
-
-@lru_cache
-def _compiler():
-    return _Compiler()
-
-
-def _keep(file, origin, code):
-    folder = code_cache.cache_folder()
-    try:
-        code_cache.write(file, origin, code)
-    except OSError as error:
-        _announce(f'Compiled kernels are not kept in {folder}: {error}')
-    else:
-        _announce(f'Compiled kernels are kept in {folder}.')
-
-
-@lru_cache
-def _announce(text):
-    print_log(text, 'current')
+        return str(self.module)

@@ -13,7 +13,7 @@ _PLAIN = {Tensor, Parameter, type(None), bool, list}
 
 
 class Operator:
-    """An operator made of an annotated function.
+    """An operator made of a function.
 
     What ``torch.library.custom_op`` does, without its check whether results share
     memory with arguments. Plain tensors go to the function without PyTorch's
@@ -21,14 +21,16 @@ class Operator:
 
     Args:
         name (str): Of the operator, within the package's namespace.
-        function (Callable): Its arguments decide the schema.
+        schema (str): Arguments and results, in the language of ``torch.library``.
+        function (Callable): Takes these arguments, by position.
         devices (str): Types of devices that it serves, ``'CPU'`` or ``'CUDA'``; none
             for an operator of the meta device, that is of its fake.
     """
 
-    def __init__(self, name: str, function: Callable, *devices: str) -> None:
+    def __init__(
+        self, name: str, schema: str, function: Callable, *devices: str
+    ) -> None:
         self.name = f'{NAMESPACE}::{name}'
-        schema = torch.library.infer_schema(function, mutates_args=())
         torch.library.define(self.name, schema)
         torch.library.impl(self.name, devices, function)
         self.op = getattr(getattr(torch.ops, NAMESPACE), name).default
@@ -87,7 +89,7 @@ def _observed(args):
         or torch._C._len_torch_dispatch_stack() > 0
         or torch.autograd._profiler_enabled()
         or not _PLAIN.issuperset(map(type, args))
-        # memory of a lazily negated tensor holds the negatives, as behind the imaginary
+        # memory of a lazily negated tensor holds the negatives, as under the imaginary
         # part of a conjugate, that of a lazy zero nothing: the dispatcher resolves both
         or any(x.is_neg() or x._is_zerotensor() for x in args if isinstance(x, Tensor))
     )

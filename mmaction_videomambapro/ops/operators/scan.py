@@ -32,6 +32,34 @@ class ScanFlags(NamedTuple):
     reverse: Sequence[bool]
 
 
+def _declare(suffix, optional):
+    """One direction's tensors in a schema; optional ones may be None."""
+    types = ('Tensor?' if name in optional else 'Tensor' for name in ScanInputs._fields)
+    return ', '.join(f'{t} {n}{suffix}' for t, n in zip(types, ScanInputs._fields))
+
+
+# Both directions' tensors side by side, the second's None if there is one direction:
+# lists of tensors would cost PyTorch as much time as a short scan takes.
+_FIRST = _declare('', optional=ScanInputs._field_defaults)
+_SECOND = _declare('_2', optional=ScanInputs._fields)
+_TENSORS = f'{_FIRST}, {_SECOND}'
+_FLAGS = 'bool delta_softplus, bool residual, SymInt[] masked, SymInt[] reverse'
+_SCHEMA = f'(Tensor? z, {_TENSORS}, {_FLAGS}, bool keep) -> (Tensor, Tensor, Tensor)'
+_BACKWARD_SCHEMA = (
+    f'(Tensor dy, Tensor? z, {_TENSORS}, Tensor ungated, Tensor states, {_FLAGS}) '
+    '-> Tensor[]'
+)
+_NO_DIRECTION = (None,) * len(ScanInputs._fields)
+_NO_FLAGS = (None,) * (len(ScanFlags._fields) + 1)  # and keep
+
+
+def _split(tensors):
+    """The directions that there are."""
+    count = len(ScanInputs._fields)
+    first, second = ScanInputs(*tensors[:count]), ScanInputs(*tensors[count:])
+    return [first] if second.u is None else [first, second]
+
+
 class ScanOperator:
     """A scan of one direction, or of two that share the gate and the output.
 
@@ -57,88 +85,37 @@ class ScanOperator:
         backward: Callable,
         count_states: Callable,
     ) -> None:
-        # Both directions' arguments stand side by side: lists of tensors would cost
-        # PyTorch as much time as a short scan takes.
-        def scan(
-            z: Tensor | None,
-            u: Tensor,
-            delta: Tensor,
-            A: Tensor,
-            B: Tensor,
-            C: Tensor,
-            D: Tensor | None,
-            delta_bias: Tensor | None,
-            u_2: Tensor | None,
-            delta_2: Tensor | None,
-            A_2: Tensor | None,
-            B_2: Tensor | None,
-            C_2: Tensor | None,
-            D_2: Tensor | None,
-            delta_bias_2: Tensor | None,
-            delta_softplus: bool,
-            residual: bool,
-            masked: list[int],
-            reverse: list[int],
-            keep: bool,
-        ) -> tuple[Tensor, Tensor, Tensor]:
-            first = ScanInputs(u, delta, A, B, C, D, delta_bias)
-            second = ScanInputs(u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2)
-            directions = [first] if u_2 is None else [first, second]
-            flags = ScanFlags(delta_softplus, residual, masked, reverse)
-            return forward(directions, z, flags, keep)
+        def scan(z, *args):
+            *tensors, softplus, residual, masked, reverse, keep = args
+            flags = ScanFlags(softplus, residual, masked, reverse)
+            return forward(_split(tensors), z, flags, keep)
 
-        def scan_backward(
-            dy: Tensor,
-            z: Tensor | None,
-            u: Tensor,
-            delta: Tensor,
-            A: Tensor,
-            B: Tensor,
-            C: Tensor,
-            D: Tensor | None,
-            delta_bias: Tensor | None,
-            u_2: Tensor | None,
-            delta_2: Tensor | None,
-            A_2: Tensor | None,
-            B_2: Tensor | None,
-            C_2: Tensor | None,
-            D_2: Tensor | None,
-            delta_bias_2: Tensor | None,
-            ungated: Tensor,
-            states: Tensor,
-            delta_softplus: bool,
-            residual: bool,
-            masked: list[int],
-            reverse: list[int],
-        ) -> list[Tensor]:
-            first = ScanInputs(u, delta, A, B, C, D, delta_bias)
-            second = ScanInputs(u_2, delta_2, A_2, B_2, C_2, D_2, delta_bias_2)
-            directions = [first] if u_2 is None else [first, second]
-            flags = ScanFlags(delta_softplus, residual, masked, reverse)
-            return backward(dy, directions, z, ungated, states, flags)
+        def scan_backward(dy, z, *args):
+            *tensors, ungated, states, softplus, residual, masked, reverse = args
+            flags = ScanFlags(softplus, residual, masked, reverse)
+            return backward(dy, _split(tensors), z, ungated, states, flags)
 
-        def fake(*args):
-            z, *tensors = args[:15]
-            keep, inputs = args[-1], ScanInputs(*tensors[:7])
-            y = _token_major(inputs.u)
+        def fake(z, *args):
+            *tensors, _, _, _, _, keep = args
+            directions = _split(tensors)
+            y = _token_major(directions[0].u)
             ungated = _token_major(y) if keep and z is not None else y.new_empty(0)
-            directions = 1 if tensors[7] is None else 2
-            size = count_states(inputs) * directions if keep else 0
+            size = count_states(directions[0]) * len(directions) if keep else 0
             return y, ungated, _state(y, size)
 
         def fake_backward(dy, z, *args):
+            *tensors, _, _, _, _, _, _ = args
             gradients = [] if z is None else [_token_major(z)]
-            for u, delta, A, B, C, *weights in (args[:7], args[7:14]):
-                if u is not None:
-                    gradients += [_token_major(u), _token_major(delta)]
-                    gradients += [A.new_empty(A.shape), *map(_token_major, (B, C))]
-                    gradients += [
-                        x.new_empty(x.shape) for x in weights if x is not None
-                    ]
+            for u, delta, A, B, C, *weights in _split(tensors):
+                gradients += [_token_major(u), _token_major(delta)]
+                gradients += [A.new_empty(A.shape), *map(_token_major, (B, C))]
+                gradients += [x.new_empty(x.shape) for x in weights if x is not None]
             return gradients
 
-        self.scan = Operator(name, scan, *devices)
-        self.backward = Operator(f'{name}_backward', scan_backward, *devices)
+        self.scan = Operator(name, _SCHEMA, scan, *devices)
+        self.backward = Operator(
+            f'{name}_backward', _BACKWARD_SCHEMA, scan_backward, *devices
+        )
         self.scan.fake(fake)
         self.backward.fake(fake_backward)
         self.scan.gradient(self._gradient, _setup_context)
@@ -149,7 +126,8 @@ class ScanOperator:
         *, residual=False, masked=False, reverse=False,
     ) -> Tensor:  # fmt: skip
         """Arguments, shapes and result are those of ``ops.selective_scan``."""
-        tensors = z, u, delta, A, B, C, D, delta_bias, *(None,) * 7
+        inputs = ScanInputs(u, delta, A, B, C, D, delta_bias)
+        tensors = z, *inputs, *_NO_DIRECTION
         return self._run(tensors, delta_softplus, residual, [masked], [reverse])
 
     def run_both(self, forward, backward, z, delta_softplus, residual, masked):
@@ -167,11 +145,11 @@ class ScanOperator:
 
     def _gradient(self, ctx, dy, *_):
         *tensors, ungated, states = ctx.saved_tensors
-        if dy is None:
-            return (None,) * (len(tensors) + 5)
-        found = iter(self.backward(dy, *tensors, ungated, states, *ctx.flags))
-        gradients = [None if x is None else next(found) for x in tensors]
-        return *gradients, *(None,) * 5
+        gradients = [None] * len(tensors)
+        if dy is not None:
+            found = iter(self.backward(dy, *tensors, ungated, states, *ctx.flags))
+            gradients = [None if x is None else next(found) for x in tensors]
+        return *gradients, *_NO_FLAGS
 
 
 def _setup_context(ctx, inputs, output):
@@ -179,11 +157,11 @@ def _setup_context(ctx, inputs, output):
     _, ungated, states = output
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, ungated, states)
-    ctx.flags = softplus, residual, masked, reverse
+    ctx.flags = ScanFlags(softplus, residual, masked, reverse)
 
 
 def _token_major(x):
-    """Empty, with the channels of a token one behind the other."""
+    """Empty, with the channels of a token side by side."""
     return torch.empty_like(x.mT, memory_format=torch.contiguous_format).mT
 
 

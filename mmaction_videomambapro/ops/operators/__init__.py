@@ -1,0 +1,1 @@
+"""A backend's kernels as operators that PyTorch knows, with fakes and gradients."""
