@@ -1,5 +1,5 @@
 from mmaction_videomambapro import diagnosis
-from mmaction_videomambapro.compat import FAULTS
+from mmaction_videomambapro.compat import PATCHES
 
 
 def test_page_tells_what_a_bug_report_needs(monkeypatch):
@@ -17,11 +17,11 @@ def test_page_tells_what_a_bug_report_needs(monkeypatch):
     ):
         assert word in page
     assert 'NOT IMPORTABLE' not in page
-    for fault in FAULTS:
-        assert fault.symptom in page
-        # one fault takes a library that need not be there
-        optional = fault.module == 'mmaction.utils.dependency'
-        assert fault.state == 'mended' or (optional and fault.state == 'absent')
+    for patch in PATCHES:
+        assert patch.symptom in page
+        # one patch takes a library that need not be there
+        optional = patch.module == 'mmaction.utils.dependency'
+        assert patch.state == 'patched' or (optional and patch.state == 'absent')
 
 
 def test_forced_nonsense_is_reported(monkeypatch):

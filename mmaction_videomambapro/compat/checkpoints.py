@@ -1,0 +1,95 @@
+"""Patches of reading and writing checkpoints: no code runs, no file is left half."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from ..files import replacing
+from . import patch
+from .helpers import replace, stand_in
+
+
+@patch(
+    'mmengine.runner.checkpoint',
+    symptom='checkpoints are unpickled with weights_only=False: they can run code',
+    until='mmengine loads with weights_only=True',
+    issue='open-mmlab/mmengine#1655',
+)
+def _unsafe_checkpoints(checkpoint):
+    import torch
+
+    from ..safe_load import load_url, safe_load
+
+    # Every loader of the module goes through these two names. With
+    # CheckpointLoader.register_scheme, each of its eight would have to be repeated.
+    checkpoint.torch = stand_in(torch, load=safe_load)
+    checkpoint.load_url = load_url
+
+
+_IN_CHECKPOINT: ContextVar[bool] = ContextVar('in_checkpoint', default=False)
+CONFIGS_RUN = dict(
+    symptom='the text of a config in a checkpoint is run as a program',
+    until='mmengine reads configs of checkpoints as values',
+)
+
+
+@patch('mmengine.config.config', **CONFIGS_RUN)
+def _configs_run(config):
+    @replace(config.Config, 'fromstring')
+    def fromstring(original, text, file_format):
+        if not _IN_CHECKPOINT.get():
+            return original(text, file_format)
+        from ..literals import read_assignments
+        from ..safe_load import UnsafeCheckpointError
+
+        try:
+            return config.Config(read_assignments(text))
+        except (ValueError, TypeError) as error:
+            raise UnsafeCheckpointError(
+                'the config in the checkpoint was refused, as it may be a program: '
+                f'{error}. Name a config that you trust instead.'
+            ) from error
+
+
+def _reads_configs_of_checkpoints(owner, name):
+    """Mark a method as one that reads the config in a checkpoint."""
+
+    @replace(owner, name)
+    def method(original, *args, **kwargs):
+        token = _IN_CHECKPOINT.set(True)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            _IN_CHECKPOINT.reset(token)
+
+
+@patch('mmengine.runner.runner', **CONFIGS_RUN)
+def _resuming_runs_configs(runner):
+    _reads_configs_of_checkpoints(runner.Runner, 'resume')
+
+
+@patch('mmengine.runner._flexible_runner', **CONFIGS_RUN)
+def _resuming_flexibly_runs_configs(flexible_runner):
+    _reads_configs_of_checkpoints(flexible_runner.FlexibleRunner, 'resume')
+
+
+@patch('mmengine.infer.infer', **CONFIGS_RUN)
+def _inferencers_run_configs(infer):
+    _reads_configs_of_checkpoints(infer.BaseInferencer, '_init_model')
+
+
+@patch(
+    'mmengine.fileio.backends.local_backend',
+    symptom='a kill, or a full disk, leaves half a checkpoint under its name',
+    until='LocalBackend writes beside a file, then puts it in place',
+)
+def _files_in_halves(local_backend):
+    def put(self, obj, filepath):
+        with replacing(filepath, 'wb') as file:
+            file.write(obj)
+
+    def put_text(self, obj, filepath, encoding='utf-8'):
+        put(self, obj.encode(encoding), filepath)
+
+    local_backend.LocalBackend.put = put
+    local_backend.LocalBackend.put_text = put_text
