@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from . import __version__, threads
 from .compat import PATCHES
+from .literals import markdown_text
 
 REQUIRED = (
     'torch',
@@ -129,11 +130,7 @@ def _import_state(module: str) -> str:
 
 def _patches() -> list[tuple[str, str]]:
     """Import every module that may need a patch, and report what became of it."""
-    from . import PARTS  # these declare patches of their own
-
-    missing = {}
-    for module in [name for name, _ in PARTS if name.startswith('mmaction.')]:
-        missing |= _import_error(module)
+    missing = _import_parts()
     for patch in PATCHES:
         missing |= _import_error(patch.module)
     rows = [
@@ -142,6 +139,31 @@ def _patches() -> list[tuple[str, str]]:
         if patch.module not in missing
     ]
     return rows + [(name, f'NOT IMPORTABLE: {why}') for name, why in missing.items()]
+
+
+def patch_table() -> str:
+    """The patches as a Markdown table, which docs/patches.md shows."""
+    _import_parts()
+    modules: dict[tuple, list[str]] = {}
+    for patch in PATCHES:
+        facts = patch.symptom, patch.until, patch.issue
+        modules.setdefault(facts, []).append(f'`{patch.module}`')
+    rows = sorted(
+        ' | '.join(['<br>'.join(names), *map(markdown_text, facts)])
+        for facts, names in modules.items()
+    )
+    head = 'patched | without it | until | upstream', '--- | --- | --- | ---'
+    return '\n'.join(f'| {row} |' for row in (*head, *rows))
+
+
+def _import_parts() -> dict[str, Exception]:
+    """Import what declares patches of its own; those that cannot be, and why."""
+    from . import PARTS
+
+    errors = {}
+    for module in [name for name, _ in PARTS if name.startswith('mmaction.')]:
+        errors |= _import_error(module)
+    return errors
 
 
 def _import_error(module: str) -> dict[str, Exception]:

@@ -1,5 +1,6 @@
 from mmaction_videomambapro import diagnosis
 from mmaction_videomambapro.compat import PATCHES
+from tests.conftest import ROOT
 
 
 def test_page_tells_what_a_bug_report_needs(monkeypatch):
@@ -22,6 +23,10 @@ def test_page_tells_what_a_bug_report_needs(monkeypatch):
         # one patch takes a library that need not be there
         optional = patch.module == 'mmaction.utils.dependency'
         assert patch.state == 'patched' or (optional and patch.state == 'absent')
+
+
+def test_docs_list_all_patches():
+    assert diagnosis.patch_table() in (ROOT / 'docs' / 'patches.md').read_text()
 
 
 def test_forced_nonsense_is_reported(monkeypatch):

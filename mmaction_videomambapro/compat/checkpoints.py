@@ -13,7 +13,7 @@ from .helpers import replace, stand_in
     'mmengine.runner.checkpoint',
     symptom='checkpoints are unpickled with weights_only=False: they can run code',
     until='mmengine loads with weights_only=True',
-    issue='open-mmlab/mmengine#1655',
+    issue='open-mmlab/mmengine#1650, which turns weights_only off',
 )
 def _unsafe_checkpoints(checkpoint):
     import torch

@@ -41,7 +41,7 @@ def _initialisation_printed(base_module):
     'mmengine.runner.runner',
     symptom='a resumed run ends with other weights than an uninterrupted one',
     until='MMEngine resumes inside an epoch, and keeps all that the weights depend on',
-    issue='open-mmlab/mmengine#1520, of its slowness',
+    issue='open-mmlab/mmengine#1520, on its speed',
 )
 def _resuming_in_parts(runner):
     @replace(runner.Runner, 'register_hooks')

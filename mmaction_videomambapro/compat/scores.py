@@ -46,27 +46,6 @@ def _at_least_float32(scores):
 
 
 @patch(
-    'mmaction.evaluation.metrics.acc_metric',
-    symptom='a broken sample, labelled -1, counts as one of the last class in mean1',
-    until='MMAction2 leaves out samples without a label, as mmpretrain does',
-)
-def _samples_without_label(acc_metric):
-    import numpy as np
-
-    has_label = dict(
-        mean_class_accuracy=lambda label: label >= 0,
-        mmit_mean_average_precision=lambda label: label.any(),
-    )
-    for name, sound in has_label.items():
-
-        @replace(acc_metric, name)
-        def measure(original, scores, labels, sound=sound):
-            kept = [i for i, label in enumerate(labels) if sound(label)]
-            scores, labels = ([x[i] for i in kept] for x in (scores, labels))
-            return original(scores, labels) if kept else np.float64(0)
-
-
-@patch(
     'mmengine.evaluator.metric',
     symptom='a full disk leaves half a result.pkl in place of the last one',
     until='DumpResults writes another file first',

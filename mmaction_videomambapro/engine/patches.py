@@ -39,6 +39,12 @@ def _checkpoints_removed_first(checkpoint_hook):
         follow_folder(self, runner)
 
 
+STARTS = dict(
+    symptom='--resume stops at a damaged checkpoint, or drops load_from without one',
+    until='Runner resumes from the newest whole checkpoint, and else from load_from',
+)
+
+
 def _choose_start(runner):
     """``resume='auto'``, or True without ``load_from`` as MMAction2's tool sets it."""
     given = runner._load_from
@@ -67,8 +73,7 @@ def _chooses_its_start(runner_class):
 
 @patch(
     'mmengine.runner.runner',
-    symptom='--resume stops at a damaged checkpoint, or drops load_from without one',
-    until='Runner resumes from the newest whole checkpoint, and else from load_from',
+    **STARTS,
 )
 def _resuming_from_what_there_is(runner):
     for module in ('mmengine.runner.checkpoint', runner.__name__, 'mmengine.runner'):
@@ -78,8 +83,7 @@ def _resuming_from_what_there_is(runner):
 
 @patch(
     'mmengine.runner._flexible_runner',
-    symptom='as that of Runner',
-    until='as that of Runner',
+    **STARTS,
 )
 def _resuming_flexible_runners(flexible_runner):
     _chooses_its_start(flexible_runner.FlexibleRunner)

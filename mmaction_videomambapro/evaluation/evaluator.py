@@ -15,7 +15,6 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 
-from ..compat import patch
 from ..datasets.sample_files import file_of
 
 FAILED = 'failed'
@@ -151,12 +150,3 @@ def _refuse_scores(samples):
                     'the weights are damaged, or the training diverged; take another '
                     'checkpoint, or float32 in place of fp16'
                 )
-
-
-@patch(
-    'mmengine.evaluator.evaluator',
-    symptom='one metric that fails, after a whole test, loses the dump and the others',
-    until='Evaluator.evaluate gives every metric its turn',
-)
-def _metrics_that_fail(module):
-    module.Evaluator.process, module.Evaluator.evaluate = process, evaluate
