@@ -43,13 +43,19 @@ class Patch:
             self.state = 'absent' if self.function(module) is False else 'patched'
 
 
-def patch(module: str, symptom: str, until: str, issue: str = 'none known') -> Callable:
-    """Declare the decorated function as a patch; see :class:`Patch` for arguments."""
+def patch(*modules: str, **facts: str) -> Callable:
+    """Declare the decorated function as a patch of some modules.
+
+    Args:
+        *modules (str): The function gets each of them.
+        **facts (str): ``symptom``, ``until`` and ``issue`` of :class:`Patch`.
+    """
 
     def declare(function):
-        declared = Patch(module, function, symptom, until, issue)
-        PATCHES.append(declared)
-        wrapt.register_post_import_hook(declared.apply, module)
+        for module in modules:
+            declared = Patch(module, function, **facts)
+            PATCHES.append(declared)
+            wrapt.register_post_import_hook(declared.apply, module)
         return function
 
     return declare

@@ -1,12 +1,10 @@
 """Patches of reading and writing checkpoints: no code runs, no file is left half."""
 
-from __future__ import annotations
-
 from contextvars import ContextVar
 
 from ..files import replacing
 from . import patch
-from .helpers import replace, stand_in
+from .helpers import RUNNERS, replace, runner_in, stand_in
 
 
 @patch(
@@ -51,31 +49,18 @@ def _configs_run(config):
             ) from error
 
 
-def _reads_configs_of_checkpoints(owner, name):
-    """Mark a method as one that reads the config in a checkpoint."""
+@patch(*RUNNERS, 'mmengine.infer.infer', **CONFIGS_RUN)
+def _readers_of_configs(module):
+    inferencers = module.__name__ not in RUNNERS
+    owner = module.BaseInferencer if inferencers else runner_in(module)
 
-    @replace(owner, name)
-    def method(original, *args, **kwargs):
+    @replace(owner, '_init_model' if inferencers else 'resume')
+    def read(original, *args, **kwargs):
         token = _IN_CHECKPOINT.set(True)
         try:
             return original(*args, **kwargs)
         finally:
             _IN_CHECKPOINT.reset(token)
-
-
-@patch('mmengine.runner.runner', **CONFIGS_RUN)
-def _resuming_runs_configs(runner):
-    _reads_configs_of_checkpoints(runner.Runner, 'resume')
-
-
-@patch('mmengine.runner._flexible_runner', **CONFIGS_RUN)
-def _resuming_flexibly_runs_configs(flexible_runner):
-    _reads_configs_of_checkpoints(flexible_runner.FlexibleRunner, 'resume')
-
-
-@patch('mmengine.infer.infer', **CONFIGS_RUN)
-def _inferencers_run_configs(infer):
-    _reads_configs_of_checkpoints(infer.BaseInferencer, '_init_model')
 
 
 @patch(

@@ -1,7 +1,5 @@
 """Patches of configs and of options on the command line."""
 
-from __future__ import annotations
-
 import ast
 import re
 from contextlib import suppress

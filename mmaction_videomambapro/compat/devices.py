@@ -1,7 +1,5 @@
 """Patches for machines without a GPU: launchers, mixed precision."""
 
-from __future__ import annotations
-
 from . import patch
 from .helpers import replace, stand_in
 

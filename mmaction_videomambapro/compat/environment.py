@@ -1,7 +1,5 @@
 """Patches for what is installed: missing or broken packages, and NumPy 2."""
 
-from __future__ import annotations
-
 import builtins
 import importlib.util
 import os.path as osp
@@ -85,33 +83,27 @@ def _torchvision_of_another_torch(mmaction):
     sys.meta_path.insert(0, _TorchvisionFinder())
 
 
+@patch(
+    'mmaction.datasets.transforms.pose_transforms',
+    'mmaction.evaluation.functional.accuracy',
+    'mmaction.evaluation.functional.ava_evaluation.metrics',
+    'mmaction.evaluation.metrics.multimodal_metric',
+    'mmaction.utils.misc',
+    symptom='AttributeError: numpy has no attribute Inf, NAN, trapz or in1d',
+    until='mmaction2 uses the names of NumPy 2',
+)
 def _names_of_numpy_1(module):
-    """Give a module the names that NumPy 2 has removed, and no other module."""
     import numpy as np
 
     if hasattr(np, 'Inf'):
         return False
-    module.np = stand_in(
+    module.np = stand_in(  # for this module, and no other
         np,
         Inf=np.inf,
         NAN=np.nan,
         trapz=np.trapezoid,
         in1d=lambda x, y, **kwargs: np.isin(np.ravel(x), y, **kwargs),
     )
-
-
-for _module, _symptom in {
-    'mmaction.datasets.transforms.pose_transforms': 'Inf in PoseCompact and MMCompact',
-    'mmaction.utils.misc': 'Inf in frame_extract, which the demos call',
-    'mmaction.evaluation.metrics.multimodal_metric': 'in1d in RetrievalRecall',
-    'mmaction.evaluation.functional.accuracy': 'trapz in the average recall',
-    'mmaction.evaluation.functional.ava_evaluation.metrics': 'NAN in the AP of AVA',
-}.items():
-    patch(
-        _module,
-        symptom=f'AttributeError: numpy has no attribute {_symptom}',
-        until='mmaction2 uses the names of NumPy 2',
-    )(_names_of_numpy_1)
 
 
 @patch(

@@ -8,6 +8,13 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
+RUNNERS = 'mmengine.runner.runner', 'mmengine.runner._flexible_runner'
+
+
+def runner_in(module: ModuleType) -> type:
+    """The runner class of one of :data:`RUNNERS`."""
+    return getattr(module, 'FlexibleRunner', None) or module.Runner
+
 
 def replace(owner: Any, name: str) -> Callable:
     """Put the decorated function in place of one, which it gets as first argument.

@@ -1,7 +1,5 @@
 """Patches of what a runner builds: its log, hooks, loaders and schedules."""
 
-from __future__ import annotations
-
 from copy import copy
 from logging import FileHandler
 

@@ -1,7 +1,5 @@
 """Patches of heads, metrics and inferencers of MMAction2."""
 
-from __future__ import annotations
-
 from ..files import replacing
 from . import patch
 from .helpers import replace

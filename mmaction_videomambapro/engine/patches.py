@@ -1,14 +1,12 @@
 """Patches through which MMEngine saves, finds and resumes checkpoints safely."""
 
-from __future__ import annotations
-
 import os.path as osp
 import sys
 
 from mmengine.config import Config
 
 from ..compat import patch
-from ..compat.helpers import replace
+from ..compat.helpers import RUNNERS, replace, runner_in
 from .checkpoints import (
     choose_start,
     follow_folder,
@@ -39,12 +37,6 @@ def _checkpoints_removed_first(checkpoint_hook):
         follow_folder(self, runner)
 
 
-STARTS = dict(
-    symptom='--resume stops at a damaged checkpoint, or drops load_from without one',
-    until='Runner resumes from the newest whole checkpoint, and else from load_from',
-)
-
-
 def _choose_start(runner):
     """``resume='auto'``, or True without ``load_from`` as MMAction2's tool sets it."""
     given = runner._load_from
@@ -64,29 +56,19 @@ def _choose_start(runner):
     choose_start(runner, load_from)
 
 
-def _chooses_its_start(runner_class):
-    @replace(runner_class, 'load_or_resume')
+@patch(
+    *RUNNERS,
+    symptom='--resume stops at a damaged checkpoint, or drops load_from without one',
+    until='Runner resumes from the newest whole checkpoint, and else from load_from',
+)
+def _resuming_from_what_there_is(module):
+    for name in ('mmengine.runner', 'mmengine.runner.checkpoint', RUNNERS[0]):
+        sys.modules[name].find_latest_checkpoint = newest_checkpoint
+
+    @replace(runner_in(module), 'load_or_resume')
     def load_or_resume(original, self):
         _choose_start(self)
         return original(self)
-
-
-@patch(
-    'mmengine.runner.runner',
-    **STARTS,
-)
-def _resuming_from_what_there_is(runner):
-    for module in ('mmengine.runner.checkpoint', runner.__name__, 'mmengine.runner'):
-        sys.modules[module].find_latest_checkpoint = newest_checkpoint
-    _chooses_its_start(runner.Runner)
-
-
-@patch(
-    'mmengine.runner._flexible_runner',
-    **STARTS,
-)
-def _resuming_flexible_runners(flexible_runner):
-    _chooses_its_start(flexible_runner.FlexibleRunner)
 
 
 @patch(

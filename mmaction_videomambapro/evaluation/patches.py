@@ -1,7 +1,5 @@
 """Patches through which evaluations survive broken samples and metrics that fail."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..compat import patch

@@ -1,7 +1,5 @@
 """Patches through which MMAction2 draws the frames that this package decodes."""
 
-from __future__ import annotations
-
 import os.path as osp
 
 from ..compat import patch

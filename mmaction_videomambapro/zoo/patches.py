@@ -4,10 +4,8 @@ The model's own pre-hook of ``load_state_dict`` would not do: it sees neither wh
 file is loaded for nor the head, and MMAction2's VisionTransformer has none.
 """
 
-from __future__ import annotations
-
 from ..compat import patch
-from ..compat.helpers import replace
+from ..compat.helpers import RUNNERS, replace, runner_in
 
 UNTIL = 'mmengine tells a model what a checkpoint is loaded for'
 
@@ -82,31 +80,18 @@ def _ema_of_published_checkpoints(ema_hook):
         return original(self, runner, checkpoint)
 
 
-def _says_its_purpose(runner_class):
-    @replace(runner_class, 'load_checkpoint')
+@patch(
+    *RUNNERS,
+    symptom='a test of a checkpoint without a head has a random one',
+    until=UNTIL,
+)
+def _tests_with_random_weights(module):
+    @replace(runner_in(module), 'load_checkpoint')
     def load_checkpoint(original, self, filename, *args, **kwargs):
         from .loading import loading, purpose_of
 
         with loading(filename, **purpose_of(self)):
             return original(self, filename, *args, **kwargs)
-
-
-@patch(
-    'mmengine.runner.runner',
-    symptom='a test of a checkpoint without a head has a random one',
-    until=UNTIL,
-)
-def _tests_with_random_weights(runner):
-    _says_its_purpose(runner.Runner)
-
-
-@patch(
-    'mmengine.runner._flexible_runner',
-    symptom='a test of a checkpoint without a head has a random one',
-    until=UNTIL,
-)
-def _flexible_tests_with_random_weights(flexible_runner):
-    _says_its_purpose(flexible_runner.FlexibleRunner)
 
 
 @patch(
