@@ -62,7 +62,7 @@ def _choose_start(runner):
     until='Runner resumes from the newest whole checkpoint, and else from load_from',
 )
 def _resuming_from_what_there_is(module):
-    for name in ('mmengine.runner', 'mmengine.runner.checkpoint', RUNNERS[0]):
+    for name in ('mmengine.runner', 'mmengine.runner.checkpoint', module.__name__):
         sys.modules[name].find_latest_checkpoint = newest_checkpoint
 
     @replace(runner_in(module), 'load_or_resume')
