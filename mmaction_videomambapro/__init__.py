@@ -1,34 +1,50 @@
 """VideoMamba and VideoMambaPro for MMAction2.
 
-Importing the package mends today's OpenMMLab stack (see :mod:`.compat`), decides how
+Importing the package patches today's OpenMMLab stack (see :mod:`.compat`), decides how
 threads share the cores (see :mod:`.threads`), and has its models and transforms
 registered together with MMAction2's own, when those are imported. It stays light:
 nothing heavy is loaded before it is needed.
 """
+
+__version__ = '0.1.0'
 
 import importlib
 import warnings
 
 import wrapt
 
-from . import compat, threads
+from . import diagnosis, threads
 
-__version__ = '0.1.0'
+PATCH_MODULES = (
+    'compat.checkpoints',
+    'compat.configs',
+    'compat.devices',
+    'compat.environment',
+    'compat.runner',
+    'compat.scores',
+    'checkpoints.patches',
+)
+# What is imported together with what: each run imports mmaction.engine, for its hooks.
+PARTS = (
+    ('mmaction.models', 'models'),
+    ('mmaction.datasets', 'datasets'),
+    ('mmaction.evaluation', 'evaluation'),
+    ('mmaction.engine', 'evaluation'),
+    ('mmaction.engine', 'engine'),
+    ('mmaction.visualization', 'visualization.patches'),
+    ('mmpretrain.models', 'models.backbones.image_videomamba'),
+)
 
 threads.let_threads_sleep()
 wrapt.register_post_import_hook(threads.limit_threads, 'torch')
-compat.mend_all()
-if compat.decord_clash():
-    warnings.warn(compat.decord_clash(), stacklevel=2)
-
-for _part in ('models', 'datasets', 'engine', 'evaluation'):
+for _ours in PATCH_MODULES:
+    importlib.import_module(f'{__name__}.{_ours}')
+for _theirs, _ours in PARTS:
     wrapt.register_post_import_hook(
-        lambda module, part=_part: importlib.import_module(f'{__name__}.{part}'),
-        f'mmaction.{_part}',
+        lambda module, part=_ours: importlib.import_module(f'{__name__}.{part}'),
+        _theirs,
     )
-wrapt.register_post_import_hook(
-    lambda module: importlib.import_module(
-        f'{__name__}.models.backbones.image_videomamba'
-    ),
-    'mmpretrain.models',
-)
+
+_clash = diagnosis.decord_clash()
+if _clash:
+    warnings.warn(_clash, stacklevel=2)

@@ -1,4 +1,4 @@
-"""What is installed here, what was mended, and what can run."""
+"""What is installed here, what was patched, and what can run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from . import __version__, threads
-from .compat import FAULTS, decord_clash
+from .compat import PATCHES
+from .literals import markdown_text
 
 REQUIRED = (
     'torch',
@@ -45,7 +46,7 @@ def page() -> str:
         'devices': _devices(),
         'scan backends': _scan_backends(),
         'video decoders': _decoders(),
-        'faults of the stack': _faults(),
+        'patches of the stack': _patches(),
     }
     lines = [f'mmaction_videomambapro {__version__}']
     for title, rows in sections.items():
@@ -127,14 +128,66 @@ def _import_state(module: str) -> str:
     return getattr(found, '__version__', 'installed')
 
 
-def _faults() -> list[tuple[str, str]]:
-    """Import every module that may need mending, and tell what became of it."""
-    rows = []
-    for fault in FAULTS:
-        try:
-            importlib.import_module(fault.module)
-        except Exception as error:
-            rows.append((fault.module, f'NOT IMPORTABLE: {error}'))
-            continue
-        rows.append((fault.module, f'{fault.state}: {fault.symptom}'))
-    return rows
+def _patches() -> list[tuple[str, str]]:
+    """Import every module that may need a patch, and report what became of it."""
+    missing = _import_parts()
+    for patch in PATCHES:
+        missing |= _import_error(patch.module)
+    rows = [
+        (patch.module, f'{patch.state}: {patch.symptom} (upstream: {patch.issue})')
+        for patch in PATCHES
+        if patch.module not in missing
+    ]
+    return rows + [(name, f'NOT IMPORTABLE: {why}') for name, why in missing.items()]
+
+
+def patch_table() -> str:
+    """The patches as a Markdown table, which docs/patches.md shows."""
+    _import_parts()
+    modules: dict[tuple, list[str]] = {}
+    for patch in PATCHES:
+        facts = patch.symptom, patch.until, patch.issue
+        modules.setdefault(facts, []).append(f'`{patch.module}`')
+    rows = sorted(
+        ' | '.join(['<br>'.join(names), *map(markdown_text, facts)])
+        for facts, names in modules.items()
+    )
+    head = 'patched | without it | until | upstream', '--- | --- | --- | ---'
+    return '\n'.join(f'| {row} |' for row in (*head, *rows))
+
+
+def _import_parts() -> dict[str, Exception]:
+    """Import what declares patches of its own; those that cannot be, and why."""
+    from . import PARTS
+
+    errors = {}
+    for module in [name for name, _ in PARTS if name.startswith('mmaction.')]:
+        errors |= _import_error(module)
+    return errors
+
+
+def _import_error(module: str) -> dict[str, Exception]:
+    """The module and why it cannot be imported, or nothing."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        return {module: error}
+    return {}
+
+
+def decord_clash() -> str | None:
+    """What is wrong if decord and decord2 are both installed, else None.
+
+    Both write the package folder ``decord``, so one overwrites half of the other.
+    """
+    found = [
+        f'{name} {installed}'
+        for name in ('decord', 'decord2')
+        if (installed := _version(name))
+    ]
+    if len(found) < 2:
+        return None
+    return (
+        f'{" and ".join(found)} are both installed and overwrite each other: run '
+        '"pip uninstall -y decord decord2", then install the one you want'
+    )

@@ -1,8 +1,8 @@
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
-from importlib import metadata
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import init_default_scope
 
-from mmaction_videomambapro import compat
+from mmaction_videomambapro import compat, diagnosis
 from mmaction_videomambapro.datasets.videos import Video
 from tests.conftest import DEMO_CONFIG, ROOT
 
@@ -55,10 +55,11 @@ def test_models_are_registered_whatever_is_imported_first(order):
     assert out.stdout.count('<class') == 4, out.stderr
 
 
-def test_every_fault_says_when_it_can_go():
-    for fault in compat.FAULTS:
-        assert fault.symptom
-        assert fault.until
+def test_every_patch_says_when_it_can_go():
+    for patch in compat.PATCHES:
+        assert patch.symptom
+        assert patch.until
+        assert patch.issue
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -124,9 +125,9 @@ def test_color_jitter_works_for_all_hues():
 
 
 def test_decord_clash_is_told(monkeypatch):
-    assert compat.decord_clash() is None
-    monkeypatch.setattr(metadata, 'version', lambda name: '1.0')
-    clash = compat.decord_clash()
+    assert diagnosis.decord_clash() is None
+    monkeypatch.setattr(diagnosis, 'version', lambda name: '1.0')
+    clash = diagnosis.decord_clash()
     assert 'decord 1.0 and decord2 1.0' in clash
     assert 'pip uninstall' in clash
 
@@ -196,12 +197,12 @@ def test_initialisation_is_not_printed(caplog, capfd, tmp_path):
 
 @pytest.mark.parametrize('timm', [False, True])
 def test_multimodal_models_only_with_timm(timm, monkeypatch):
-    item = next(f for f in compat.FAULTS if f.module == 'mmaction.utils.dependency')
+    item = next(p for p in compat.PATCHES if p.module == 'mmaction.utils.dependency')
     monkeypatch.setattr(
-        compat.importlib.util, 'find_spec', lambda name: object() if timm else None
+        importlib.util, 'find_spec', lambda name: object() if timm else None
     )
     module = SimpleNamespace(WITH_MULTIMODAL=True)
-    item.mend(module)
+    item.function(module)
     assert module.WITH_MULTIMODAL is timm
 
 

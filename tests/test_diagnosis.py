@@ -1,5 +1,6 @@
 from mmaction_videomambapro import diagnosis
-from mmaction_videomambapro.compat import FAULTS
+from mmaction_videomambapro.compat import PATCHES
+from tests.conftest import ROOT
 
 
 def test_page_tells_what_a_bug_report_needs(monkeypatch):
@@ -17,11 +18,15 @@ def test_page_tells_what_a_bug_report_needs(monkeypatch):
     ):
         assert word in page
     assert 'NOT IMPORTABLE' not in page
-    for fault in FAULTS:
-        assert fault.symptom in page
-        # one fault takes a library that need not be there
-        optional = fault.module == 'mmaction.utils.dependency'
-        assert fault.state == 'mended' or (optional and fault.state == 'absent')
+    for patch in PATCHES:
+        assert patch.symptom in page
+        # one patch takes a library that need not be there
+        optional = patch.module == 'mmaction.utils.dependency'
+        assert patch.state == 'patched' or (optional and patch.state == 'absent')
+
+
+def test_docs_list_all_patches():
+    assert diagnosis.patch_table() in (ROOT / 'docs' / 'patches.md').read_text()
 
 
 def test_forced_nonsense_is_reported(monkeypatch):

@@ -19,7 +19,6 @@ STOREYS = (
     ('visualization',), ('engine',), ('explain', 'deploy'), ('zoo',), ('apis',),
     ('diagnosis', '__main__', '__init__'),
 )  # fmt: skip
-REACHING_UP = {'compat.py'}  # its patches look for what they need; to be emptied
 HEIGHTS = {name: height for height, names in enumerate(STOREYS) for name in names}
 
 
@@ -56,7 +55,7 @@ def imports(path: Path, root: Path) -> Iterator[tuple[int, str]]:
 def upward(root: Path) -> list[str]:
     """Imports from a lower storey of a package to a higher one."""
     found = []
-    for path in sorted({*root.rglob('*.py')} - {root / x for x in REACHING_UP}):
+    for path in sorted(root.rglob('*.py')):
         own = path.relative_to(root).with_suffix('').parts[0]
         for line, target in imports(path, root):
             # what is not a module is of __init__, such as __version__

@@ -8,6 +8,9 @@ from typing import Any
 
 from mmengine.structures import BaseDataElement
 
+from ..compat import patch
+from ..compat.helpers import replace
+
 KEYS = 'file', 'img_path'  # ours, and mmpretrain's
 
 
@@ -35,3 +38,18 @@ def files_of_batch(batch: Any) -> Iterator[str]:
             yield from files_of_batch(part)
     elif isinstance(batch, BaseDataElement) and file_of(batch):
         yield file_of(batch)
+
+
+@patch(
+    'mmaction.datasets.transforms.formatting',
+    symptom='nothing after PackActionInputs knows which file a sample is of',
+    until='PackActionInputs keeps the file name by default',
+)
+def _samples_without_file(formatting):
+    @replace(formatting.PackActionInputs, 'transform')
+    def transform(original, self, results):
+        packed = original(self, results)
+        file = file_of_info(results)
+        if file is not None:
+            packed['data_samples'].set_metainfo(dict(file=file))
+        return packed

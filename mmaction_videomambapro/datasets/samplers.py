@@ -11,6 +11,8 @@ import torch
 from mmaction.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 
+from ..compat import patch
+from ..compat.helpers import replace
 from .rows import ListError
 
 MOST_SAMPLES = 10**8  # in an epoch: their numbers are held in memory
@@ -48,6 +50,20 @@ def random_numbers_from(seed: int) -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
+
+
+@patch(
+    'mmengine.dataset.base_dataset',
+    symptom='augmentations depend on the number of workers, and change on resuming',
+    until='MMEngine seeds every sample, as SeededSampler does',
+)
+def _samples_without_seeds(base_dataset):
+    @replace(base_dataset.BaseDataset, '__getitem__')
+    def __getitem__(original, self, idx):
+        if not isinstance(idx, SeededIndex):
+            return original(self, idx)
+        with random_numbers_from(idx.seed):
+            return original(self, int(idx))
 
 
 @DATA_SAMPLERS.register_module()

@@ -1,8 +1,10 @@
 """Training machinery that MMEngine lacks; importing this registers it."""
 
+from . import patches
 from .hooks import (
     AdaptCheckpointHook,
     BrokenFilesHook,
+    ClipVisualizationHook,
     EpochSeedHook,
     FiniteLossHook,
     PretrainingCurvesHook,
@@ -20,6 +22,7 @@ from .schedules import StretchedCosineLR, StretchedCosineParamScheduler
 __all__ = [
     'AdaptCheckpointHook',
     'BrokenFilesHook',
+    'ClipVisualizationHook',
     'EpochSeedHook',
     'FiniteLossHook',
     'GuardedAmpOptimWrapper',
@@ -31,4 +34,5 @@ __all__ = [
     'ProbeGridScheduler',
     'StretchedCosineLR',
     'StretchedCosineParamScheduler',
+    'patches',
 ]

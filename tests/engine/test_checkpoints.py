@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 from mmengine.registry import DefaultScope
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import checkpoint
 
 from mmaction_videomambapro.engine import checkpoints as module
 from mmaction_videomambapro.engine.checkpoints import checkpoints, newest_checkpoint
@@ -87,7 +87,9 @@ def test_the_newest_whole_one_is_found(work_dir, damage, monkeypatch, caplog):
     DAMAGES[damage](path)
     assert newest_checkpoint(work_dir) == str(work_dir / 'epoch_3.pth')
     assert not (work_dir / 'marker').exists()
-    assert find_latest_checkpoint(str(work_dir)) == str(work_dir / 'epoch_3.pth')
+    assert checkpoint.find_latest_checkpoint(str(work_dir)) == str(
+        work_dir / 'epoch_3.pth'
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from .adapt_checkpoint_hook import AdaptCheckpointHook
 from .broken_files_hook import BrokenFilesHook
+from .clip_visualization_hook import ClipVisualizationHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_loss_hook import FiniteLossHook
 from .pretraining_curves_hook import PretrainingCurvesHook
@@ -9,6 +10,7 @@ from .resume_hook import ResumeHook
 __all__ = [
     'AdaptCheckpointHook',
     'BrokenFilesHook',
+    'ClipVisualizationHook',
     'EpochSeedHook',
     'FiniteLossHook',
     'PretrainingCurvesHook',

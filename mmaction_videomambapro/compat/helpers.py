@@ -1,0 +1,46 @@
+"""How patches change a module."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+RUNNERS = 'mmengine.runner.runner', 'mmengine.runner._flexible_runner'
+
+
+def runner_in(module: ModuleType) -> type:
+    """The runner class of one of :data:`RUNNERS`."""
+    return getattr(module, 'FlexibleRunner', None) or module.Runner
+
+
+def replace(owner: Any, name: str) -> Callable:
+    """Put the decorated function in place of one, which it gets as first argument.
+
+    Args:
+        owner (Any): A module, a class or an object.
+        name (str): Of the function or method; one without ``self`` stays so.
+    """
+
+    def install(function):
+        original = getattr(owner, name)
+
+        @wraps(original)
+        def replaced(*args, **kwargs):
+            return function(original, *args, **kwargs)
+
+        kind = inspect.getattr_static(owner, name)
+        bound = isinstance(kind, (classmethod, staticmethod))
+        setattr(owner, name, staticmethod(replaced) if bound else replaced)
+
+    return install
+
+
+def stand_in(module: ModuleType, **names: Any) -> ModuleType:
+    """A module as one other module is to see it: with some names of its own."""
+    seen = ModuleType(module.__name__)
+    seen.__getattr__ = lambda name: getattr(module, name)
+    vars(seen).update(names)
+    return seen
