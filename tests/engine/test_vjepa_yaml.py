@@ -910,7 +910,7 @@ def test_what_has_no_counterpart_is_one_sentence():
         ('model.use_silu', True, 'true is not possible'),
         ('model.pred_num_heads', 7, '384, which the 7 heads'),
         ('mask.0.inv_block', True, 'true is not possible'),
-        ('mask.1.spatial_scale', [0.7, 1.7], r'mask\.1: spatial_scale is no range'),
+        ('mask.1.spatial_scale', [0.7, 1.7], r'mask\.1: spatial_scale is not a valid'),
         ('optimization.is_anneal', True, 'anneal_ckpt is missing'),
         ('data.num_frames', 16, 'unknown keys'),
     ],

@@ -149,7 +149,7 @@ def test_published_sizes():
         (lambda: head(depth=5), r'depth must be in \[1, 4\]'),
         (lambda: head(num_heads=5), 'must divide in_channels=12'),
         (lambda: head()(torch.zeros(2, 12)), "out_type='raw'"),
-        (lambda: head(num_clips=2)(torch.zeros(3, 7, 12)), 'with num_clips=2'),
+        (lambda: head(num_clips=2)(torch.zeros(3, 7, 12)), 'of num_clips=2'),
     ],
 )
 def test_what_is_wrong_is_told(make, message):

@@ -183,7 +183,7 @@ def test_best_of_validation_predicts():
     ('make', 'message'),
     [
         (lambda: grid(lrs=()), 'at least one value'),
-        (lambda: grid(lrs=(0.1, 0.1)), 'none twice'),
+        (lambda: grid(lrs=(0.1, 0.1)), 'without duplicates'),
         (
             lambda: ProbeGridScheduler(wrapper(grid()), starts=[1], end=3),
             'starts has 1 numbers for 4 probes',
