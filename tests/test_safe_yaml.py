@@ -97,7 +97,7 @@ def test_shapes(read):
     for text, reason in {
         '[1]': 'it is not a mapping',
         'a: 1': 'a is not a list',
-        'a: [1, x]': r'a\.1 is not a whole number',
+        'a: [1, x]': r'a\.1 is not an integer',
         'b: {c: null}': r'b\.c is not text',
         'b: [1]': 'b is not a mapping',
     }.items():

@@ -1,4 +1,4 @@
-"""A config for lists of one's own, which inherits a recipe."""
+"""Write a config for the user's own lists that inherits from a recipe."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ SPLITS = 'train', 'val', 'test'
 
 
 class BaseConfigError(ValueError):
-    """A config that lists of videos do not fit, said in one sentence."""
+    """A base config that does not work with lists of videos; one sentence."""
 
 
 def own_config(
     base: str, source: str, lists: str, classes: Sequence[str], test: str = 'val.txt'
 ) -> str:
-    """Text of a config that inherits another one, for lists of one's own.
+    """Generate a config that adapts a base config to the user's lists and classes.
 
     Args:
         base (str): A config that reads videos with labels.
         source (str): Folder of the videos.
         lists (str): Folder that will hold ``train.txt`` and ``val.txt``.
-        classes (Sequence[str]): Their names, in label order.
+        classes (Sequence[str]): Class names in label order.
         test (str): List of the test split. Defaults to ``'val.txt'``.
 
     Returns:
-        str: Python.
+        str: The config, Python code.
 
     Raises:
-        BaseConfigError: If the base cannot be read or reads something else.
+        BaseConfigError: If the base cannot be read, or does not read videos with
+            labels.
     """
     _check_base(base)
     datasets = {
@@ -75,8 +76,8 @@ def _check_base(base):
     head = cfg.get('model', {}).get('cls_head')
     if not isinstance(head, dict) or 'num_classes' not in head:
         raise BaseConfigError(
-            f'config file {base} trains no classifier: its model has no '
-            'cls_head.num_classes; choose a recipe of configs/recognition, or the '
+            f'config file {base} does not train a classifier: its model has no '
+            'cls_head.num_classes; choose a recipe from configs/recognition, or the '
             "demo's"
         )
     for split in SPLITS:
@@ -85,7 +86,7 @@ def _check_base(base):
         if kind not in ('VideoClsDataset', 'VideoDataset'):
             raise BaseConfigError(
                 f'config file {base} does not read videos with labels: '
-                f'{split}_dataloader.dataset is of type {kind}; choose a recipe of '
+                f'{split}_dataloader.dataset is of type {kind}; choose a recipe from '
                 "configs/recognition whose datasets are VideoClsDataset, or the demo's"
             )
 
@@ -93,6 +94,6 @@ def _check_base(base):
 def _read(path, name):
     try:
         return Config.fromfile(path, import_custom_modules=False)
-    except Exception as error:  # a config is a program: anything can go wrong in it
+    except Exception as error:  # a config is a program and can raise anything
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise BaseConfigError(f'{name} cannot be read: {reason}') from error

@@ -250,7 +250,7 @@ def test_mixed_precision_on_a_cpu(tool, demo_options, tmp_path, dtype):
         ('test.py', [DEMO_CONFIG, 'no.pth', '--dump', 'x.txt'], 'must end in .pkl'),
         ('analysis/draw_curves.py', ['nowhere'], 'holds no */vis_data/scalars.json'),
         ('analysis/compare_runs.py', ['nowhere'], 'holds no */vis_data/scalars.json'),
-        ('data/make_demo_clips.py', ['tests'], 'holds something else'),
+        ('data/make_demo_clips.py', ['tests'], 'does not contain these demo clips'),
     ],
 )  # fmt: skip
 def test_wrong_arguments_end_in_one_line(tool, name, arguments, message):

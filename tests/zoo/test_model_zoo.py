@@ -497,7 +497,7 @@ def test_damaged_metafiles_are_named(content, reason, root):
     [
         ('Name', '[x]', r'Models\.0\.Name is not text'),
         ('Metadata', '{Resolution: big}', r'Metadata\.Resolution is not text like'),
-        ('Metadata', '{FLOPs: 1.5}', r'Metadata\.FLOPs is not a whole number'),
+        ('Metadata', '{FLOPs: 1.5}', r'Metadata\.FLOPs is not an integer'),
         ('Results', '[{Metrics: {a: x}}]', r'Results\.0\.Metrics\.a is not a number'),
         ('Weights', '1', 'Weights is not text'),
     ],
