@@ -824,7 +824,7 @@ def test_files_that_can_not_be_read(official, load_from, tmp_path, save, serve):
     for source in (str(tmp_path / 'unsafe.pth'), serve('unsafe.pth')):
         with pytest.raises(CheckpointError, match=r'unsafe\.pth was refused'):
             load_from(source, recognizer())
-    with pytest.raises(CheckpointError, match=r'absent\.pth cannot be fetched.*404'):
+    with pytest.raises(CheckpointError, match=r'absent\.pth cannot be downloaded.*404'):
         load_from(serve('absent.pth'), recognizer())
 
 

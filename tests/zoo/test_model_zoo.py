@@ -495,11 +495,11 @@ def test_damaged_metafiles_are_named(content, reason, root):
 @pytest.mark.parametrize(
     ('key', 'value', 'reason'),
     [
-        ('Name', '[x]', r'Models\.0\.Name is not text'),
-        ('Metadata', '{Resolution: big}', r'Metadata\.Resolution is not text like'),
+        ('Name', '[x]', r'Models\.0\.Name is not a string'),
+        ('Metadata', '{Resolution: big}', r'Metadata\.Resolution is not a string like'),
         ('Metadata', '{FLOPs: 1.5}', r'Metadata\.FLOPs is not an integer'),
         ('Results', '[{Metrics: {a: x}}]', r'Results\.0\.Metrics\.a is not a number'),
-        ('Weights', '1', 'Weights is not text'),
+        ('Weights', '1', 'Weights is not a string'),
     ],
 )
 def test_entries_of_another_shape_are_named(key, value, reason, tmp_path):
