@@ -34,15 +34,15 @@ def parse_args():
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, the newest in this folder, or the newest in '
-        'the work directory; where there is none yet, start as without this',
+        help='continue from this checkpoint, the newest in this folder, or the newest '
+        'in the work directory; if there is none yet, start as without --resume',
     )
     parser.add_argument(
         '--amp',
         nargs='?',
         const='bf16',
         choices=['bf16', 'fp16'],
-        help='automatic mixed precision, bf16 unless said otherwise; on GPUs and CPUs',
+        help='automatic mixed precision, by default bf16; on GPUs and CPUs',
     )
     parser.add_argument(
         '--no-validate', action='store_true', help='do not validate while training'
@@ -50,14 +50,14 @@ def parse_args():
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate by the total batch size over '
-        'auto_scale_lr.base_batch_size of the config',
+        help='scale the learning rate by the total batch size divided by the '
+        "config's auto_scale_lr.base_batch_size",
     )
     parser.add_argument('--seed', type=int, help='random seed')
     parser.add_argument(
         '--diff-rank-seed',
         action='store_true',
-        help='give every process a seed of its own',
+        help='give every process its own seed',
     )
     parser.add_argument(
         '--deterministic', action='store_true', help='deterministic CUDNN algorithms'
@@ -66,7 +66,7 @@ def parse_args():
 
 
 def merge_args(cfg, args):
-    """Apply what is particular to training."""
+    """Apply the options that only exist for training."""
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.resume:
@@ -91,20 +91,20 @@ def merge_args(cfg, args):
 
 
 def set_resume(cfg, checkpoint):
-    """Resume from a checkpoint, from the newest of a folder, or by itself."""
+    """Resume from a checkpoint, the newest in a folder, or ('auto') in the work dir."""
     cfg.resume = 'auto' if checkpoint == 'auto' else True
     if checkpoint != 'auto':
         cfg.load_from = newest_of(checkpoint)
 
 
 def use_amp(optim_wrapper, dtype):
-    """Turn an OptimWrapper config into a mixed precision one."""
+    """Change an OptimWrapper config to mixed precision."""
     name = optim_wrapper.get('type', 'OptimWrapper')
     name = getattr(name, '__name__', name)
     if name not in (*AMP, *AMP.values()):
-        raise UsageError(f'--amp can not change an optim_wrapper of type {name}')
+        raise UsageError(f'--amp cannot change an optim_wrapper of type {name}')
     optim_wrapper.type = AMP.get(name, name)
-    if dtype == 'bf16':  # has the range of float32: nothing to scale
+    if dtype == 'bf16':  # has the range of float32, so no loss scaling
         optim_wrapper.update(dtype='bfloat16', loss_scale=dict(enabled=False))
     else:
         optim_wrapper.update(dtype='float16', loss_scale='dynamic')

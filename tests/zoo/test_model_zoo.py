@@ -654,7 +654,7 @@ def test_from_a_checkpoint_to_a_row(call, tmp_path):
                '--result', run / 'result.pkl', '--log', run,
                '--cfg-options', *options)  # fmt: skip
     assert out.startswith('videomambapro-nano_8x2x1-15e_demo-clips-rgb: Top 1 Accuracy')
-    assert call('model_zoo.py', 'check', '--zoo', zoo) == 'rows without fault: 1\n'
+    assert call('model_zoo.py', 'check', '--zoo', zoo) == 'rows without faults: 1\n'
     call('model_zoo.py', 'update', '--zoo', zoo)
     assert 'without fault: 1' in call('model_zoo.py', 'check', '--zoo', zoo)
     with pytest.raises(UsageError, match=r'result\.pkl does not exist'):

@@ -21,7 +21,9 @@ def main():
     parser.add_argument('config', help='the config that was tested')
     parser.add_argument('results', help='RESULT.pkl of tools/test.py --dump')
     add_common_arguments(parser)
-    parser.add_argument('--out', help='picture; default: predictions.png beside it')
+    parser.add_argument(
+        '--out', help='picture; default: predictions.png next to the results'
+    )
     parser.add_argument('--samples', type=int, default=8, help='clips to draw')
     parser.add_argument(
         '--classes',
