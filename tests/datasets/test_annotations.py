@@ -1,4 +1,4 @@
-"""Official annotation files, as they are."""
+"""Official annotation files, unchanged."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Files with names of classes."""
+"""Files with class names."""
 
 import os
 from contextlib import suppress

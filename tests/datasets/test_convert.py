@@ -1,4 +1,4 @@
-"""Lists become annotation files of MMAction2, checked if asked."""
+"""Lists are converted to MMAction2 annotation files, with optional checks."""
 
 import csv
 import os
@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def videos(clips, tmp_path):
-    """Good and broken files, by what is wrong with them."""
+    """Good and broken files, named after what is wrong with them."""
     good = sorted((clips / 'videos').rglob('*.mp4')) or sorted(clips.rglob('*.mp4'))
     folder = tmp_path / 'videos'
     folder.mkdir()

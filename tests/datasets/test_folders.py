@@ -24,7 +24,7 @@ RECIPE = (
 
 @pytest.fixture
 def videos(clips, tmp_path):
-    """Three classes of 5, 4 and 2 videos; one lies deeper, one file is none."""
+    """Three classes of 5, 4 and 2 videos, one nested deeper, and a file of text."""
     files = iter(sorted(clips.rglob('*.mp4')))
     for name, count in dict(pour=5, stir=4, wave=2).items():
         for i in range(count):
@@ -186,7 +186,7 @@ NAMES = [
 
 
 def test_every_name_that_a_file_system_allows(tmp_path):
-    """All rows are there, and lead to files; names of classes are read back."""
+    """All rows exist and lead to files; class names are read back."""
     for name in NAMES:
         make(tmp_path / 'src', *(name + b'/%d' % i + name + b'.MP4' for i in range(3)))
     split = list_folder(

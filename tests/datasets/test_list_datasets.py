@@ -32,7 +32,7 @@ FRAMES = [
 
 @pytest.fixture(autouse=True)
 def scope():
-    """Where pipelines are built from, as a runner sets it."""
+    """Set the scope from which pipelines are built, as a runner does."""
     with DefaultScope.overwrite_default_scope('mmaction'):
         yield
 
@@ -174,7 +174,7 @@ def test_images_are_clips_of_one_frame(tmp_path):
 
 
 def listed(tmp_path, text, name='list.txt', **kwargs):
-    """A dataset of rows whose files nothing reads."""
+    """A dataset of rows whose files are never read."""
     (tmp_path / name).write_text(text)
     config = dict(type='VideoClsDataset', ann_file=str(tmp_path / name), pipeline=[])
     return DATASETS.build(dict(config, **kwargs))

@@ -1,4 +1,4 @@
-"""Lists in every format of the field, and whatever else a file may hold."""
+"""Lists in every common format, and files with anything else."""
 
 import gzip
 import os
@@ -66,7 +66,7 @@ def test_formats_are_found(write, text, expected):
 
 
 def test_a_given_format_decides(write):
-    """Two numbers behind a name without an ending can mean either."""
+    """Two numbers after a name without an extension are ambiguous."""
     path = write('v 120 5\n')
     assert rows(path) == [('v', (5,), 120)]
     assert rows(path, 'video') == [('v 120', (5,), None)]
@@ -236,7 +236,7 @@ labels = st.lists(st.integers(0, 999_999_999), min_size=1, max_size=3).map(tuple
     )
 )
 def test_every_name_that_a_file_can_have(tmp_path_factory, rows):
-    """Whatever is written is read back, and is text that any editor shows."""
+    """Whatever is written is read back, and any editor can show it."""
     path = tmp_path_factory.getbasetemp() / 'any_names'
     lines = [row_line(row) for row in rows]
     assert all(line.isprintable() for line in lines)

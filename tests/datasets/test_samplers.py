@@ -1,4 +1,4 @@
-"""Samples and their random numbers depend on the seed and the epoch alone."""
+"""Samples and their random numbers depend only on the seed and the epoch."""
 
 import copy
 import pickle
@@ -77,7 +77,7 @@ def test_any_number_of_workers_gives_the_same_numbers():
 
 
 def test_random_numbers_outside_go_on_as_before():
-    """Those of the model, where samples are made in its process."""
+    """The model's random numbers, if samples are made in its process."""
     np.random.seed(3)
     expected = np.random.rand(2)
     np.random.seed(3)
@@ -91,7 +91,7 @@ def test_random_numbers_outside_go_on_as_before():
     lambda part: RepeatDataset(part, 2),
 ])  # fmt: skip
 def test_inside_of_wrappers(wrap):
-    """A sample that comes twice in an epoch comes with other random numbers."""
+    """A sample that is drawn twice in an epoch gets different random numbers."""
     alone = load(wrap(Noise(4)))
     assert load(wrap(Noise(4)), num_workers=2) == alone
     assert len({tuple(sample[1:]) for sample in alone}) == 8
@@ -109,7 +109,7 @@ def test_seeds_reach_worker_processes():
     shuffle=st.booleans(),
 )
 def test_processes_share_an_epoch(n, num_samples, world, shuffle):
-    """Ranks take turns in what one process would draw, and epochs miss nothing."""
+    """Ranks take turns in the order of one process, and epochs omit nothing."""
     indices = []
     for epoch in range(4):
         ranks = []

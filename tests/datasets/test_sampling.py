@@ -1,4 +1,4 @@
-"""The published sampling rules, against vectors worked out by hand."""
+"""Compare the published sampling rules with vectors computed by hand."""
 
 import numpy as np
 import pytest

@@ -131,7 +131,7 @@ def contents(folder):
 
 
 def test_interrupted_and_resumed(config, checkpoint, tmp_path, monkeypatch):
-    """With random crops the same files as in one go; those there are not made again."""
+    """With random crops, the files are those of one run; existing ones are kept."""
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     extract_features(config, checkpoint, str(whole), 'train')
     save, written = torch.save, []

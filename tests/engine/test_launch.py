@@ -179,7 +179,7 @@ def test_the_console_leaves_pages_to_the_log_file(tmp_path, capsys):
 
 @pytest.fixture(autouse=True)
 def machine_as_before(monkeypatch):
-    """What a tool changes for its process alone."""
+    """Changes that a tool makes for its own process."""
     monkeypatch.setattr(MMLogger, '__init__', MMLogger.__init__)
     monkeypatch.setattr('logging.raiseExceptions', True)
     monkeypatch.setattr(

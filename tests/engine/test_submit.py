@@ -1,4 +1,4 @@
-"""Jobs of submitit, started for real on this machine."""
+"""Jobs of submitit that really run on this machine."""
 
 import os
 import pickle
@@ -96,7 +96,7 @@ def test_two_tasks_are_two_ranks(tmp_path):
 
 
 def test_resumes_only_from_what_it_wrote(tmp_path):
-    """An older checkpoint is of another run, and without one ``load_from`` counts."""
+    """An older checkpoint is from another run; without one, ``load_from`` is used."""
     job = TrainingJob('train.py', ['a.py', '--resume', 'b.pth'], str(tmp_path))
     job.started = 1000.0
     job = pickle.loads(pickle.dumps(job))

@@ -1,4 +1,4 @@
-"""The tools as their users call them, from video files to pictures."""
+"""The tools as users call them, from video files to pictures."""
 
 import os
 import signal
@@ -198,7 +198,7 @@ def test_two_processes_equal_one(tool, demo_options, tmp_path):
 
 
 def test_stock_config_trains_through_mmaction2(demo_options, tmp_path):
-    """Nothing of ours but custom_imports: MMAction2's tool, base and pipeline."""
+    """Only custom_imports is ours; tool, base and pipeline are MMAction2's."""
     stock = os.path.join(mmaction.__path__[0], '.mim')
     config = tmp_path / 'config.py'
     config.write_text(

@@ -39,7 +39,7 @@ def clip(frames=4, height=32, width=32, batch=2):
 
 
 def randomised(net):
-    """Every parameter matters: no zeros, no symmetries."""
+    """Make every parameter matter: no zeros, no symmetries."""
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -185,7 +185,7 @@ def test_visible_tokens_depend_on_their_own_clip_and_patches_alone():
 
 
 def test_scans_of_a_subset_start_at_its_first_token():
-    """A visible subset is a sequence of its own: the same as a clip of those tokens."""
+    """A visible subset is encoded like a clip of only these tokens."""
     net = randomised(VideoMambaPro(**SMALL, **RAW)).eval()
     keep = torch.tensor([[1, 4, 6], [0, 2, 7]])
     tokens = net.patch_embed(clip()).flatten(2).mT

@@ -98,7 +98,7 @@ def test_further_pairs_and_their_names():
 
 
 def published(base, start, final, warmup, step, total):
-    """V-JEPA 2's value at a step, from 1 on."""
+    """V-JEPA 2's value at a step, counted from 1."""
     if step < warmup:
         return start + (base - start) * step / warmup
     share = (step - warmup) / max(1, total - warmup)

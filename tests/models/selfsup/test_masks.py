@@ -1,4 +1,4 @@
-"""Masks are what was published, or better, and depend on their key alone."""
+"""Masks are as published, or better, and depend only on their key."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def draw(mask, batches, batch=24, grid=GRID):
 
 
 def in_time(indices):
-    """How often tokens are of each time step, from all batches."""
+    """How often tokens of each time step are chosen, over all batches."""
     counts = sum(
         np.bincount(i.numpy().ravel() // 196, minlength=8) / i.shape[0] for i in indices
     )
@@ -142,7 +142,7 @@ def test_visible_in_the_beginning_only():
 
 @pytest.mark.parametrize(('share', 'steps'), [(0.01, 1), (0.12, 1), (0.2, 1), (0.3, 2)])
 def test_at_least_one_time_step_is_visible(share, steps):
-    """int(8 share) of 8 steps, but one at least, as published."""
+    """int(8 share) of 8 steps, but at least one, as published."""
     mask = MultiBlock3DMask(**SHORT, max_temporal_keep=share, equalise='truncate')
     for keep, _ in draw(mask, 20, batch=1):
         assert set(np.unique(keep // 196)) == set(range(steps))
