@@ -1,4 +1,4 @@
-"""Writes files and folders that are either whole or not there."""
+"""Write files and folders that are either complete or not there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .errors import UsageError
 
 try:
     import fcntl
-except ImportError:  # Windows: what a killed process leaves there stays
+except ImportError:  # Windows: leftovers of killed processes are not removed
     fcntl = None
 
 _UNFINISHED = '.making-mmaction_videomambapro-'
@@ -27,24 +27,25 @@ _TOO_MUCH = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO
 
 @contextmanager
 def replacing(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
-    """A new file that takes the place of ``path`` once it is whole.
+    """Write a new file that replaces ``path`` once it is complete.
 
-    It is on disk before it does, so that a crash of the machine leaves the old file or
-    the new one. Links are followed, and permissions stay. What is no regular file, such
-    as ``/dev/null``, a pipe or ``/dev/stdout``, is written to. What killed processes
-    left unfinished in the folder is removed.
+    It is on disk before it replaces ``path``, so a crash of the machine leaves either
+    the old file or the new one. Links are followed and permissions are kept. If
+    ``path`` is not a regular file (``/dev/null``, a pipe, ``/dev/stdout``), it is
+    written to directly. Unfinished files of killed processes are removed from the
+    folder.
 
     Args:
-        path (str | PathLike): The file; its folder is made if need be.
+        path (str | PathLike): The file; its folder is created if needed.
         mode (str): ``'w'`` for text in UTF-8, ``'wb'`` for bytes.
             Defaults to ``'w'``.
 
     Yields:
-        IO: The file to write to; its ``name`` is a path that can be read after a flush,
-        with the ending of ``path``. Where anything fails, ``path`` stays as it was.
+        IO: The file to write to. Its ``name`` has the extension of ``path`` and can be
+        read after a flush. If anything fails, ``path`` stays as it was.
 
     Raises:
-        OSError: If it cannot be written, with its path.
+        OSError: If the file cannot be written; it names ``path``.
     """
     text = {} if 'b' in mode else dict(encoding='utf-8', errors='surrogateescape')
     path = os.fsdecode(path)
@@ -84,19 +85,19 @@ def replacing(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
 
 @contextmanager
 def making_folder(path: str | os.PathLike) -> Iterator[str]:
-    """A new folder that appears as ``path`` once it is whole.
+    """Create a folder that appears as ``path`` once it is complete.
 
-    What has to outlast a crash of the machine is written into it by :func:`replacing`.
+    Use :func:`replacing` for files in it that must survive a crash of the machine.
 
     Args:
-        path (str | PathLike): The folder; those above it are made if need be. It does
-            not exist yet, or is empty.
+        path (str | PathLike): The folder, which must be new or empty; its parents are
+            created if needed.
 
     Yields:
-        str: The folder to fill. Where anything fails, nothing is left of it.
+        str: The folder to fill. If anything fails, it is removed.
 
     Raises:
-        OSError: If it cannot be written, with its path.
+        OSError: If the folder cannot be written; it names ``path``.
     """
 
     def make(temporary):
@@ -115,13 +116,13 @@ def making_folder(path: str | os.PathLike) -> Iterator[str]:
 
 
 def is_empty(folder: str | os.PathLike) -> bool:
-    """Whether a folder holds nothing, but for what killed processes left unfinished."""
+    """Whether a folder is empty, once leftovers of killed processes are removed."""
     _remove_stale(folder)
     return not os.listdir(folder)
 
 
 def refuse_same(source: str | os.PathLike, *destinations: str | os.PathLike) -> None:
-    """Make sure that what is read is not overwritten, under another name either.
+    """Make sure that no destination is the source, even under another name.
 
     Raises:
         UsageError: If a destination is the source.
@@ -137,7 +138,7 @@ def refuse_same(source: str | os.PathLike, *destinations: str | os.PathLike) -> 
 
 @contextmanager
 def _errors_name(path):
-    """A full disk is told with the file that did not fit; so is a failed rename."""
+    """Name the file in errors about a full disk and about a failed rename."""
     try:
         yield
     except OSError as error:
@@ -149,9 +150,9 @@ def _errors_name(path):
 
 @contextmanager
 def _unfinished(path, make: Callable[[str], int | None], ending=''):
-    """A path beside another one, and a descriptor of what was made there.
+    """Make a temporary file or folder next to a path; yield its path and descriptor.
 
-    The descriptor is locked, by which other processes know that someone is at work.
+    The descriptor is locked, which tells other processes that it is in use.
     """
     folder = osp.dirname(path)
     os.makedirs(folder, exist_ok=True)
@@ -161,7 +162,7 @@ def _unfinished(path, make: Callable[[str], int | None], ending=''):
         temporary = osp.join(folder, f'{_UNFINISHED}{uuid4().hex[:12]}{ending}')
         handle = make(temporary)
         if handle is not None and not _lock(handle, temporary):
-            os.close(handle)  # another process took it for left over
+            os.close(handle)  # another process removed it as a leftover
             handle = None
     try:
         yield temporary, handle
@@ -173,7 +174,7 @@ def _unfinished(path, make: Callable[[str], int | None], ending=''):
 
 
 def _lock(handle, path):
-    """Whether a descriptor is locked, or cannot be, and its path still leads to it."""
+    """Lock a descriptor; False if another process holds it or the path has changed."""
     if fcntl is None:
         return True
     try:
@@ -186,7 +187,7 @@ def _lock(handle, path):
 
 
 def _remove_stale(folder):
-    """Remove what processes that are gone left unfinished in a folder."""
+    """Remove the unfinished files of ended processes from a folder."""
     with suppress(OSError):
         for entry in os.scandir(folder):
             if entry.name.startswith(_UNFINISHED) and not entry.is_symlink():
@@ -199,7 +200,7 @@ def _remove_unlocked(path):
         return
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where one is at work
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if it is in use
         _remove(path)
     finally:
         os.close(handle)
@@ -214,10 +215,10 @@ def _remove(path):
 
 
 def _follow(path):
-    """Where the links of a path end, but for those of the system to open files.
+    """Resolve the links of a path, except the system's links to open files.
 
     Raises:
-        OSError: If there is no such path, as it is too long or links go round.
+        OSError: If the path is impossible: too long, or a cycle of links.
     """
     _status(path)
     while True:
@@ -235,14 +236,15 @@ def _status(path):
 
 
 def _is_open_file(path):
-    """Whether a path, without links in its folder, is that of an open file."""
+    """Whether a path, with its folder resolved, is a system link to an open file."""
     return re.match(r'/proc/.*/fd/\d+$', path) is not None
 
 
 def _own_descriptor(path):
-    """A descriptor that shares its place with an open file of this process, or a path.
+    """A duplicate descriptor if a path is an open file of this process, else the path.
 
-    What is written to ``/dev/stdout`` goes between what is printed before and after.
+    It shares its position with the original, so that writing to ``/dev/stdout`` keeps
+    the order of the output.
     """
     if re.match(rf'/proc/{os.getpid()}/(task/\d+/)?fd/\d+$', path):
         sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""Writes values so that what reads them cannot take them for anything but values.
+"""Write values so that readers cannot mistake them for code or markup.
 
-Names of files, folders and classes, and values of files from elsewhere, hold whatever
-their makers liked: quotes, braces, pipes, line breaks, bytes that are not UTF-8.
+Names of files, folders and classes, and values from other people's files, can contain
+anything: quotes, braces, pipes, line breaks, bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Any
 from urllib.parse import quote
 
 _MARKDOWN = re.compile(
-    r'[^\w .,;:()/+%\'"?=-]'  # all but what begins no markup within a line
-    r'|(?<![^\W_])_'  # an underscore begins emphasis only where a word does
-    r'|^ | $| (?= )'  # blanks that would be lost
+    r'[^\w .,;:()/+%\'"?=-]'  # everything that could be markup within a line
+    r'|(?<![^\W_])_'  # an underscore starts emphasis only at the start of a word
+    r'|^ | $| (?= )'  # spaces that would be lost
     r'|(?<=:)//|(?<=www)\.'  # addresses would become links
 )
 _FORMULA = '=', '+', '-', '@', '\t', '\r', "'"
 
 
 def python_literal(value: Any) -> str:
-    """An expression that a config of MMEngine reads as this value.
+    """Write a value as an expression that an MMEngine config reads back.
 
     MMEngine replaces ``{{ ... }}`` in the text of a config before it parses it, inside
-    strings and comments too, and what it puts there can end the string. So no two
-    opening braces follow each other in what this writes.
+    strings and comments too, and the replacement can end the string. So the expression
+    never has two opening braces in a row.
 
     Args:
         value: None, bool, int, float, str, bytes, range, and lists, tuples, sets and
-            mappings of these. Of anything else, its text is written.
+            mappings of these. Anything else is written as its ``str``.
 
     Returns:
-        str: On one line.
+        str: The expression, on one line.
     """
     if value is None or isinstance(value, bool):
         return repr(value)
@@ -45,7 +45,7 @@ def python_literal(value: Any) -> str:
     if isinstance(value, bytes):
         return _without_double_braces(bytes.__repr__(value))
     if isinstance(value, int):
-        # Python refuses to read and write more decimal digits than 4,300
+        # Python does not read or write more than 4,300 decimal digits
         return int.__repr__(value) if value.bit_length() < 10_000 else hex(value)
     if isinstance(value, float):
         return float.__repr__(value) if math.isfinite(value) else f"float('{value}')"
@@ -53,7 +53,7 @@ def python_literal(value: Any) -> str:
         return repr(value)
     if isinstance(value, Mapping):
         return _mapping(value)
-    # the last comma is where yapf breaks the lines, and makes a tuple of one
+    # the trailing comma makes tuples of one, and yapf breaks lines there
     items = ''.join(f'{python_literal(item)}, ' for item in _items(value))
     if isinstance(value, list):
         return f'[{items}]'
@@ -65,11 +65,11 @@ def python_literal(value: Any) -> str:
 
 
 def python_assignments(values: Mapping) -> str:
-    """Lines of a config that give variables these values, in the order of the names.
+    """Write config lines that assign values to variables, sorted by name.
 
     Args:
-        values (Mapping): By name. One that Python takes for no name is assigned all
-            the same, and MMEngine finds it.
+        values (Mapping): Values by name. Names that are not Python identifiers are
+            assigned as well, in a way that MMEngine finds.
     """
     lines = []
     for name, value in _in_order(values):
@@ -79,26 +79,27 @@ def python_assignments(values: Mapping) -> str:
 
 
 def python_comment(text: object) -> str:
-    """A line of comment: MMEngine replaces ``{{ ... }}`` in these as well.
+    """Write a comment line in which MMEngine has no ``{{ ... }}`` to replace.
 
     Args:
-        text: Anything; its ``str`` is taken.
+        text: Anything; its ``str`` is used.
     """
     return f'# {re.sub("{(?={)", "{ ", printable(text))}'
 
 
 def read_assignments(text: str) -> dict[str, Any]:
-    """Read what :func:`python_assignments` writes; nothing in it is run.
+    """Read what :func:`python_assignments` writes, without executing it.
 
     Args:
-        text (str): Of a config, from a checkpoint for instance: assignments of numbers,
-            texts, None, and lists, tuples, sets and dicts of these, ``dict(a=1)`` too.
+        text (str): Text of a config, for example from a checkpoint: assignments of
+            numbers, strings, None, and lists, tuples, sets and dicts of these,
+            including ``dict(a=1)``.
 
     Returns:
         dict[str, Any]: Values by name.
 
     Raises:
-        ValueError: If it holds anything else, with the line.
+        ValueError: If the text contains anything else; it names the line.
     """
     try:
         statements = ast.parse(text).body
@@ -150,7 +151,7 @@ def _value(node):
             keywords=[],
         ):
             return float(number)
-    raise ValueError(f'line {node.lineno} holds something else than values')
+    raise ValueError(f'line {node.lineno} contains something other than values')
 
 
 def _hashable(node, kind, items):
@@ -190,28 +191,28 @@ def _without_double_braces(text):
 
 
 def printable(text: object) -> str:
-    """Text of one line for people: what controls a terminal becomes visible.
+    """Make text safe to print on one line of a terminal.
 
     Args:
-        text: Anything; its ``str`` is taken.
+        text: Anything; its ``str`` is used.
 
     Returns:
-        str: With control characters, line breaks and bytes that are not UTF-8 as in
-        Python's ``repr``.
+        str: The text, with control characters, line breaks and bytes that are not UTF-8
+        escaped as in Python's ``repr``.
     """
     return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def printable_lines(text: object) -> str:
-    """The same for a text of several lines, which stay, as do tabs."""
+    """Make text safe to print, as :func:`printable`, but keep line breaks and tabs."""
     return re.sub(r'[^\n\t]+', lambda found: printable(found[0]), str(text))
 
 
 def markdown_text(text: object) -> str:
-    """Text in a heading, a cell of a table, or a line that began, without any markup.
+    """Escape text for a heading, a table cell or the middle of a line of Markdown.
 
     Args:
-        text: Anything; it is shown as :func:`printable` makes it.
+        text: Anything; it is shown as :func:`printable` writes it.
     """
     return _MARKDOWN.sub(
         lambda found: ''.join(f'&#{ord(c)};' for c in found[0]), printable(text)
@@ -219,26 +220,26 @@ def markdown_text(text: object) -> str:
 
 
 def markdown_link(text: object, target: str) -> str:
-    """A link to a page of the web or to a file; never to a script.
+    """Write a Markdown link to a web page or a file, never to a script.
 
     Args:
-        text: What is shown.
-        target (str): URL with http or https; anything else is a path.
+        text: The text to show.
+        target (str): A URL with http or https; anything else is a path.
     """
     if re.match(r'https?://', target):
         target = quote(target, safe="/:?#@!$&+,;=%~'", errors='surrogateescape')
     else:
-        target = re.sub('^/+', '/', target)  # two would begin the name of a host
+        target = re.sub('^/+', '/', target)  # two slashes would start a host name
         target = quote(target, safe='/', errors='surrogateescape')
     return f'[{markdown_text(text)}]({target})'
 
 
 def csv_cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula.
+    """Make a CSV cell that spreadsheets do not read as a formula.
 
     Args:
-        value: Texts that begin like a formula get a ``'`` in front, as spreadsheets
-            write them themselves; everything else stays as it is.
+        value: A string that begins like a formula gets a ``'`` in front, as
+            spreadsheets write it themselves; anything else is returned unchanged.
     """
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"

@@ -1,4 +1,4 @@
-"""Load checkpoints without running code that hides in them."""
+"""Load checkpoints without executing code hidden in them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DAMAGED = 'is damaged or cut short'
 CHUNK = 16 << 20
 
 COMPRESSIONS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-# What zipfile raises for archives that are damaged, or made by other programs
+# What zipfile raises for archives that are damaged or made by other programs
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
@@ -48,33 +48,33 @@ class CheckpointError(UsageError, RuntimeError):
 
 
 class UnsafeCheckpointError(CheckpointError):
-    """A checkpoint names types that a checkpoint has no use for."""
+    """A checkpoint that refers to classes or functions no checkpoint needs."""
 
 
 def safe_load(
     file: str | PathLike | IO[bytes], map_location: Any = None, **_: Any
 ) -> Any:
-    """``torch.load`` that builds tensors, numbers, containers and log buffers only.
+    """``torch.load`` restricted to tensors, numbers, containers and log buffers.
 
-    Both formats of ``torch.save`` are read, by own code: nothing that the file names is
-    called. Attributes of tensors, their hooks and their devices are left out.
+    Both formats of ``torch.save`` are read by this package's own code, which never
+    calls what the file names. Attributes, hooks and devices of tensors are dropped.
 
     Args:
-        file (str | PathLike | IO): A checkpoint, by path or opened; a path that ends in
-            ``.safetensors`` is read by that library.
+        file (str | PathLike | IO): A checkpoint, as a path or an open file. A path that
+            ends in ``.safetensors`` is read by that library.
         map_location (str | torch.device | dict | Callable, optional): As in
             ``torch.load``, but the default is the CPU. Defaults to None.
-        **_: Other arguments of ``torch.load``, among them ``weights_only=False``,
-            are ignored: there is no way to ask for unsafe loading.
+        **_: Other arguments of ``torch.load`` are ignored, ``weights_only=False``
+            included: unsafe loading is not possible.
 
     Returns:
         Any: The content.
 
     Raises:
-        UnsafeCheckpointError: If the pickle refers to anything else, with the
-            file, the name and what to do.
-        CheckpointError: If the file is missing, is not a checkpoint or is damaged, or
-            if its content would take more than ten times its size in memory.
+        UnsafeCheckpointError: If the pickle refers to anything else. The message has
+            the file, the name and what to do.
+        CheckpointError: If the file is missing, damaged or not a checkpoint, or if its
+            content would take more than ten times its size in memory.
     """
     place = _placer(map_location)
     if not isinstance(file, (str, PathLike)):
@@ -95,17 +95,19 @@ def load_url(
     """``torch.hub.load_state_dict_from_url`` with :func:`safe_load`.
 
     Args:
-        url (str): Where the file is, if it was not fetched before.
-        model_dir (str | PathLike, optional): Where it is kept. Defaults to the folder
-            of ``torch.hub``.
-        map_location: As for :func:`safe_load`. Defaults to None.
-        progress (bool): Whether to show how far it is. Defaults to True.
+        url (str): Address of the file; it is only downloaded once.
+        model_dir (str | PathLike, optional): Folder to keep the file in.
+            Defaults to None (the folder of ``torch.hub``).
+        map_location: As in :func:`safe_load`. Defaults to None (the CPU).
+        progress (bool): Whether to show the progress of the download.
+            Defaults to True.
 
     Returns:
         Any: The content.
 
     Raises:
-        CheckpointError: If it cannot be fetched or kept, or as :func:`safe_load` does.
+        CheckpointError: If the file cannot be downloaded or saved, or if
+            :func:`safe_load` refuses it.
     """
     folder = model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints')
     try:
@@ -116,14 +118,14 @@ def load_url(
             torch.hub.download_url_to_file(url, kept, None, progress)
     except (OSError, HTTPException, ValueError) as error:
         raise CheckpointError(
-            f'{url} cannot be fetched ({error}). Name a file instead, load_from=FILE '
-            '(or checkpoint=FILE of an init_cfg), or go without, load_from=None.'
+            f'{url} cannot be downloaded ({error}). Use a local file, load_from=FILE '
+            '(or checkpoint=FILE in an init_cfg), or no checkpoint, load_from=None.'
         ) from error
     try:
         return safe_load(kept, map_location)
     except CheckpointError as error:
         raise type(error)(
-            f'{error} It came from {url}; delete it to fetch it again.'
+            f'{error} It came from {url}; delete it to download it again.'
         ) from error
 
 
@@ -136,21 +138,22 @@ def read_legacy(
     """Read what ``torch.save`` writes with ``_use_new_zipfile_serialization=False``.
 
     Args:
-        stream (IO): From its beginning.
-        budget (Budget): For the memory.
-        place (Callable, optional): Takes a storage and its location in the file, and
-            returns it where it is to be. Defaults to the CPU.
+        stream (IO): The file, at its beginning.
+        budget (Budget): Limit on the memory.
+        place (Callable, optional): Maps a storage and its saved location to the storage
+            on the wanted device. Defaults to None (the CPU).
         build (Callable): ``Builder.argument`` if the content may be a bare storage.
+            Defaults to ``Builder.value``.
 
     Returns:
         Any: The content.
 
     Raises:
-        Refused: If that is something else.
+        Refused: If the file has another format.
     """
     if any(Parser({}, budget).parse(stream) != number for number in LEGACY_NUMBERS):
         raise Refused('was not written by torch.save')
-    Parser({}, budget).parse(stream)  # about the machine
+    Parser({}, budget).parse(stream)  # facts about the machine, not needed
     parser = Parser(BUILDERS, budget)
     note = parser.parse(stream)
     keys = Parser({}, budget).parse(stream)
@@ -252,7 +255,7 @@ def _zip_damage():
 
 
 def _bytes_of(stream: IO[bytes], nbytes: int, budget: Budget) -> Tensor:
-    """Read as many bytes, in pieces: compressed ones may claim to be few."""
+    """Read that many bytes in chunks; compressed data may be longer than it claims."""
     budget.spend(nbytes)
     try:
         data = torch.empty(nbytes, dtype=torch.uint8, device='cpu')
@@ -268,7 +271,7 @@ def _bytes_of(stream: IO[bytes], nbytes: int, budget: Budget) -> Tensor:
 
 
 def _swapped(data: Tensor, dtype: torch.dtype) -> Tensor:
-    """Turn the bytes of each number, or of each half of a complex one, round."""
+    """Reverse the bytes of each number, or of each half of a complex number."""
     width = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
     if len(data) % width:
         raise Refused(DAMAGED)
@@ -276,7 +279,7 @@ def _swapped(data: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _finder(read: Callable, place: Callable) -> Callable[[StorageId], Storage]:
-    """Reads each storage once and moves it to its place."""
+    """Make a function that reads each storage once and moves it to its device."""
     kept: dict[str, UntypedStorage] = {}
 
     def find(found):
@@ -290,7 +293,7 @@ def _finder(read: Callable, place: Callable) -> Callable[[StorageId], Storage]:
 
 
 def _placer(map_location: Any) -> Callable[[UntypedStorage, str], UntypedStorage]:
-    """What moves a storage to where ``map_location`` wants it."""
+    """Make a function that moves a storage to the device that ``map_location`` says."""
     if map_location is None:
         return lambda data, location: data
     if isinstance(map_location, dict):
@@ -311,7 +314,7 @@ def _on(device, data):
 
 
 def _regular(path: str | PathLike) -> str | PathLike:
-    """The path, if what is there can be read to its end."""
+    """The path, if it is a regular file, which can be read to its end."""
     if '\0' in os.fspath(path):
         raise Refused('has an impossible name')
     if not stat.S_ISREG(os.stat(path).st_mode):
@@ -321,14 +324,14 @@ def _regular(path: str | PathLike) -> str | PathLike:
 
 @contextmanager
 def _refusals(source: str) -> Iterator[None]:
-    """What is wrong with a file becomes one sentence with its name."""
+    """Turn faults of a file into an error of one sentence with its name."""
     try:
         yield
     except RefusedName as error:
         raise UnsafeCheckpointError(
             f'{source} was refused: loading it {error}, which no checkpoint of '
-            'MMEngine contains and which may run code of whoever made the file. Get '
-            'the weights from a source you trust, or, inside a sandbox, load the file '
+            "MMEngine contains and which may execute code chosen by the file's author. "
+            'Get the weights from a source you trust, or load the file in a sandbox '
             'with its own program and save only its state_dict with torch.save.'
         ) from None
     except Refused as error:

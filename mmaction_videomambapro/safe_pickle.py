@@ -1,8 +1,8 @@
 """Read pickles as values: nothing that a pickle names is imported or called.
 
-A pickle is a program. Here it is parsed first, into literals, lists, tuples and notes
-of what it would call (:class:`Call`), and only names of a fixed list may be noted. Then
-values are built from the notes, by own small functions that take data and return data.
+A pickle is a program. Here it is first parsed into literals, lists, tuples and notes of
+what it would call (:class:`Call`), and only names of a fixed list may occur in notes.
+Then values are built from the notes, by small functions that only map data to data.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ MEMO_ENTRY = 100  # bytes
 
 
 class Refused(Exception):
-    """What is wrong with a pickle, as the rest of a sentence that begins with "it"."""
+    """A fault of a pickle; the message continues a sentence that begins with "it"."""
 
 
 class RefusedName(Refused):
-    """It names what no file of its kind contains.
+    """A pickle refers to a name that no file of its kind needs.
 
     Attributes:
-        name (str): That name, in printable characters.
+        name (str): The name, in printable characters.
     """
 
     def __init__(self, name: str) -> None:
@@ -47,22 +47,22 @@ class RefusedName(Refused):
 class Budget:
     """The memory that the content of a file may take.
 
-    Ten times its size, as Python needs more for a value than a pickle, and a constant
-    for small files. What is referred to several times counts as often, and
-    tensors count with all elements: whoever copies the content needs that much.
+    It is ten times the file's size, because a value takes more memory in Python than in
+    a pickle, plus a constant for small files. Objects count once per reference, and
+    tensors with all their elements, because copying the content takes that much.
 
     Args:
-        file_size (int): In bytes.
+        file_size (int): Size of the file in bytes.
     """
 
     def __init__(self, file_size: int) -> None:
         self.left = 10 * file_size + (192 << 20)
 
     def spend(self, nbytes: int) -> None:
-        """Take from it.
+        """Subtract from what is left.
 
         Raises:
-            Refused: If there is not as much left.
+            Refused: If not enough is left.
         """
         self.left -= nbytes
         if self.left < 0:
@@ -70,7 +70,7 @@ class Budget:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """What is spent meanwhile is free again afterwards."""
+        """Give back afterwards what is spent inside the block."""
         before = self.left
         yield
         self.left = before
@@ -86,7 +86,7 @@ class Name:
 
 
 class Call:
-    """What a pickle would call, the items it would set, and the state."""
+    """A call that a pickle would make, with the items and the state it would set."""
 
     __slots__ = ('args', 'name', 'pairs', 'state')
 
@@ -166,11 +166,11 @@ class Parser:
 
     Args:
         builders (dict): Builders by the names that the pickle may contain.
-        budget (Budget): For the memory.
+        budget (Budget): Limit on the memory.
 
     Attributes:
-        storages (list[StorageId]): Those that it refers to, in its order.
-        shared (set[int]): Ids of the notes that it refers to more than once.
+        storages (list[StorageId]): Storages that the pickle refers to, in its order.
+        shared (set[int]): Ids of the notes that are referred to more than once.
     """
 
     def __init__(self, builders: dict[str, Callable], budget: Budget) -> None:
@@ -186,7 +186,7 @@ class Parser:
         """Parse up to the end of the pickle.
 
         Args:
-            stream (BytesIO): Is left after the pickle.
+            stream (BytesIO): The file; its position is after the pickle on return.
 
         Raises:
             Refused: If it is not a pickle, or contains what values do not need.
@@ -202,7 +202,7 @@ class Parser:
                     raise Refused(f'uses {opcode.name}, which torch.save does not')
                 run(self, argument)
         except (ValueError, IndexError, KeyError) as error:
-            raise Refused('is damaged, cut short, or of another kind') from error
+            raise Refused('is damaged, cut short, or of another format') from error
 
     def push(self, value: Any) -> None:
         self.budget.spend(sys.getsizeof(value) + 16)
@@ -221,7 +221,7 @@ class Parser:
     def push_integer(self, value: int) -> None:
         if value.bit_length() > MOST_BITS:
             raise Refused(f'holds an integer of more than {MOST_BITS} bits')
-        if -5 <= value <= 256:  # exist once
+        if -5 <= value <= 256:  # Python keeps one object of each
             self.push_constant(value)
         else:
             self.push(value)
@@ -264,7 +264,7 @@ class Parser:
     def extend(self, items: list) -> None:
         target = self.stack[-1]
         if type(target) is not list:
-            raise Refused('appends to what is not a list')
+            raise Refused('appends to something other than a list')
         target.extend(items)
 
     def add_items(self, _) -> None:
@@ -273,7 +273,7 @@ class Parser:
             case Call(name='builtins.set', args=(list(elements),)):
                 elements.extend(items)
             case _:
-                raise Refused('adds to what is not a set')
+                raise Refused('adds to something other than a set')
 
     def set_item(self, _) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -285,7 +285,7 @@ class Parser:
             'builtins.dict',
             ORDERED_DICT,
         ):
-            raise Refused('sets items of what is not a dict')
+            raise Refused('sets items of something other than a dict')
         if len(items) % 2:
             raise IndexError
         self.budget.spend(65 * len(items))
@@ -304,13 +304,13 @@ class Parser:
     def stack_name(self, _) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if type(name) is not str or type(module) is not str:
-            raise Refused('names something by what is not text')
+            raise Refused('uses a name that is not a string')
         self.name(module, name)
 
     def call(self, _) -> None:
         args, function = self.stack.pop(), self.stack.pop()
         if type(function) is not Name or type(args) is not tuple:
-            raise Refused('calls what is not a name')
+            raise Refused('calls something other than a name')
         name = function.name
         if name == 'torch._tensor._rebuild_from_type_v2':
             name, args = _without_attributes(*args)
@@ -324,7 +324,7 @@ class Parser:
         state = self.stack.pop()
         target = self.stack[-1]
         if type(target) is not Call or target.name not in STATES or state is None:
-            raise Refused('sets the state of what has none')
+            raise Refused('sets the state of an object without one')
         if target.state is not None:
             raise Refused('sets a state twice')
         target.state = state
@@ -347,7 +347,7 @@ class Parser:
 
 
 def _without_attributes(function=None, kind=None, args=None, *_):
-    """A tensor that was saved with attributes: those are left out."""
+    """Function and arguments of a tensor saved with attributes, which are dropped."""
     if (
         type(function) is not Name
         or type(kind) is not Name
@@ -359,7 +359,7 @@ def _without_attributes(function=None, kind=None, args=None, *_):
 
 
 def _operations() -> dict[str, Callable]:
-    """What each opcode does, by its name in pickletools."""
+    """The action of each opcode, by its name in pickletools."""
     p = Parser
     found = {
         'PROTO': lambda parser, _: None,
@@ -418,11 +418,12 @@ class Builder:
     """Builds values from notes.
 
     Args:
-        builders (dict): By name: what takes this object and the arguments, and returns
+        builders (dict): Functions by name, which map this object and the arguments to
             the value.
-        budget (Budget): For the memory.
-        shared (set[int]): See :class:`Parser`.
-        storage (Callable, optional): Gives the memory of a :class:`StorageId`.
+        budget (Budget): Limit on the memory.
+        shared (set[int]): Ids of shared notes, from :class:`Parser`.
+        storage (Callable, optional): Returns the memory of a :class:`StorageId`.
+            Defaults to a function that refuses.
     """
 
     def __init__(
@@ -440,10 +441,10 @@ class Builder:
         self._built: dict[int, tuple[Any, int]] = {}
 
     def value(self, note: Any) -> Any:
-        """A note's value.
+        """Build the value of a note.
 
         Raises:
-            Refused: If something in it is not a value.
+            Refused: If any part of it is not a value.
         """
         value = self.argument(note)
         if type(value) in (Name, Storage):
@@ -451,7 +452,7 @@ class Builder:
         return value
 
     def argument(self, note: Any) -> Any:
-        """The same; a class or a tensor's memory is allowed as well."""
+        """Build an argument: a value, a class or a tensor's memory."""
         if type(note) is Name:
             return CONSTANTS.get(note.name, note)
         if type(note) is StorageId:
@@ -476,9 +477,10 @@ class Builder:
         return value
 
     def key(self, note: Any) -> Any:
-        """A key of a dict, or an element of a set: its hash costs little.
+        """Build a key of a dict or an element of a set, whose hash must be cheap.
 
-        Hashes of texts are random; of what else a file could choose many that collide.
+        Hashes of strings are randomised. For other types a file could choose many keys
+        with the same hash.
         """
         value = self.value(note)
         if type(value) is tuple and len(value) <= 8:
@@ -522,13 +524,13 @@ def _is_size(value: Any) -> bool:
 
 
 def _claim(builder: Builder, shape: Any, itemsize: int) -> tuple[int, ...]:
-    """Check a shape, and count what it would take in memory."""
+    """Check a shape, and subtract its memory from the budget."""
     if (
         not isinstance(shape, (tuple, list))
         or len(shape) > MOST_DIMENSIONS
         or not all(map(_is_size, shape))
     ):
-        raise Refused('has a tensor or an array of an impossible shape')
+        raise Refused('has a tensor or an array with an impossible shape')
     builder.budget.spend(math.prod(max(size, 1) for size in shape) * itemsize)
     return tuple(shape)
 
@@ -536,7 +538,7 @@ def _claim(builder: Builder, shape: Any, itemsize: int) -> tuple[int, ...]:
 def _tensor(
     builder, storage, offset, size, stride, requires_grad=False, hooks=None, flags=None
 ):
-    """Of ``torch._utils._rebuild_tensor_v2``; hooks are left out."""
+    """Build for ``torch._utils._rebuild_tensor_v2``; hooks are dropped."""
     return _tensor_of_type(
         builder, storage, offset, size, stride, requires_grad, hooks, None, flags
     )
@@ -545,7 +547,7 @@ def _tensor(
 def _tensor_of_type(
     builder, storage, offset, size, stride, requires_grad, hooks, dtype, flags=None
 ):
-    """Of ``torch._utils._rebuild_tensor_v3``."""
+    """Build for ``torch._utils._rebuild_tensor_v3``."""
     if type(storage) is not Storage:
         raise Refused('has a tensor without memory')
     if flags:
@@ -560,7 +562,7 @@ def _tensor_of_type(
         or len(stride) != len(size)
         or not all(map(_is_size, (offset, *stride)))
     ):
-        raise Refused('has a tensor of an impossible layout')
+        raise Refused('has a tensor with an impossible layout')
     last = offset + sum((n - 1) * step for n, step in zip(size, stride))
     used = 0 if 0 in size else last + 1
     if max(used, offset) * dtype.itemsize > storage.data.nbytes():
@@ -571,7 +573,7 @@ def _tensor_of_type(
 
 
 def _parameter(builder, data, requires_grad, hooks=None, state=None):
-    """Of ``torch._utils._rebuild_parameter``; attributes are left out."""
+    """Build for ``torch._utils._rebuild_parameter``; attributes are dropped."""
     if type(data) is not torch.Tensor:
         raise Refused('has a parameter that is not a tensor')
     return torch.nn.Parameter(data.detach(), _grad(data, requires_grad))
@@ -596,9 +598,9 @@ def _device(builder, kind, index=None):
 
 
 def _bytes(builder, text, encoding):
-    """Of ``_codecs.encode``, with which bytes are pickled as text."""
+    """Build for ``_codecs.encode``, with which bytes are pickled as text."""
     if type(text) is not str or encoding not in ('latin1', 'latin-1'):
-        raise Refused('encodes what is not bytes')
+        raise Refused('encodes something other than bytes')
     builder.budget.spend(len(text))
     return text.encode('latin1')
 
@@ -619,7 +621,7 @@ def _ordered_dict(builder, pairs=()):
 
 
 def _ordered_dict_state(builder, value, state):
-    """Versions of modules, which torch keeps beside the weights."""
+    """Set the versions of modules, which torch saves with the weights."""
     metadata = state.get('_metadata') if type(state) is dict else None
     if (
         list(state) != ['_metadata']
@@ -659,7 +661,7 @@ def _namespace_state(builder, value, state):
     if type(state) is not dict or not all(
         type(name) is str and not name.startswith('__') for name in state
     ):
-        raise Refused('has a Namespace with other names than those of arguments')
+        raise Refused('has a Namespace with names that are not arguments')
     return argparse.Namespace(**state)
 
 
@@ -670,7 +672,7 @@ PLAIN_DTYPES = {
 
 
 def _dtype(builder, kind, align=False, copy=True):
-    """Of numbers and booleans: not of objects, which are addresses."""
+    """A dtype of numbers or booleans; objects would be memory addresses."""
     if type(kind) is not str or kind not in PLAIN_DTYPES:
         raise Refused('has an array that is not of plain numbers')
     return PLAIN_DTYPES[kind]
@@ -693,7 +695,7 @@ def _scalar(builder, dtype, data):
 
 
 def _array(builder, kind, shape, code):
-    """Of ``numpy._core.multiarray._reconstruct``: the state brings what it holds."""
+    """Build for ``numpy._core.multiarray._reconstruct``; the state has the content."""
     if type(kind) is not Name or kind.name != 'numpy.ndarray':
         raise Refused('has an array of a subclass')
     return np.empty(0, np.int8)
@@ -719,13 +721,13 @@ def _array_of(builder, shape, dtype, order, data):
         or len(data) != math.prod(shape) * dtype.itemsize
         or len(shape) > 32
     ):
-        raise Refused('has an array that does not have the size of its data')
+        raise Refused('has an array whose size differs from that of its data')
     array = np.ndarray(shape, dtype, bytearray(data), order=order)
     return array.astype(dtype.newbyteorder('='), copy=False)
 
 
 def _statistics_method(builder, owner, name):
-    """Of the ``getattr`` with which HistoryBuffers name their methods: the name."""
+    """The method name in the ``getattr`` with which HistoryBuffers are pickled."""
     if type(owner) is not Name or owner.name != HISTORY_BUFFER:
         raise RefusedName('builtins.getattr')
     if name not in STATISTICS:
@@ -738,7 +740,7 @@ def _history_buffer(builder):
 
 
 def _history_buffer_state(builder, value, state):
-    """Histories only; the class keeps the methods that it has."""
+    """Set only the histories; the class keeps its own methods."""
     if type(state) is not dict:
         raise Refused('has a damaged HistoryBuffer')
     log, count = state.get('_log_history'), state.get('_count_history')
@@ -754,7 +756,7 @@ def _history_buffer_state(builder, value, state):
     return HistoryBuffer(log, count, length)
 
 
-# Names that stand for themselves, as arguments of what is called
+# Names that may only be arguments of calls
 ONLY_NAMES = {
     *CONSTANTS,
     *STORAGES,
@@ -764,7 +766,7 @@ ONLY_NAMES = {
     'torch._tensor._rebuild_from_type_v2',
 }
 
-# What a checkpoint may contain, and how that is built
+# Everything that a checkpoint may contain, with the function that builds it
 BUILDERS: dict[str, Callable] = {
     'builtins.dict': _dict,
     'builtins.set': _set,

@@ -1,4 +1,4 @@
-"""Reads YAML from elsewhere: plain values in bounded time, or one sentence."""
+"""Read untrusted YAML: plain values in bounded time, or an error of one sentence."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PREFIX = 'tag:yaml.org,2002:'
 _PLAIN = {
     f'{_PREFIX}null': 'null',
     f'{_PREFIX}bool': 'true or false',
-    f'{_PREFIX}int': 'a whole number of at most 64 bits',
+    f'{_PREFIX}int': 'an integer of at most 64 bits',
     f'{_PREFIX}float': 'a finite number',
-    f'{_PREFIX}str': 'text',
+    f'{_PREFIX}str': 'a string',
     f'{_PREFIX}seq': 'a list',
     f'{_PREFIX}map': 'a mapping',
 }
 _KINDS = {
     bool: 'true or false',
-    int: 'a whole number',
+    int: 'an integer',
     Real: 'a number',
-    str: 'text',
+    str: 'a string',
     list: 'a list',
     dict: 'a mapping',
 }
@@ -42,22 +42,22 @@ class YamlError(UsageError, ValueError):
 def read_yaml(path: str | os.PathLike, shape: Any = object) -> Any:
     """Read one document.
 
-    Dates stay texts. Keys are texts, and stand once.
+    Dates are read as strings. Keys must be strings, without duplicates.
 
     Args:
-        path (str | PathLike): A file in UTF-8 of at most 1 MB.
-        shape: What it has to be: a type, a pattern of texts, a list of one shape, a
-            dictionary of those of keys, all of which may be missing, with ``...`` for
-            that of any other key; or a tuple of a shape and None for one that may be
-            null. Defaults to anything.
+        path (str | PathLike): A UTF-8 file of at most 1 MB.
+        shape: The expected structure: a type; a pattern, for strings; a list with the
+            shape of all items; a dict of shapes by key, where any key may be missing
+            and ``...`` stands for all other keys; or a tuple of a shape and None, if
+            the value may be null. Defaults to ``object`` (anything).
 
     Returns:
         Any: None, bool, int of at most 64 bits, finite float, str, and lists and
-        dictionaries of these, at most 32 deep.
+        dicts of these, at most 32 levels deep.
 
     Raises:
-        YamlError: If it holds anything else, with file, line and reason.
-        OSError: If it cannot be read.
+        YamlError: If the file contains anything else, with file, line and reason.
+        OSError: If the file cannot be read.
     """
     with open(path, 'rb') as file:
         data = file.read(LARGEST + 1)
@@ -78,7 +78,7 @@ def _parse(data):
         text = data.decode('utf-8-sig')
     except UnicodeDecodeError as error:
         line = data.count(b'\n', 0, error.start) + 1
-        raise YamlError(f'line {line}: it is not text in UTF-8') from error
+        raise YamlError(f'line {line}: it is not UTF-8 text') from error
     try:
         loader = _Loader(text)
         return loader.get_single_data()
@@ -89,18 +89,18 @@ def _parse(data):
         line = (error.problem_mark or error.context_mark or loader.get_mark()).line + 1
         reason = ', '.join(filter(None, (error.context, error.problem)))
     except (ValueError, OverflowError):  # the scanner's, of \U with too many digits
-        line, reason = loader.get_mark().line + 1, 'it names a character that is none'
+        line, reason = loader.get_mark().line + 1, 'it names a character out of range'
     raise YamlError(f'line {line}: {_one_line(reason)}')
 
 
 def _misfit(value, shape, where):
-    """Where a value has another shape; None if it fits."""
+    """The first place where a value does not match a shape; None if it matches."""
     if isinstance(shape, tuple):
         return None if value is None else _misfit(value, shape[0], where)
     if isinstance(shape, re.Pattern):
         if isinstance(value, str) and shape.fullmatch(value):
             return None
-        return f'{where} is not text like {shape.pattern}'
+        return f'{where} is not a string like {shape.pattern}'
     kind = shape if isinstance(shape, type) else type(shape)
     if not isinstance(value, kind):
         return f'{where or "it"} is not {_KINDS[kind]}'
@@ -124,7 +124,7 @@ def _one_line(text):
 
 
 class _Loader(yaml.SafeLoader):
-    """Counts while it reads, so that nothing is built of what is refused."""
+    """A loader that checks limits while parsing, before values are built."""
 
     def __init__(self, text):
         super().__init__(text)
@@ -138,7 +138,7 @@ class _Loader(yaml.SafeLoader):
         self._insist(self.depth <= DEEPEST, f'more than {DEEPEST} levels', event)
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.AliasEvent):
-            # what it stands for is not whole yet
+            # the node it refers to is still being read
             self._insist(hasattr(node, 'size'), 'it contains itself', event)
             self.size += node.size
         else:
@@ -153,7 +153,7 @@ class _Loader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
         except (ValueError, LookupError, TypeError, OverflowError):
-            value = math.nan  # such as !!int of a word
+            value = math.nan  # for example from !!int of a word
         reason = f'{_short(node.value)} is not {_PLAIN[node.tag]}'
         self._insist(_is_plain(value), reason, node)
         return value
@@ -167,10 +167,10 @@ class _Loader(yaml.SafeLoader):
             value = self.construct_object(key, deep=True)
             text = isinstance(value, str)
             self._insist(
-                text, f'the key {_short(key.value)} is not text: quote it', key
+                text, f'the key {_short(key.value)} is not a string: quote it', key
             )
             self._insist(
-                value not in seen, f'the key {_short(value)} stands twice', key
+                value not in seen, f'the key {_short(value)} appears twice', key
             )
             seen.add(value)
         return super().construct_mapping(node, deep)
@@ -190,7 +190,7 @@ def _is_plain(value):
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
     if isinstance(value, str):
-        # but for those that stand for bytes in names of files
+        # surrogates that escape bytes of file names are allowed
         return re.search('[\ud800-\udc7f\udd00-\udfff]', value) is None
     return not isinstance(value, float) or math.isfinite(value)
 

@@ -1,10 +1,11 @@
-"""How many threads compute on a CPU and how they wait, decided before torch is loaded.
+"""Set how many CPU threads compute and how they wait, before torch is loaded.
 
 OpenMP's threads keep their core busy while they wait for each other and for the next
-operator. Where another process needs that core, each wait lasts until the system takes
-the core away, and training becomes ten times slower and more. So they are told to
-sleep, and there are no more of them than cores that this process may use. Neither
-depends on how busy the machine is: their number decides in which order sums are taken.
+operator. If another process needs that core, each wait lasts until the system takes
+the core away, and training becomes at least ten times slower. So the threads are set to
+sleep instead, and there are no more of them than cores that this process may use.
+Neither setting depends on how busy the machine is, because the number of threads
+determines the order of summation.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ WAIT_VARIABLES = 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'KMP_BLOCKTIME'
 COUNT_VARIABLES = 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'
 _TOO_LATE = (
     'torch was imported before mmaction_videomambapro, so its threads keep cores busy '
-    'while they wait; where others need these cores, set OMP_WAIT_POLICY=PASSIVE'
+    'while they wait; set OMP_WAIT_POLICY=PASSIVE if other processes need these cores'
 )
 
 
 def let_threads_sleep() -> None:
-    """Ask OpenMP for it, unless the user's environment says how threads wait.
+    """Let OpenMP's waiting threads sleep, unless the user's environment sets this.
 
-    Has no effect after torch was imported: OpenMP reads its environment once.
+    Has no effect once torch is imported: OpenMP reads its environment only once.
     """
     if 'torch' not in sys.modules and not _given(WAIT_VARIABLES):
         os.environ['OMP_WAIT_POLICY'] = 'PASSIVE'
 
 
 def limit_threads(torch: ModuleType) -> None:
-    """Take no more threads than cores, unless the user's environment says how many.
+    """Use no more threads than cores, unless the user's environment sets their number.
 
-    PyTorch counts the cores of the machine and does not know a container's quota.
+    PyTorch counts the cores of the machine and ignores a container's quota.
     """
     cores = available_cores()
     if torch.get_num_threads() > cores and not _given(COUNT_VARIABLES):
@@ -58,7 +59,7 @@ def _load():
 
 
 def available_cores() -> int:
-    """Cores that this process may use: its affinity and the quota of its container."""
+    """Cores that this process may use, by its affinity and its container's quota."""
     if hasattr(os, 'sched_getaffinity'):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -69,7 +70,7 @@ def available_cores() -> int:
 def _quota(
     own: Path = Path('/proc/self/cgroup'), groups: Path = Path('/sys/fs/cgroup')
 ) -> float:
-    """Cores' worth of time that control groups grant, infinity without a limit."""
+    """CPU quota of the control groups, in cores; infinity if there is no limit."""
     quotas = [math.inf]
     with suppress(OSError, ValueError):
         for line in own.read_text().splitlines():
@@ -80,7 +81,7 @@ def _quota(
                 folder = groups / 'cpu'
             else:
                 continue
-            parts = Path(path.strip('/')).parts  # the limits of those above hold too
+            parts = Path(path.strip('/')).parts  # limits of parent groups apply too
             for depth in range(len(parts) + 1):
                 quotas.append(_quota_of(folder.joinpath(*parts[:depth])))
     return min(quotas)
@@ -99,7 +100,7 @@ def _quota_of(group):
 
 
 def describe() -> str:
-    """What was chosen, for the diagnosis page."""
+    """Describe the settings, for the diagnosis page."""
     import torch
 
     counts, waits = map(_given, (COUNT_VARIABLES, WAIT_VARIABLES))

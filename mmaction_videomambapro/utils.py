@@ -1,4 +1,4 @@
-"""What MMEngine asks every package for: ``mmengine.hub.get_model`` calls it."""
+"""The module that MMEngine expects in every package; ``mmengine.hub`` imports it."""
 
 from mmaction.utils import register_all_modules
 

@@ -1,4 +1,4 @@
-"""Fixtures: where things are, a small data set, and the tools as users call them."""
+"""Fixtures: paths, a small dataset, and the tools as users call them."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def same_random_numbers():
 
 @pytest.fixture(autouse=True)
 def no_loggers_left_behind():
-    """MMEngine goes on with the logger of a test's runner, whose file is closed."""
+    """MMEngine keeps using the logger of a test's runner, whose file is closed."""
     before = list(MMLogger._instance_dict)
     yield
     for name in [x for x in MMLogger._instance_dict if x not in before]:
@@ -55,7 +55,7 @@ def golden():
 
 @pytest.fixture(scope='session')
 def clips(tmp_path_factory):
-    """A demo data set of 16 training and 8 validation clips."""
+    """A demo dataset of 16 training and 8 validation clips."""
     root = tmp_path_factory.mktemp('clips') / 'demo_clips'
     DemoClips(train=16, val=8, frames=20).make(root)
     return root
@@ -63,7 +63,7 @@ def clips(tmp_path_factory):
 
 @pytest.fixture
 def tool(tmp_path):
-    """Runs something below tools/ from the repository root, as a user would."""
+    """Run a script in tools/ from the repository root, as a user would."""
 
     def run(name, *args, check=True, env=None, command=(sys.executable,)):
         process = subprocess.run(

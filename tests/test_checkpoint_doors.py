@@ -1,4 +1,4 @@
-"""Through no door by which checkpoints come in does a file run code."""
+"""No function that reads checkpoints lets a file execute code."""
 
 import os
 import runpy
@@ -44,7 +44,7 @@ class Model(BaseModel):
 
 @pytest.fixture
 def doors(tmp_path, monkeypatch, demo_options):
-    """Functions that let a file in, by the name of the door."""
+    """Functions that read a file from outside, by name."""
     runner = partial(
         dict, model=Model(), work_dir=str(tmp_path / 'runs'), default_scope='mmaction'
     )
@@ -53,7 +53,7 @@ def doors(tmp_path, monkeypatch, demo_options):
         kind(experiment_name=tmp_path.name, **runner(), **kwargs).load_or_resume()
 
     def tool(script, *arguments):
-        """In this process; its error becomes that of a library."""
+        """Run in this process; errors are raised as by a library."""
         monkeypatch.setattr(sys, 'argv', [script, *map(str, arguments)])
         cli = 'mmaction_videomambapro.apis.cli'
         monkeypatch.setattr(f'{cli}.keep_freed_memory', lambda: None)
@@ -137,7 +137,7 @@ def test_no_door_runs_code(doors, tmp_path, door):
     'config', ['__import__("os").mkdir("ran")', 'a = open("ran", "w")', 'import os', 3]
 )
 def test_configs_in_checkpoints_are_not_run(tmp_path, monkeypatch, config):
-    """MMEngine runs that text when it resumes, and where only weights are given."""
+    """MMEngine executes that text when it resumes, and when only weights are given."""
     monkeypatch.chdir(tmp_path)
     hub = dict(log_scalars={}, runtime_info=dict(cfg=config), resumed_keys={})
     content = dict(

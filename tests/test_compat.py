@@ -25,7 +25,7 @@ def scope():
 
 
 def test_import_is_light():
-    """No heavy module is loaded, and no optional one even tried."""
+    """No heavy module is loaded, and no import of an optional one is tried."""
     code = (
         'import sys, mmaction_videomambapro\n'
         "heavy = {'torch', 'mmaction.models', 'mmcv', 'decord', 'mmpretrain',\n"
@@ -184,7 +184,7 @@ def test_options_that_cannot_be_read(option, capsys):
 
 
 def test_initialisation_is_not_printed(caplog, capfd, tmp_path):
-    """But written to the log file of a run, as ever."""
+    """They are still written to the log file."""
     MMLogger.get_instance('quiet')
     config = dict(type='VideoMamba', arch=dict(embed_dims=8, depth=1))
     MODELS.build(config).init_weights()
@@ -287,7 +287,7 @@ def test_precision_of_classes_without_truth():
 
 
 def test_multisports_metric(tmp_path):
-    """Perfect tubes of two videos: every score is 100 %, of a wrong one none."""
+    """Perfect tubes of two videos score 100 %; wrong ones do not."""
     import pickle
 
     from mmaction.evaluation import MultiSportsMetric

@@ -1,4 +1,4 @@
-"""Every config builds, steps, tests, has a row, and what was published in it."""
+"""Every config builds, steps, tests, has a row, and matches what was published."""
 
 import math
 import re
@@ -114,7 +114,7 @@ def read(path):
 
 
 def steps(pipeline):
-    """All transforms of a pipeline, those of views as well."""
+    """All transforms of a pipeline, including those of views."""
     for transform in pipeline:
         yield transform
         yield from transform.get('transforms', ())
@@ -193,7 +193,7 @@ def test_name_says_what_is_inside(path):
 
 @pytest.mark.parametrize('row', PUBLISHED.strip().splitlines())
 def test_published_settings(row):
-    """Against VideoMamba's scripts; where they contradict its paper, the scripts."""
+    """Compare with VideoMamba's scripts, which win over the paper where they differ."""
     dataset, size, frames, res, rate, epochs, decay, drop_path, clips = row.split()
     kind = 'image_classification' if dataset == 'in1k' else 'recognition'
     arch = 'middle' if size == 'mask' else size
@@ -233,7 +233,7 @@ def test_published_settings(row):
         weaker = 'rand-m5-n2-mstd0.25-inc1' if size == 'tiny' else None
         (augment,) = find(cfg.train_pipeline, 'ClipRandAugment')
         assert augment.policy == (weaker or 'rand-m7-n4-mstd0.5-inc1')
-    else:  # as timm: behind the crop, with the colour of the mean
+    else:  # as timm: after the crop, filled with the mean colour
         *_, crop, resize, flip, augment, _, _ = steps(cfg.train_pipeline)
         assert crop.type == 'RandomResizedCrop'
         assert (resize.type, resize.scale) == ('Resize', (int(res), int(res)))
@@ -347,7 +347,7 @@ def test_pretraining_config_is_complete_and_builds(path, clips):
 
 
 def test_mmaction2_recognizes_a_video(clips):
-    """MMAction2's own functions take our config as it is."""
+    """MMAction2's own functions accept our config unchanged."""
     from mmaction.apis import inference_recognizer, init_recognizer
 
     config = Config.fromfile(ROOT / DEMO_CONFIG)
@@ -363,7 +363,7 @@ def test_elements_of_lists_have_names():
 
 
 def test_every_recipe_has_a_row():
-    """That the rows are true is a test of the zoo."""
+    """Whether the rows are true is tested with the zoo."""
     listed = [
         entry['Config']
         for metafile in METAFILES

@@ -1,4 +1,4 @@
-"""What is written is read back as it was, whatever it holds, and nothing of it runs."""
+"""Whatever is written is read back unchanged, and none of it is executed."""
 
 import csv
 import io

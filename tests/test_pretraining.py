@@ -116,7 +116,7 @@ class Interruption(Hook):
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(config, tmp_path):
-    """Bit for bit: weights, target, masks, and what the guard remembers."""
+    """Bit for bit: weights, target, masks, and the state of the guard."""
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     cfg = config(
         {
@@ -207,7 +207,7 @@ def test_accumulation_is_a_larger_batch(config):
 
 
 def test_control_shares_the_code_path(config, tmp_path):
-    """MMAction2's ViT and an attention predictor instead, nothing else; in bf16."""
+    """Only the encoder (MMAction2's ViT) and the predictor differ; in bf16."""
     cfg = config({'optim_wrapper.type': 'GuardedAmpOptimWrapper'})
     cfg.optim_wrapper.update(dtype='bfloat16', loss_scale=dict(enabled=False))
     cfg.model.backbone = dict(

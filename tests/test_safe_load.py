@@ -35,7 +35,7 @@ from tests.fuzz.pickles import (
 
 
 class Attack:
-    """Writes a file when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, victim):
         self.victim = victim
@@ -158,7 +158,7 @@ TYPES = [
     ids=['zip', 'protocol 4', 'legacy'],
 )
 def test_what_torch_saves_is_loaded(tmp_path, options):
-    """As torch.load does, views and shared memory included."""
+    """As torch.load does, including views and shared memory."""
     base = torch.arange(24.0)
     tied = torch.nn.Parameter(torch.randn(3))
     state = torch.nn.BatchNorm1d(2).state_dict()

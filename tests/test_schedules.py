@@ -25,7 +25,7 @@ def scope():
 
 
 def schedule(name, epochs, iterations=50, **changes):
-    """(rate, decay, decay of what is not decayed) after each of some epochs."""
+    """(rate, decay, decay of exempt parameters) after each of some epochs."""
     cfg = Config.fromfile(ROOT / f'configs/_base_/schedules/{name}.py')
     decayed, other = (torch.nn.Parameter(torch.ones(())) for _ in 'ab')
     optimizer = torch.optim.AdamW(

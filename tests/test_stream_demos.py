@@ -29,7 +29,7 @@ REMOVED = {f'{name}{step}' for name in ('OpenCV', 'Decord', 'PyAV')
 
 @pytest.fixture(params=CONFIGS)
 def config(request):
-    """A config as the scripts read it, with the options of the documentation."""
+    """A config as the demos read it, with the documented options."""
     path, options = CONFIGS[request.param]
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
@@ -54,7 +54,7 @@ def without_sampler(pipeline):
 
 
 def check(inputs, clips, first):
-    """Frame t of a clip has the value of its number in the stream."""
+    """The value of a clip's frame is its index in the stream."""
     frames = inputs[:, 0, :, 0, 0].reshape(3, clips['num_clips'], clips['clip_len'])
     for crop in frames:
         assert crop.flatten().tolist() == list(range(first, first + crop.numel()))

@@ -1,4 +1,4 @@
-"""Threads sleep while they wait, and are no more than cores."""
+"""Threads sleep while they wait, and there are at most as many as cores."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from mmaction_videomambapro import threads
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Without a word about threads."""
+    """No warning about threads appears."""
     for name in (*threads.WAIT_VARIABLES, *threads.COUNT_VARIABLES):
         monkeypatch.setenv(name, '')
     return monkeypatch

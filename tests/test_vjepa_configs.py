@@ -1,4 +1,4 @@
-"""Configs of pre-training and of probes: they build, step, test, and fit together."""
+"""Configs of pre-training and probes build, step, test, and fit together."""
 
 import math
 import re
@@ -209,7 +209,7 @@ def test_probe_fits_together_steps_and_tests(path, clips):
 
 
 def test_grid_for_images_is_v_jepa_2s():
-    """Its 21 probes: rate, at first, warm-up; weight decay, at last."""
+    """Its 21 probes: rate, first rate, warm-up; weight decay, last weight decay."""
     (path,) = (p for p in PROBES if 'in1k' in p)
     cfg = Config.fromfile(ROOT / path)
     with torch.device('meta'):

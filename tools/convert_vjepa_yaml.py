@@ -1,4 +1,4 @@
-"""Turn a YAML experiment file of V-JEPA into a config: pre-training or probe."""
+"""Convert a YAML experiment file of V-JEPA, pre-training or probe, to a config."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from mmaction_videomambapro.errors import UsageError
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', help='the experiment file; it stays as it is')
+    parser.add_argument('source', help='the experiment file; it is not changed')
     parser.add_argument('destination', help='config to write')
     parser.add_argument(
         '--base',

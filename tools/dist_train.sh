@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train with one process per GPU: tools/dist_train.sh CONFIG GPUS [arguments of train.py]
-# Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT alike on all of them.
+# Several machines: set NNODES, MASTER_ADDR and PORT to the same values on all of them,
+# and NODE_RANK to the number of each.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [arguments of train.py]" >&2

@@ -1,4 +1,4 @@
-"""Write the features of a frozen backbone to disk, to train probes on them."""
+"""Write the features of a frozen backbone to disk, for training probes."""
 
 import argparse
 
@@ -9,31 +9,31 @@ from mmaction_videomambapro.engine.checks import check_files
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='Stopped, it goes on where it was when it is called again. Train from '
-        'it with configs/recognition/attentive_probe/features/*.py.',
+        epilog='If interrupted, run it again to continue. Train on the features with '
+        'configs/recognition/attentive_probe/features/*.py.',
     )
     parser.add_argument('config', help='config of a recognizer, such as a probe')
     parser.add_argument(
-        'checkpoint', help='of a pre-training or a recognizer, file or URL'
+        'checkpoint', help='file or URL, from pre-training or of a recognizer'
     )
     parser.add_argument('out_dir', help='folder of the feature cache')
     parser.add_argument(
         '--split',
         choices=['train', 'val', 'test'],
         default='val',
-        help='whose list, pipeline and batch size; default: val',
+        help='which dataloader to use; default: val',
     )
     parser.add_argument(
         '--seed',
         type=int,
         default=0,
-        help='of random augmentation; another seed, other views; default: 0',
+        help='seed of random augmentation; default: 0',
     )
     parser.add_argument(
         '--dtype',
         choices=['float16', 'bfloat16', 'float32'],
         default='float16',
-        help='of what is written; default: float16',
+        help='type of the features; default: float16',
     )
     add_config_options(parser)
     return parser.parse_args()
@@ -44,7 +44,7 @@ def main():
     cfg = load_config(args.config, args.cfg_options)
     cfg.load_from = args.checkpoint
     check_files(cfg, (f'{args.split}_dataloader',))
-    # heavy, and not needed to refuse arguments
+    # slow imports, after the arguments were checked
     import torch
 
     from mmaction_videomambapro.apis.features import extract_features

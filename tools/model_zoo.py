@@ -19,7 +19,7 @@ def parse_args():
     )
 
     command = commands.add_parser(
-        'add', parents=[zoo], help='add a row of measured numbers, or measure it again'
+        'add', parents=[zoo], help='add or replace a row of measured numbers'
     )
     command.add_argument('config', help='the config that was tested')
     command.add_argument('checkpoint', help='the checkpoint that was tested')
@@ -29,22 +29,22 @@ def parse_args():
     command.add_argument('--log', help='work directory of the training')
     add_config_options(
         command,
-        'where the list of the test set is, as in the test: '
+        'the same as in the test, if it used another list: '
         'test_dataloader.dataset.ann_file=LIST',
     )
 
     commands.add_parser('check', parents=[zoo], help='list what is wrong with the zoo')
     commands.add_parser(
-        'update', parents=[zoo], help='make missing entries, and all tables'
+        'update', parents=[zoo], help='write missing entries, and all tables'
     )
 
-    command = commands.add_parser('publish', help='make a checkpoint to publish')
-    command.add_argument('checkpoint', help='checkpoint of a training')
-    command.add_argument('out', help='folder and name; date and hash are added')
+    command = commands.add_parser('publish', help='prepare a checkpoint for release')
+    command.add_argument('checkpoint', help='checkpoint of a training run')
+    command.add_argument('out', help='folder and name; date and hash are appended')
     command.add_argument(
         '--weights',
         choices=['ema', 'raw'],
-        help='of an EMAHook, the averaged weights or the others; '
+        help='averaged or live weights, with an EMAHook; '
         'default: those that were validated',
     )
     return parser.parse_args()
@@ -76,8 +76,8 @@ def main():
         faults = check(zoo)
         if faults:
             raise UsageError(f'{len(faults)} faults:\n' + '\n'.join(faults))
-        elsewhere = ''.join(f'\nnot at hand, not compared: {x}' for x in unseen(zoo))
-        print(f'rows without fault: {len(list(zoo.entries()))}{elsewhere}')
+        elsewhere = ''.join(f'\nnot available, not compared: {x}' for x in unseen(zoo))
+        print(f'rows without faults: {len(list(zoo.entries()))}{elsewhere}')
     else:
         print(publish(args.checkpoint, args.out, args.weights))
 

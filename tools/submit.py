@@ -1,4 +1,4 @@
-"""Train on a SLURM cluster by submitit; preempted jobs resume.
+"""Train on a SLURM cluster with submitit; preempted jobs resume.
 
 tools/submit.py CONFIG --folder logs --partition gpu --tasks-per-node 8 -- --amp
 """
@@ -37,17 +37,17 @@ def parse_args():
     parser.add_argument(
         '--batch-launch',
         metavar='FILE',
-        help='train several configs, an array of jobs: a YAML list of their paths',
+        help='train several configs as an array of jobs: a YAML list of their paths',
     )
-    parser.add_argument('--folder', required=True, help='for logs and pickles of jobs')
+    parser.add_argument('--folder', required=True, help='folder for logs and pickles')
     parser.add_argument(
         '--cluster',
         choices=['slurm', 'local'],
         default='slurm',
-        help='local: on this machine, one after the other until one fails, and wait',
+        help='local: run on this machine, one after the other until one fails',
     )
-    parser.add_argument('--partition', help="SLURM's; sinfo lists yours")
-    parser.add_argument('--account', help='who pays')
+    parser.add_argument('--partition', help='SLURM partition; sinfo lists them')
+    parser.add_argument('--account', help='account to charge')
     parser.add_argument('--qos', help='quality of service')
     parser.add_argument('--exclude', metavar='NODES', help='machines not to use')
     parser.add_argument(
@@ -55,14 +55,14 @@ def parse_args():
         type=positive,
         default=4300,
         metavar='MINUTES',
-        help='after which the job is put into the queue again; default: 4300',
+        help='time limit after which the job is requeued; default: 4300',
     )
-    parser.add_argument('--nodes', type=positive, default=1, help='machines')
+    parser.add_argument('--nodes', type=positive, default=1, help='number of machines')
     parser.add_argument(
-        '--tasks-per-node', type=positive, default=1, help='processes and GPUs of each'
+        '--tasks-per-node', type=positive, default=1, help='processes and GPUs per node'
     )
     parser.add_argument(
-        '--cpus-per-task', type=positive, default=5, help='for data loaders'
+        '--cpus-per-task', type=positive, default=5, help='CPUs for data loaders'
     )
     args = parser.parse_args(argv[:cut])
     if (args.config is None) == (args.batch_launch is None):

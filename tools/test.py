@@ -1,4 +1,4 @@
-"""Test a recognizer, and dump its predictions."""
+"""Test a recognizer and optionally dump its predictions."""
 
 import argparse
 
@@ -18,13 +18,13 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='test config')
     parser.add_argument(
-        'checkpoint', help='file, URL, or a work directory for its newest checkpoint'
+        'checkpoint', help='file, URL, or work directory (its newest checkpoint)'
     )
     add_run_arguments(parser)
     parser.add_argument(
         '--dump',
         metavar='RESULT.pkl',
-        help='write a list with pred_score, pred_label and gt_label of each sample',
+        help='write a list with pred_score, pred_label and gt_label per sample',
     )
     parser.add_argument(
         '--show-dir', help='draw samples with their predictions into this folder'
@@ -33,16 +33,16 @@ def parse_args():
         '--show', action='store_true', help='show samples with their predictions'
     )
     parser.add_argument(
-        '--interval', type=int, default=1, help='draw every so many samples'
+        '--interval', type=int, default=1, help='draw every N-th sample; default: 1'
     )
     parser.add_argument(
-        '--wait-time', type=float, default=2, help='seconds a shown sample stays'
+        '--wait-time', type=float, default=2, help='seconds to show each sample'
     )
     return parser.parse_args()
 
 
 def merge_args(cfg, args):
-    """Apply what is particular to testing."""
+    """Apply the options that only exist for testing."""
     cfg.load_from, cfg.resume = newest_of(args.checkpoint), False
     if args.show or args.show_dir:
         hook = dict(

@@ -1,12 +1,12 @@
-"""Official annotation files of data sets, read as they are.
+"""Official annotation files of datasets, read unchanged.
 
 ============  ===========================================================
 ``kinetics``  CSV with the columns ``label``, ``youtube_id``,
               ``time_start`` and ``time_end``, or the JSON files
 ``ssv2``      JSON of Something-Something V2, or ``id;label`` lines
 ``ucf101``    ``trainlist01.txt``, ``testlist01.txt``
-``hmdb51``    a folder of ``CLASS_test_split1.txt``, or one of these
-``table``     CSV with a header, as ``path,label``
+``hmdb51``    a folder of ``CLASS_test_split1.txt`` files, or one of these
+``table``     CSV with a header such as ``path,label``
 ============  ===========================================================
 """
 
@@ -28,7 +28,7 @@ from .rows import BadLine, ListError, Row, open_text
 
 FORMATS = 'kinetics', 'ssv2', 'ucf101', 'hmdb51', 'table'
 
-_HEAD = 1 << 16  # characters of a file that tell its format
+_HEAD = 1 << 16  # characters of a file that are read to detect its format
 _NUMBER = re.compile('[0-9]{1,9}')
 _UCF101 = re.compile(r'(?:.*/)?([^/\s]+)/v_\1_g\d\d_c\d\d\.avi', re.IGNORECASE)
 _HMDB51 = re.compile(r'(.+)_test_split([1-9])\.txt')
@@ -36,7 +36,7 @@ _FLAGGED = re.compile(r'([^/]+\.avi) +([012])', re.IGNORECASE)
 _SSV2 = re.compile(r'([0-9]+);(.*\S)')
 _SSV2_CLASSES = 'something-something-v2-labels.json', 'labels.json'
 
-# Columns of tables, the best first
+# Names of columns, in order of preference
 _PATHS = (
     *('path', 'video_path', 'file_path', 'filepath', 'filename', 'file_name', 'file'),
     *('clip_path', 'image_path', 'frame_folder_path', 'frame_dir', 'video', 'videos'),
@@ -56,15 +56,15 @@ _PARTS = {
 
 
 class Sample(NamedTuple):
-    """What a file says of a sample.
+    """A sample as an annotation file describes it.
 
     Attributes:
-        line (int): Number of the line or entry, counted through several files.
-        path (str): Of its file.
+        line (int): Number of the line or entry, counted on across several files.
+        path (str): Path of the video, image or folder.
         label (int | str, optional): A number, or the name of the class.
-        subset (str, optional): As ``'train'``.
-        frames (int, optional): Of a folder of frames.
-        number (int, optional): Its label where the names of classes are not known.
+        subset (str, optional): Such as ``'train'``.
+        frames (int, optional): Number of frames of a folder of frames.
+        number (int, optional): The label if the class names are not known.
     """
 
     line: int
@@ -76,7 +76,7 @@ class Sample(NamedTuple):
 
 
 def find_official(path: str) -> str | None:
-    """The format of an official file, where there is no doubt; else None.
+    """The format of an official file, or None if that is not certain.
 
     Raises:
         OSError: If the file cannot be read.
@@ -120,18 +120,18 @@ def read_official(
     Args:
         path (str): The file.
         form (str): One of FORMATS.
-        classes (str | PathLike | Sequence[str], optional): Names of the classes in the
-            order of their labels, or a file of them. Defaults to None: those that lie
-            beside the file, as ``classInd.txt`` does.
-        subset (str, optional): Read only these rows, as ``'train'``.
-            Defaults to None, all.
-        fold (int): Of HMDB51, 1 to 3. Defaults to 1.
+        classes (str | PathLike | Sequence[str], optional): Class names in label order,
+            or a file of them. Defaults to None (a file next to the list, such as
+            ``classInd.txt``, if there is one).
+        subset (str, optional): Read only the rows of this split, such as ``'train'``.
+            Defaults to None (all rows).
+        fold (int): Fold of HMDB51, 1 to 3. Defaults to 1.
 
     Yields:
-        Row | BadLine: Whatever an entry is.
+        Row | BadLine: One for each entry.
 
     Raises:
-        ListError: If the file, or that of the classes, cannot be used at all.
+        ListError: If the file or its class names cannot be used at all.
     """
     if classes is None:
         classes = _classes_beside(path, form, fold)
@@ -145,32 +145,32 @@ def read_official(
         if wanted is None and item.subset not in (None, first):
             raise ListError.of(
                 path,
-                f'it has rows of {first!r} and of {item.subset!r}: choose one of them '
-                f'with --subset, or subset={first!r} of the dataset',
+                f'it has rows of {first!r} and of {item.subset!r}: choose one with '
+                f'--subset, or with subset={first!r} in the dataset',
             )
         if wanted is not None and item.subset is None:
-            raise ListError.of(path, f'it does not say which rows are of {subset!r}')
+            raise ListError.of(path, f'it does not say which rows are in {subset!r}')
         if wanted in (None, item.subset):
             yield _row(path, item, numbers)
 
 
 def class_names(path: str, form: str | None = None) -> list[str]:
-    """The words that are labels in an official file, in alphabetical order.
+    """The class names in an official file, in alphabetical order.
 
     Args:
         path (str): The file.
-        form (str, optional): One of FORMATS. Defaults to None, the one it has.
+        form (str, optional): One of FORMATS. Defaults to None (detected).
 
     Raises:
-        ListError: If its labels are not words.
-        OSError: If it cannot be read.
+        ListError: If the labels are numbers.
+        OSError: If the file cannot be read.
     """
     form = form or find_official(path)
     items = _READERS[form](path, 1) if form else ()
     names = {x.label for x in items if isinstance(x, Sample)}
     names = {name for name in names if isinstance(name, str)}
     if not names:
-        raise ListError.of(path, 'its labels are not words')
+        raise ListError.of(path, 'its labels are not class names')
     return sorted(names)
 
 
@@ -182,12 +182,12 @@ def _row(path, sample, numbers):
         if not numbers:
             raise ListError.of(
                 path,
-                f'its labels are words, as {label!r}: name a file with the names of '
-                "all classes with --classes, or metainfo=dict(classes='FILE') of the "
-                'dataset; convert_list.py --make-classes writes one',
+                f'its labels are class names, such as {label!r}: pass a file with all '
+                "class names by --classes, or by metainfo=dict(classes='FILE') of the "
+                'dataset; convert_list.py --make-classes writes such a file',
             )
         if label not in numbers:
-            reason = f'{label!r} is not the name of a class'
+            reason = f'{label!r} is not a known class name'
             return BadLine(path, sample.line, sample.path, reason)
         label = numbers[label]
     try:
@@ -203,7 +203,7 @@ def _subset(name):
 
 
 def _beside(path, names):
-    """The first of these files in the folder of a file, or None."""
+    """The first of these names that exists next to a file, or None."""
     found = [osp.join(osp.dirname(path), name) for name in names]
     return next(filter(osp.isfile, found), None)
 
@@ -223,7 +223,7 @@ def _classes_beside(path, form, fold):
 
 
 def _header(line):
-    """Names of columns, and what stands between them; none if it is not a header."""
+    """Names of columns and their delimiter; no names if it is not a header."""
     for delimiter in ',;\t ':
         names = [x.strip('"\'\t ').lower() for x in line.split(delimiter)]
         if any(_NUMBER.fullmatch(x) or MEDIA.search(x) for x in names):
@@ -256,7 +256,7 @@ def _table(path, _):
             raise ListError.of(path, 'its first line does not name columns')
         parts = [] if 'youtube_id' in names else sorted(_PARTS & set(names))
         if parts:
-            reason = 'but only whole videos are read: cut the videos first'
+            reason = 'but only whole videos can be read: cut the videos first'
             raise ListError.of(path, f'it has a column {parts[0]!r}, {reason}')
         reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
         columns = [_column(names, x) for x in (_PATHS, _LABELS, _FRAMES, _SUBSETS)]
@@ -264,13 +264,13 @@ def _table(path, _):
             for fields in reader:
                 yield _table_row(path, number, fields, names, columns)
         except csv.Error as error:
-            yield BadLine(path, number, '', f'line {number} is not of a table: {error}')
+            yield BadLine(path, number, '', f'line {number} is not valid CSV: {error}')
 
 
 def _table_row(path, number, fields, names, columns):
     text = ','.join(fields)
     if len(fields) != len(names):
-        reason = f'{len(fields)} columns, the first line names {len(names)}'
+        reason = f'{len(fields)} columns, but the first line names {len(names)}'
         return BadLine(path, number, text, reason)
     name, label, frames, subset = (None if x is None else fields[x] for x in columns)
     label = label and label.strip()
@@ -305,7 +305,7 @@ def _load_json(path, kind):
     except (ValueError, RecursionError, EOFError, zlib.error, BadGzipFile) as error:
         raise ListError.of(path, f'the JSON file is damaged ({error})') from error
     if not isinstance(content, kind):
-        raise ListError.of(path, 'the JSON file does not hold what was expected')
+        raise ListError.of(path, 'the JSON file does not have the expected content')
     return content
 
 
@@ -360,7 +360,7 @@ def _lines(path):
 
 
 def _is_ucf101(path, lines):
-    """Labels from 1: named so, or with the first class as 1, or none at all."""
+    """Whether labels count from 1: by file name, by the first class, or no labels."""
     columns = [line.split() for line in lines]
     if not all(x and len(x) <= 2 and _UCF101.fullmatch(x[0]) for x in columns):
         return False
@@ -387,12 +387,12 @@ def _ucf101(path, _):
 def _hmdb51_name(path):
     match = _HMDB51.fullmatch(osp.basename(path))
     if not match:
-        raise ListError.of(path, "expected a folder of files as 'run_test_split1.txt'")
+        raise ListError.of(path, "expected a folder of 'CLASS_test_split1.txt' files")
     return match
 
 
 def _hmdb51_files(folder, fold):
-    """Classes and files of a fold, or of all."""
+    """Classes and files of one fold, or of all folds."""
     found = [(_HMDB51.fullmatch(x), x) for x in sorted(os.listdir(folder))]
     return sorted(
         (match[1], osp.join(folder, name))
@@ -405,7 +405,7 @@ def _hmdb51(path, fold):
     if osp.isdir(path):
         files = _hmdb51_files(path, fold)
         if not files:
-            raise ListError.of(path, f'it has no files as run_test_split{fold}.txt')
+            raise ListError.of(path, f'it has no CLASS_test_split{fold}.txt files')
     else:
         files = [(_hmdb51_name(path)[1], path)]
     before = number = 0

@@ -1,4 +1,4 @@
-"""Names of classes, in files with one name per line and in those of data sets."""
+"""Class names, from files with one name per line and from official label files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ def read_classes(path: str | os.PathLike) -> list[str]:
     """Read the names of classes.
 
     Args:
-        path (str | PathLike): One name per line; what :func:`classes_text` quotes is
-            unquoted. Or a JSON object of names and numbers, a JSON list of names, a CSV
-            file with the header ``id,name``, or ``classInd.txt`` of UCF101.
+        path (str | PathLike): A text file with one name per line, where names quoted by
+            :func:`classes_text` are unquoted; a JSON object of names and numbers; a
+            JSON list of names; a CSV file with the header ``id,name``; or UCF101's
+            ``classInd.txt``.
 
     Returns:
-        list[str]: In the order of their labels.
+        list[str]: The names in label order.
 
     Raises:
-        ListError: If there are none, one is blank, or numbers are missing.
+        ListError: If there are no names, one is blank, or numbers are missing.
         OSError: If the file cannot be read.
     """
     path = os.fspath(path)
@@ -39,7 +40,7 @@ def read_classes(path: str | os.PathLike) -> list[str]:
     except (EOFError, zlib.error, BadGzipFile) as error:
         raise ListError.of(path, f'the gzip file is damaged ({error})') from error
     if len(text) == _LARGEST:
-        raise ListError.of(path, 'the file is too large to hold names of classes')
+        raise ListError.of(path, 'the file is too large to be a list of class names')
     if osp.splitext(path)[1].lower() == '.json':
         names = _from_json(path, text)
     else:
@@ -53,26 +54,26 @@ def read_classes(path: str | os.PathLike) -> list[str]:
         else:
             names = [_name(path, i, line) for i, line in enumerate(lines, 1)]
     if not names:
-        raise ListError.of(path, 'the file has no names of classes')
+        raise ListError.of(path, 'the file has no class names')
     for name in names:
         if not is_file_name(name):
-            raise ListError.of(path, f'{name!r} is not the name of a class')
+            raise ListError.of(path, f'{name!r} is not a valid class name')
     return names
 
 
 def classes_text(names: Iterable[str]) -> str:
-    r"""Lines that :func:`read_classes` reads back, whatever the names are.
+    r"""Format names so that :func:`read_classes` reads them back, whatever they are.
 
-    Those that are not printable, or blank, are quoted as ``$'line\nbreak'``.
+    Names that are blank or not printable are quoted as in ``$'line\nbreak'``.
     """
     return ''.join(f'{quote(name, not name.strip())}\n' for name in names)
 
 
 def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
-    """Numbers of labels by the names of classes.
+    """Map class names to label numbers.
 
-    Where all names are numbered, as ``1 ApplyEyeMakeup``, they are known without their
-    numbers too.
+    If all names are numbered, as in ``1 ApplyEyeMakeup``, the names without their
+    numbers are included as well.
 
     Args:
         classes (str | PathLike | Sequence[str]): The names, or a file of them.
@@ -86,7 +87,7 @@ def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
             names = read_classes(classes)
         except OSError as error:
             raise ListError.of(
-                os.fspath(classes), f'the names of the classes cannot be read: {error}'
+                os.fspath(classes), f'the class names cannot be read: {error}'
             ) from error
     numbers = {}
     for i, name in enumerate(names):
@@ -108,7 +109,7 @@ def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
 
 def _name(path, number, line):
     if not line.strip():
-        raise ListError.of(path, f'line {number} is blank, but each line names a class')
+        raise ListError.of(path, f'line {number} is blank, but must name a class')
     quoted = QUOTED.fullmatch(line.rstrip())
     name = quoted and unquote(quoted[1])
     return line if name is None else name
@@ -118,7 +119,7 @@ def _from_table(path, lines):
     try:
         return _from_pairs(path, list(csv.reader(lines)))
     except csv.Error as error:
-        raise ListError.of(path, f'it is not a table of classes: {error}') from error
+        raise ListError.of(path, f'it is not a CSV file of classes: {error}') from error
 
 
 def _from_json(path, text):
@@ -129,14 +130,14 @@ def _from_json(path, text):
     if isinstance(content, list) and all(isinstance(x, str) for x in content):
         return content
     if not isinstance(content, dict):
-        raise ListError.of(path, 'expected an object of names and numbers in it')
+        raise ListError.of(path, 'expected a JSON object of names and numbers')
     if not all(re.fullmatch('[0-9]+', name) for name in content):
         return _from_pairs(path, [(number, name) for name, number in content.items()])
     return _from_pairs(path, [(number, str(name)) for number, name in content.items()])
 
 
 def _from_pairs(path, pairs):
-    """Names in the order of their numbers, which begin with 0 or 1."""
+    """Names in the order of their numbers, which start from 0 or 1."""
     names = {}
     for pair in pairs:
         number = str(pair[0]).strip() if len(pair) == 2 else ''
@@ -145,5 +146,5 @@ def _from_pairs(path, pairs):
         names[int(number)] = pair[1].strip()
     n = len(pairs)
     if sorted(names) not in (list(range(n)), list(range(1, n + 1))):
-        raise ListError.of(path, 'classes are not numbered from 0 or 1 without gaps')
+        raise ListError.of(path, 'classes are not numbered without gaps from 0 or 1')
     return [names[i] for i in sorted(names)]

@@ -1,4 +1,4 @@
-"""Turns a list into an annotation file of MMAction2."""
+"""Convert a list into an MMAction2 annotation file."""
 
 from __future__ import annotations
 
@@ -36,32 +36,33 @@ def convert_list(
 ) -> tuple[int, int]:
     """Write ``path label...`` or ``folder total_frames label...`` lines.
 
-    The source stays as it is. The destination is written under another name first, and
-    only if every row is good or bad ones are to be left out.
+    The source is never changed. The destination is only written if all rows are good or
+    ``skip_bad`` is set, and under another name first.
 
     Args:
         source (str): The list, see :mod:`lists`.
         destination (str): The annotation file.
         form (str): Format of the list. Defaults to ``'auto'``.
         data_root (str): Folder to put in front of every path that is not absolute.
-            Defaults to none.
-        strip_prefix (str): First folders of paths, taken away before, such as the
-            ``your_path`` of published lists. Defaults to none.
+            Defaults to ''.
+        strip_prefix (str): Leading folders to remove from the paths first, such as the
+            ``your_path`` of published lists. Defaults to ''.
         skip_bad (bool): Leave bad rows out. Defaults to False.
-        classes (str | Sequence[str], optional): As for :func:`lists.parse_list`.
+        classes (str | Sequence[str], optional): Class names in label order, or a file
+            of them, needed if labels are class names. Defaults to None.
+        subset (str, optional): Read only the rows of this split, such as ``'train'``,
+            from an official file. Defaults to None (all rows).
+        fold (int): Fold of HMDB51, 1 to 3. Defaults to 1.
+        check (Callable, optional): Checks rows with full paths. Its report is written
+            next to the destination, as ``.report.txt`` and ``.report.csv``.
             Defaults to None.
-        subset (str, optional): As for :func:`lists.parse_list`. Defaults to None.
-        fold (int): As for :func:`lists.parse_list`. Defaults to 1.
-        check (Callable, optional): Finds what is wrong with rows whose paths are
-            complete; a report of it is written beside the destination, as
-            ``.report.txt`` and ``.report.csv``. Defaults to None.
 
     Returns:
-        tuple[int, int]: Rows written, and left out.
+        tuple[int, int]: Number of rows written, and of rows left out.
 
     Raises:
-        ListError: With all bad rows, unless they are to be left out, or if no row is
-            good.
+        ListError: If there are bad rows (it lists them all) and ``skip_bad`` is not
+            set, or if there are no good rows.
         OSError: If a file cannot be read or written, or if the source would be
             overwritten.
     """
@@ -77,13 +78,13 @@ def convert_list(
             item = _with_root(item._replace(path=path), source, data_root)
         (bad if isinstance(item, BadLine) else rows).append(item)
     whole = [x for x in bad if not x.text]
-    if whole:  # what comes after it is not known
+    if whole:  # the rest of the list was not read
         raise ListError(whole)
     pairs = [row.total_frames is None and len(row.labels) == 2 for row in rows]
     if form == 'auto' and rows and all(pairs):
         raise ListError.of(
             source,
-            'two numbers follow each path: choose --format counted if the first is a '
+            'two numbers follow each path: choose --format counted if the first is the '
             'number of frames, or --format video if both are labels',
         )
     if rows and not stripped:
@@ -109,16 +110,16 @@ def convert_list(
 
 
 def _with_root(row, source, data_root):
-    """The row with its whole path, if MMAction2's dataset types read it back."""
+    """The row with its full path, or a BadLine if MMAction2 would misread it."""
     path = osp.join(data_root, row.path) if data_root else row.path
     row, reason = row._replace(path=path), None
     if ' ' in path or '\t' in path:
-        reason = 'the path has a blank, where MMAction2 cuts its annotation files'
+        reason = 'the path contains a space, where MMAction2 splits the line'
     elif row_line(row) != plain_line(row):
-        reason = 'the path cannot be written into an annotation file of MMAction2'
+        reason = 'the path cannot be written to an MMAction2 annotation file'
     if reason is None:
         return row
-    reason += ': rename what it names, or let VideoClsDataset read the list itself'
+    reason += ': rename the file, or let VideoClsDataset read the list directly'
     return BadLine(source, row.line, path, reason)
 
 

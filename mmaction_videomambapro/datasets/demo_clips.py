@@ -1,9 +1,10 @@
-"""A small video data set that only motion can solve, made on the spot.
+"""Generate a small video dataset that can only be solved by motion.
 
-A bright shape on a dark textured ground moves in one of eight ways. Place, size,
-angle, shape, colours and texture are random and alike in all classes, and classes
-come in pairs that are each other played backwards: a single frame says little, a set
-of frames without their order only the pair, so at best half of the clips are right.
+A bright shape on a dark textured background moves in one of eight ways. Place, size,
+angle, shape, colours and texture are random and distributed equally in all classes.
+Each class is another one played backwards: a single frame says little, and frames
+without their order only reveal the pair, so a model that ignores frame order gets at
+most half of the clips right.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ CLASSES = (
 HEIGHT, WIDTH, FPS = 48, 64, 12
 PLAIN = 60  # the mean of the textures
 
-# Corners on a circle of radius 1; none looks the same after a quarter of a turn
-# or less, so a turning shape is seen to turn.
+# Corners on a circle of radius 1. No shape looks the same after a quarter turn or
+# less, so that its rotation is visible.
 SHAPES = {
     'bar': [(-1, -0.4), (1, -0.4), (1, 0.4), (-1, 0.4)],
     'triangle': [(1, 0), (-0.7, 0.7), (-0.7, -0.7)],
@@ -48,15 +49,15 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class DemoClips:
-    """What to make.
+    """Settings of the demo dataset.
 
     Attributes:
-        train (int): Training clips. Defaults to 640.
-        val (int): Held-out clips. Defaults to 160.
-        frames (int): Frames of a clip. Defaults to 24.
-        seed (int): Same seed, same clips. Defaults to 0.
-        textured (bool): Draw a textured ground, still in each clip, else a plain one.
-            What stands still is what feature prediction learns first
+        train (int): Number of training clips. Defaults to 640.
+        val (int): Number of held-out clips. Defaults to 160.
+        frames (int): Frames per clip. Defaults to 24.
+        seed (int): The same seed gives the same clips. Defaults to 0.
+        textured (bool): Draw a textured background, which is still within a clip,
+            instead of a plain one. Feature prediction learns what is still first
             (arXiv 2211.10831). Defaults to True.
     """
 
@@ -67,7 +68,7 @@ class DemoClips:
     textured: bool = True
 
     def make(self, root: str | os.PathLike) -> bool:
-        """Write the data set, or leave alone what an earlier call has written.
+        """Write the dataset, unless an earlier call has written it already.
 
         ::
 
@@ -78,7 +79,7 @@ class DemoClips:
             root/classes.txt                            names in label order
 
         Args:
-            root (str | PathLike): A folder; it appears when it is complete.
+            root (str | PathLike): The folder; it only appears once it is complete.
 
         Returns:
             bool: Whether anything was written.
@@ -90,7 +91,7 @@ class DemoClips:
         made_of = root / 'made_of.json'
         if root.exists():
             if made_of.is_file():
-                # written before there was a choice of the ground
+                # written before the background could be chosen
                 made = {'textured': True, **json.loads(made_of.read_text())}
                 if made == asdict(self):
                     return False
@@ -138,7 +139,7 @@ def draw_clip(
     corners = np.array(list(SHAPES.values())[rng.integers(len(SHAPES))], float)
     radius = rng.uniform(7, 10)
     pivot = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-3, 3, 2)
-    arm = np.array([8, 0])  # the shape turns about a point outside of its centre
+    arm = np.array([8, 0])  # the shape turns about a point away from its centre
     angle = rng.uniform(0, 2 * np.pi)
     speed = rng.uniform(0.7, 1.0)
 

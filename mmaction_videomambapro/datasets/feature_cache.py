@@ -1,4 +1,4 @@
-"""Features of a frozen backbone on disk, and a dataset of them."""
+"""A cache on disk for features of a frozen backbone, and a dataset that reads it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class FeatureCacheError(UsageError, ValueError):
 
 
 class FeatureCache:
-    """A folder with one file for each sample, and what they were made of.
+    """A folder with one file per sample and a record of how they were made.
 
-    Files are written under another name first, so that those that are there are whole.
+    Files are written under another name first, so existing files are complete.
 
     Args:
-        folder (str): Where.
+        folder (str): The folder.
 
     Raises:
-        FeatureCacheError: If that is not a feature cache.
+        FeatureCacheError: If it is not a feature cache.
     """
 
     def __init__(self, folder: str) -> None:
@@ -58,17 +58,17 @@ class FeatureCache:
 
     @classmethod
     def create(cls, folder: str, num_samples: int, origin: dict) -> FeatureCache:
-        """Begin a cache, or go on with one.
+        """Create a cache, or continue one.
 
         Args:
-            folder (str): New, empty, or with a cache of the same origin.
-            num_samples (int): How many samples it will have.
-            origin (dict): Of strings: what decides about the features, by names that
-                errors use.
+            folder (str): A folder that is new, empty, or a cache of the same origin.
+            num_samples (int): Number of samples in the complete cache.
+            origin (dict): Everything that determines the features, as strings; the keys
+                are used in error messages.
 
         Raises:
-            FeatureCacheError: If the folder has something else in it, or features of
-                another origin.
+            FeatureCacheError: If the folder has other content, or features of another
+                origin.
         """
         if not osp.isdir(folder) or is_empty(folder):
             os.makedirs(folder, exist_ok=True)
@@ -80,20 +80,20 @@ class FeatureCache:
         if stale:
             raise FeatureCacheError(
                 f'{folder} holds features of other {", ".join(stale)}: choose another '
-                'folder, or delete this one'
+                'folder or delete this one'
             )
         return cache
 
     def path(self, index: int) -> str:
-        """The file of a sample; thousand in a folder."""
+        """A sample's file; 1000 per folder."""
         return osp.join(self.folder, f'{index // 1000:05}', f'{index:08}.pth')
 
     def missing(self) -> list[int]:
-        """Samples that have no file yet."""
+        """Indices of the samples that have no file yet."""
         return [i for i in range(self.num_samples) if not osp.exists(self.path(i))]
 
     def save(self, index: int, features: Tensor, label: Tensor) -> None:
-        """Write a sample: tokens of its views (views, L, C), and its label."""
+        """Write a sample: the tokens of its views, (views, L, C), and its label."""
         content = dict(features=features.clone(), label=label.clone())
         content['sample'] = f'{index} of {self._key}'
         with replacing(self.path(index), 'wb') as file:
@@ -103,25 +103,25 @@ class FeatureCache:
         """Read a sample.
 
         Raises:
-            FeatureCacheError: If the file is of another cache or sample, or its
+            FeatureCacheError: If the file belongs to another cache or sample, or its
                 features are damaged.
-            CheckpointError: If it cannot be read.
+            CheckpointError: If the file cannot be read.
         """
         path = self.path(index)
         content = safe_load(path, 'cpu')
         reason = self._fault_of(content, index)
         if reason:
             raise FeatureCacheError(
-                f'{path} {reason}: delete it, and run tools/extract_features.py again'
+                f'{path} {reason}: delete it and run tools/extract_features.py again'
             )
         self._shape = content['features'].shape
         return content['features'], content['label']
 
     def _fault_of(self, content, index):
         if not _is_sample(content):
-            return 'is not a sample of a cache, features and whole labels'
+            return 'is not a sample of a cache, with features and an integer label'
         if content.get('sample') != f'{index} of {self._key}':
-            return 'is of another cache, or another sample'
+            return 'belongs to another cache or another sample'
         features = content['features']
         if features.ndim != 3 or self._shape not in (None, features.shape):
             return (
@@ -134,14 +134,14 @@ class FeatureCache:
 
 
 def check_same_weights(folders: Iterable[str]) -> None:
-    """Make sure that caches hold features of one backbone.
+    """Make sure that caches hold features of the same backbone.
 
     Args:
-        folders (Iterable[str]): Of caches, such as one for training and one for
+        folders (Iterable[str]): Folders of caches, such as those for training and
             validation.
 
     Raises:
-        FeatureCacheError: For the first that differs, or is not a cache.
+        FeatureCacheError: For the first folder that differs or is not a cache.
     """
     first = None
     for folder in folders:
@@ -150,7 +150,7 @@ def check_same_weights(folders: Iterable[str]) -> None:
         for name in ('weights', 'backbone'):
             if cache.origin.get(name) != first.origin.get(name):
                 raise FeatureCacheError(
-                    f'{folder} holds features of other {name} than {first.folder}: '
+                    f'{folder} and {first.folder} hold features of different {name}: '
                     'make both with the same checkpoint and config'
                 )
 
@@ -165,7 +165,7 @@ def _is_sample(content) -> bool:
 
 
 def _is_plain(value) -> bool:
-    """Whether a value is a tensor whose numbers are all there."""
+    """Whether a value is a dense tensor that is stored in full."""
     if not isinstance(value, Tensor) or value.is_meta or value.is_quantized:
         return False
     if value.is_nested or value.layout != torch.strided:
@@ -175,18 +175,19 @@ def _is_plain(value) -> bool:
 
 @DATASETS.register_module()
 class CachedFeatures(BaseActionDataset):
-    """Samples of a feature cache, in place of clips.
+    """A dataset of cached features instead of clips.
 
-    For a recognizer with ``backbone=dict(type='torch.nn.Identity')``: its head gets
-    what it would get from the frozen backbone. Several caches of one list, made with
-    several seeds, make a ``ConcatDataset`` of augmented views.
+    Use it for a recognizer with ``backbone=dict(type='torch.nn.Identity')``, whose head
+    then gets the same input as from the frozen backbone. Several caches of one list,
+    made with different seeds, form a ``ConcatDataset`` of augmented views.
 
     Args:
-        ann_file (str): Folder of a whole cache.
-        **kwargs: As for MMEngine's ``BaseDataset``.
+        ann_file (str): Folder of a complete cache.
+        **kwargs: Further arguments of MMEngine's ``BaseDataset``.
 
     Raises:
-        FeatureCacheError: If it is none, lacks samples, or its first is damaged.
+        FeatureCacheError: If ``ann_file`` is not a cache or lacks samples, or its first
+            sample is damaged.
     """
 
     def __init__(self, ann_file: str, **kwargs) -> None:
@@ -198,10 +199,9 @@ class CachedFeatures(BaseActionDataset):
         if missing:
             raise FeatureCacheError(
                 f'{missing} of {self.cache.num_samples} samples of {self.ann_file} are '
-                'missing: run tools/extract_features.py again, it goes on where it '
-                'stopped'
+                'missing: run tools/extract_features.py again to continue'
             )
-        self.cache.load(0)  # its shape is that of all
+        self.cache.load(0)  # sets the shape that all must have
         return [dict(number=i) for i in range(self.cache.num_samples)]
 
     def prepare_data(self, idx: int) -> dict:

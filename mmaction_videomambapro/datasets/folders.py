@@ -1,4 +1,4 @@
-"""From a folder with a folder of videos for each class to lists and a config."""
+"""Turn a folder with one folder of videos per class into lists and a config."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .rows import quote
 
 
 class Split(NamedTuple):
-    """What was found: numbers of classes, of videos in each part, of other files."""
+    """Counts: classes, videos in each split, other files."""
 
     classes: int
     train: int
@@ -29,14 +29,14 @@ class Split(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Which videos go where.
+    """The split of each video.
 
     Attributes:
-        classes (list[str]): Names in the order of labels.
-        rows (dict[str, list[Row]]): Of ``'train'`` and ``'val'``, and of ``'test'``
-            where there is one; paths are below the source.
+        classes (list[str]): Names in label order.
+        rows (dict[str, list[Row]]): Rows of ``'train'``, ``'val'`` and, if there is
+            one, ``'test'``; paths are relative to the source.
         left_out (dict[str, list[str]]): Other files, by kind.
-        notes (list[str]): What else is worth knowing, in sentences.
+        notes (list[str]): Further remarks, as sentences.
     """
 
     classes: list[str]
@@ -55,13 +55,14 @@ def list_folder(
     """Write ``train.txt``, ``val.txt``, ``classes.txt`` and ``config.py``.
 
     Args:
-        source (str): Folder whose subfolders are the classes; videos may lie deeper.
-        destination (str): A folder that does not exist yet, or is empty.
-        val_share (float): Share of each class that becomes validation, at least one
-            video. Defaults to 0.2.
-        seed (int): Of the choice. Defaults to 0.
-        config (str, optional): Config that ``config.py`` inherits from, for these
-            lists and classes. Defaults to None, no ``config.py``.
+        source (str): Folder whose subfolders are the classes; videos may be nested
+            deeper.
+        destination (str): A folder that does not exist yet or is empty.
+        val_share (float): Share of each class for validation, at least one video.
+            Defaults to 0.2.
+        seed (int): Seed of that choice. Defaults to 0.
+        config (str, optional): Config that ``config.py`` inherits from and adapts to
+            these lists and classes. Defaults to None (no ``config.py``).
 
     Returns:
         Split: The counts.
@@ -88,17 +89,19 @@ def plan_folder(
 ) -> Plan:
     """Decide which videos of a folder are for training, validation and test.
 
-    Where the folder, or each class folder, is divided already, as into ``train`` and
-    ``val``, that is kept; a test set without validation leaves that to be chosen from
-    the training videos. What is hidden is left out, and so are folders without videos.
+    If the folder or its class folders are already divided, for example into ``train``
+    and ``val``, that is kept. If there is a test split but no validation split, the
+    latter is chosen from the training videos. Hidden files and folders without videos
+    are left out.
 
     Args:
         source (str): The folder.
-        val_share (float): As for :func:`list_folder`. Defaults to 0.2.
-        seed (int): As for :func:`list_folder`. Defaults to 0.
-        group (str, optional): Regular expression that finds in a path what videos of
-            one recording have in common: what its groups match, or all that it matches.
-            They are not divided. Defaults to None.
+        val_share (float): Share of each class for validation, at least one video.
+            Defaults to 0.2.
+        seed (int): Seed of that choice. Defaults to 0.
+        group (str, optional): Regular expression for what the paths of one recording
+            have in common: the text of its groups, or else the whole match. Videos
+            where this is equal stay in one split. Defaults to None.
         without (frozenset[str]): Videos to leave out. Defaults to none.
 
     Raises:
@@ -124,13 +127,13 @@ def plan_folder(
     if len(classes) < 2:
         raise ListError.of(
             source,
-            f'only one folder has videos, {classes[0]!r}, but there has to be one for '
-            'each class',
+            f'only one folder has videos, {classes[0]!r}, but there must be one per '
+            'class and at least two classes',
         )
     keys = None if group is None else _groups(source, files, group)
     if 'val' not in splits:
         if 'test' in splits:
-            notes.append('There is no validation split: it is taken from train.')
+            notes.append('There is no validation split: one is taken from train.')
         splits['val'] = _choose_val(source, splits['train'], val_share, seed, keys)
         for name, chosen in splits['val'].items():
             splits['train'][name] = sorted(set(splits['train'][name]) - set(chosen))
@@ -155,9 +158,10 @@ def write_lists(
 
     Args:
         plan (Plan): From :func:`plan_folder`.
-        source (str): Its folder.
-        destination (str): A folder that does not exist yet, or is empty.
-        config (str, optional): As for :func:`list_folder`. Defaults to None.
+        source (str): The folder that was planned.
+        destination (str): A folder that does not exist yet or is empty.
+        config (str, optional): Config that ``config.py`` inherits from.
+            Defaults to None (no ``config.py``).
 
     Raises:
         UsageError: If the config does not read videos with labels, or the destination
@@ -190,7 +194,7 @@ def refuse_full(folder: str) -> None:
 
 
 def _splits(source, files):
-    """Videos by split and class; all are ``'train'`` where nothing is divided yet."""
+    """Group videos by split and class; all are ``'train'`` if there are no splits."""
     places = [path.split(os.sep) for path in files]
     outer = {place[0]: split_of(place[0]) for place in places}
     inner = {x[1]: split_of(x[1]) for x in places if len(x) > 2}
@@ -210,15 +214,15 @@ def _splits(source, files):
         if split is None or len(place) < 3:
             raise ListError.of(
                 source,
-                f'it is divided into splits, but {path!r} is not in a folder of one '
-                'class and one split, as train/CLASS/video.mp4',
+                f'it is divided into splits, but {path!r} is not in a folder for one '
+                'class and one split, such as train/CLASS/video.mp4',
             )
         splits[split][place[1]].append(path)
     return {split: dict(found) for split, found in splits.items()}
 
 
 def _check_splits(source, names: Mapping[str, str | None]) -> bool:
-    """Whether folders are splits and not classes, by their names."""
+    """Whether the names of folders are splits and not classes."""
     found = defaultdict(list)
     for name, split in names.items():
         found[split].append(name)
@@ -228,21 +232,21 @@ def _check_splits(source, names: Mapping[str, str | None]) -> bool:
             return False
         raise ListError.of(
             source,
-            f'{_join(names)} look like splits, not like classes, and do not hold both '
-            'train and val or test; rename them if they are classes',
+            f'{_join(names)} look like splits, but train and one of val and test are '
+            'needed; rename them if they are classes',
         )
     twice = [x for x in found.values() if len(x) > 1]
     if others or twice:
         raise ListError.of(
             source,
-            f'it holds splits, {_join(x[0] for x in found.values())}, but also '
-            f'{_join(others or twice[0][1:])}: move that elsewhere',
+            f'it has the splits {_join(x[0] for x in found.values())}, but also '
+            f'{_join(others or twice[0][1:])}: move these elsewhere',
         )
     return True
 
 
 def _empty_folders(source, files):
-    """A note about folders at the place of classes that have no videos."""
+    """A note on folders that are in the place of classes but have no videos."""
     used = {path.split(os.sep)[0] for path in files}
     empty = [name for name in folders_in(source) if name not in used]
     for name in used:
@@ -255,7 +259,7 @@ def _empty_folders(source, files):
 
 
 def _compare_classes(source, splits):
-    """A note about classes that later splits lack; they have no others."""
+    """Notes on classes that other splits lack; refuses classes that train lacks."""
     train, notes, wrong = set(splits['train']), [], []
     for split in sorted(set(splits) - {'train'}, reverse=True):
         lacking = sorted(train - set(splits[split]))
@@ -263,15 +267,15 @@ def _compare_classes(source, splits):
         if lacking:
             notes.append(f'Classes without videos in {split}: {_join(lacking)}.')
         if unknown:
-            wrong.append(f'{_join(unknown)} of {split} are missing in train')
-            wrong += [f'{_join(lacking)} of train in {split}'] * bool(lacking)
+            wrong.append(f'train lacks {_join(unknown)} of {split}')
+            wrong += [f'{split} lacks {_join(lacking)} of train'] * bool(lacking)
     if wrong:
         raise ListError.of(source, f'the classes differ: {", ".join(wrong)}')
     return notes
 
 
 def _groups(source, files, group):
-    """What each video has in common with those of the same recording."""
+    """The group of each video: what it shares with others of the same recording."""
     try:
         pattern = re.compile(group)
     except (re.error, RecursionError, OverflowError) as error:
@@ -289,13 +293,13 @@ def _groups(source, files, group):
 
 
 def _choose_val(source, videos, share, seed, keys):
-    """Videos of each class to validate with."""
+    """Choose each class's videos for validation."""
     few = [name for name, paths in videos.items() if len(paths) < 2]
     if few:
         raise ListError.of(
             source,
-            f'{_join(sorted(few))} have one video only, but a class needs two, one to '
-            'train and one to validate',
+            f'only one video in {_join(sorted(few))}, but a class needs two, one for '
+            'training and one for validation',
         )
     wanted = {
         name: min(max(1, round(share * len(paths))), len(paths) - 1)
@@ -312,7 +316,7 @@ def _choose_val(source, videos, share, seed, keys):
 
 
 def _choose_groups(source, videos, wanted, seed, keys):
-    """Whole groups that come close to the wanted numbers, at least one per class."""
+    """Choose whole groups, at least one per class, close to the wanted counts."""
     groups, val = defaultdict(Counter), Counter()
     for name, paths in videos.items():
         for path in paths:
@@ -343,8 +347,8 @@ def _choose_groups(source, videos, wanted, seed, keys):
         if not val[name] and not options:
             raise ListError.of(
                 source,
-                f'its groups cannot be divided so that class {name!r}, with '
-                f'{number[name]} of them, is in train and in val',
+                f'its groups cannot be divided so that class {name!r}, which has '
+                f'{number[name]} of them, is in both train and val',
             )
         if not val[name]:
             choose(max(options, key=gain))
@@ -365,7 +369,7 @@ def _check_groups(source, splits, keys):
             if first != split:
                 name = ' '.join(x or '' for x in keys[path])
                 raise ListError.of(
-                    source, f'group {name!r} is in {first} and in {split}'
+                    source, f'group {name!r} is in both {first} and {split}'
                 )
 
 

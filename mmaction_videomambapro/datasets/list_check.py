@@ -1,4 +1,4 @@
-"""Looks at what a list names: files, frames, labels."""
+"""Check what a list refers to: files, frames, labels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .videos import Video, VideoError
 
 CHECKS = 'none', 'exists', 'decode', 'all'
 MOST_JOBS = 256
-FRAMES = 16  # of a video, from the first to the last, as a sampler spreads them
-AT_ONCE = 64  # where all are read
+FRAMES = 16  # per video, spread from the first to the last as by a sampler
+AT_ONCE = 64  # frames per call if all are read
 
-TRAITS = {  # of videos that are read as well as others, and what becomes of them
+TRAITS = {  # properties of videos that are read correctly, and how they are read
     'variable rate': 'clips are counted in frames, not in seconds',
     'rotated': 'frames are turned upright',
     'interlaced': 'frames are not deinterlaced',
@@ -34,15 +34,14 @@ _DAMAGED = re.compile(r'damaged (at [0-9.]+ s)')
 
 
 class Finding(NamedTuple):
-    """Something about a row.
+    """A fault of a row, or a note on it.
 
     Attributes:
-        line (int): Its number in the list.
-        path (str): Of the file or folder.
-        kind (str): What is wrong: missing, undecodable, damaged, truncated, count,
-            short, label, duplicate or overlap. As a note: one of ``TRAITS``, or fewer
-            frames.
-        detail (str): What exactly.
+        line (int): Line number in the list.
+        path (str): Path of the file or folder.
+        kind (str): For faults: missing, undecodable, damaged, truncated, count, short,
+            label, duplicate or overlap. For notes: one of ``TRAITS``, or fewer frames.
+        detail (str): Details.
     """
 
     line: int
@@ -52,14 +51,14 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was found in a list.
+    """The result of checking a list.
 
     Attributes:
-        findings (list[Finding]): What would stop or spoil a training run; at most one
-            for each row, in their order.
-        notes (list[Finding]): What should be known of videos, and spoils nothing.
-        exact (int): Videos that gave every frame they were asked for, and have as many
-            as their files and the list say.
+        findings (list[Finding]): Faults that would stop or spoil a training run; at
+            most one per row, in the order of the rows.
+        notes (list[Finding]): Remarks on videos that do no harm.
+        exact (int): Number of videos in which all requested frames were read, and
+            which have as many frames as their files and the list say.
     """
 
     findings: list[Finding]
@@ -68,12 +67,12 @@ class Report(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a file or folder looks like.
+    """The result of checking a file or folder.
 
     Attributes:
-        fault (tuple[str, str], optional): Kind and detail of what is wrong with it.
-        notes (Sequence[tuple[str, str]]): Kinds and details of what is not wrong.
-        exact (bool): As in :class:`Report`.
+        fault (tuple[str, str], optional): Kind and detail of a fault.
+        notes (Sequence[tuple[str, str]]): Kinds and details of harmless remarks.
+        exact (bool): Whether all requested frames were read and the counts agree.
     """
 
     fault: tuple[str, str] | None = None
@@ -92,24 +91,25 @@ def check_rows(
     filename_tmpl: str = 'img_{:05}.jpg',
     start_index: int = 1,
 ) -> Report:
-    """Find what would stop or spoil a training run.
+    """Find faults that would stop or spoil a training run.
 
     Args:
-        rows (Sequence[Row]): With the paths under which files are found.
-        check (str): Whether to look at files: ``'none'``, ``'exists'``, ``'decode'``
-            to read 16 frames of each video, the first and the last among them, or
-            ``'all'`` to read all frames. Defaults to 'none'.
-        jobs (int): Processes. Defaults to 1.
-        min_frames (int): Fewer make a row short. Defaults to 1.
-        num_classes (int, optional): Labels have to be below. Defaults to None.
-        others (frozenset[str]): Paths of another list, that of the other split.
-            Defaults to none.
-        filename_tmpl (str): Of the frames of a folder. Defaults to
-            ``'img_{:05}.jpg'``.
-        start_index (int): Of a folder's first frame. Defaults to 1.
+        rows (Sequence[Row]): The rows, with full paths.
+        check (str): How to check files: ``'none'``; ``'exists'``; ``'decode'``, which
+            reads 16 frames of each video including the first and the last; or
+            ``'all'``, which reads all frames. Defaults to ``'none'``.
+        jobs (int): Number of processes. Defaults to 1.
+        min_frames (int): Rows with fewer frames are short. Defaults to 1.
+        num_classes (int, optional): Number of classes; labels must be less than this.
+            Defaults to None (not checked).
+        others (frozenset[str]): Paths in the list of the other split.
+            Defaults to an empty set.
+        filename_tmpl (str): Template of a folder's frames.
+            Defaults to ``'img_{:05}.jpg'``.
+        start_index (int): Number of a folder's first frame. Defaults to 1.
 
     Returns:
-        Report: What was found, in the order of the rows.
+        Report: The faults and notes, in the order of the rows.
     """
     looks = [Look()] * len(rows)
     if check != 'none':
@@ -131,7 +131,7 @@ def check_rows(
             detail = f'label {beyond[0]}, but there are {num_classes} classes'
             found = 'label', detail
         elif row.path in others:
-            found = 'overlap', 'the other list has it as well'
+            found = 'overlap', 'the other list has the same path'
         elif first != row.line:
             found = 'duplicate', f'line {first} has the same path'
         if found:
@@ -142,13 +142,13 @@ def check_rows(
 def look_at(
     row: Row, check: str, min_frames: int, filename_tmpl: str, start_index: int
 ) -> Look:
-    """Look at a row's file or folder."""
+    """Check the file or folder of a row."""
     if not osp.exists(row.path):
         return Look(('missing', 'no such file or folder'))
     if row.total_frames is not None:
         names = partial(_name_of_frame, row.path, filename_tmpl, start_index)
         return Look(_fault_of_folder(row.total_frames, check, min_frames, names))
-    if not osp.isfile(row.path):  # a pipe would be waited for
+    if not osp.isfile(row.path):  # reading a pipe would block
         return Look(('undecodable', 'it is not a file'))
     if check == 'exists':
         return Look()
@@ -204,7 +204,7 @@ def _look_at_video(row, check, min_frames):
 
 
 def _read(video, check):
-    """Read frames and forget them; their number may turn out to be another."""
+    """Read frames and discard them; this may correct the length of the video."""
     if check != 'all':
         video.frames(_spread(len(video)), short_side=32)
         return
@@ -220,7 +220,7 @@ def _spread(frames):
 
 
 def describe(rows: Sequence[Row], bad: int, report: Report) -> str:
-    """A page about a list: counts, gaps between labels, a histogram."""
+    """Write a summary of a list: counts, unused labels, a histogram of labels."""
     labels = Counter(x for row in rows for x in row.labels)
     lines = [f'{len(rows)} rows, {bad} bad lines']
     exact = {'exact': report.exact} if report.exact else {}

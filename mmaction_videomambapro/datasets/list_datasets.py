@@ -1,4 +1,4 @@
-"""Datasets that read the published lists themselves, and survive broken files."""
+"""Datasets that read the published lists directly and tolerate broken files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .sample_files import file_of_info
 
 
 class BrokenSamples(ListError, RuntimeError):
-    """Too many files that are broken, said in one sentence.
+    """Too many files are broken; the message is one sentence.
 
     Args:
-        text (str): The sentence; PyTorch puts the traceback of a worker process before.
+        text (str): The sentence; PyTorch prepends the traceback of a worker process.
     """
 
     def __init__(self, text: str) -> None:
@@ -35,39 +35,41 @@ class BrokenSamples(ListError, RuntimeError):
 
 
 class ListDataset(BaseActionDataset):
-    """Base of the datasets: a list, and what to do about files that are broken.
+    """Base class of the datasets: reads a list and handles broken files.
 
-    A sample whose file is missing or cannot be decoded is replaced by another one in
-    training. In tests it is scored as wrong: it gets the frames of another sample and
-    the label -1, which no prediction equals (none of the labels, for several). Either
-    way its file is reported once, with the reason, and written to ``broken_log``, which
-    ``BrokenFilesHook`` sets to a file in the work directory. (MMAction2's datasets
-    stop at the first broken file.)
+    In training, a sample whose file is missing or cannot be decoded is replaced by
+    another one. At test time it counts as wrong: it gets the frames of another sample
+    and the label -1, which no prediction equals (or no labels, with ``multi_class``).
+    Either way its file is reported once, with the reason, and written to
+    ``broken_log``, which ``BrokenFilesHook`` sets to a file in the work directory.
+    (MMAction2's datasets stop at the first broken file.)
 
     Args:
         ann_file (str): The list, see :mod:`lists`.
         pipeline (list): Transforms.
         data_prefix (dict): ``video`` or ``img``: folder in front of every path that
-            is not absolute. Defaults to none.
-        delimiter (str): Of the list's columns. Defaults to ``'auto'``.
-        num_classes (int, optional): Labels have to be below. Defaults to None.
+            is not absolute. Defaults to None (no folder).
+        delimiter (str): Delimiter of the list's columns. Defaults to ``'auto'``.
+        num_classes (int, optional): Number of classes; labels must be less than this.
+            Defaults to None (not checked).
         on_error (str): ``'skip'``, or ``'raise'`` to stop at the first broken file.
             Defaults to ``'skip'``.
-        max_broken_ratio (float): With a larger share of broken files a run stops.
-            Defaults to 0.5.
-        strip_prefix (str): First folders of paths, taken away before, such as the
-            ``your_path`` of published lists. Defaults to none.
-        subset (str, optional): Of an official annotation file, read only these rows,
-            as ``'train'``. Defaults to None.
-        fold (int): Of HMDB51's files. Defaults to 1.
-        metainfo (dict, optional): ``classes``: names in the order of labels, or a file
-            of them, see :func:`classes.read_classes`. Checkpoints keep them.
+        max_broken_ratio (float): The run stops if a larger share of the files is
+            broken. Defaults to 0.5.
+        strip_prefix (str): Leading folders to remove from the paths, such as the
+            ``your_path`` of published lists. Defaults to ''.
+        subset (str, optional): Read only the rows of this split, such as ``'train'``,
+            from an official annotation file. Defaults to None (all rows).
+        fold (int): Fold of HMDB51's files. Defaults to 1.
+        metainfo (dict, optional): ``classes``: class names in label order, or a file
+            of them, see :func:`classes.read_classes`. They are saved in checkpoints.
             Defaults to None.
-        **kwargs: As for MMAction2's datasets: multi_class, test_mode, start_index, ...
+        **kwargs: Arguments of MMAction2's datasets: multi_class, test_mode,
+            start_index, ...
 
     Raises:
-        ListError: If lines of the list are not rows, labels too large, names of classes
-            too few, or none of the files there.
+        ListError: If lines of the list are not rows, labels are too large, class names
+            do not match ``num_classes``, or none of the files exists.
     """
 
     form: str
@@ -110,12 +112,12 @@ class ListDataset(BaseActionDataset):
         self._broken = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
 
     def info(self, row: Row, path: str) -> dict:
-        """What decoders need of a row whose path is complete."""
+        """The keys that decoders need, for a row and its full path."""
         raise NotImplementedError
 
     @property
     def classes(self) -> Sequence[str] | None:
-        """Names of the classes, if they are known."""
+        """Class names, if they are known."""
         return self._metainfo.get('classes')
 
     def load_data_list(self) -> list[dict]:
@@ -164,7 +166,7 @@ class ListDataset(BaseActionDataset):
                     f'{len(row.labels)} labels: set multi_class=True and num_classes'
                 )
             elif self.form == 'rawframes' and row.total_frames is None:
-                reason = 'it has no number of frames'
+                reason = 'the number of frames is missing'
             else:
                 continue
             bad.append(BadLine(self.ann_file, row.line, row.path, reason))
@@ -172,18 +174,18 @@ class ListDataset(BaseActionDataset):
             raise ListError(bad)
 
     def _check_paths(self, infos):
-        """Report a wrong prefix at once, not by broken samples."""
+        """Report a wrong prefix at once instead of sample by sample."""
         few = [file_of_info(x) for x in islice(infos, 0, None, max(1, len(infos) // 8))]
         if not any('://' in path or osp.exists(path) for path in few):
             raise ListError.of(
                 self.ann_file,
-                f'none of its files is there, as {few[0]!r}: check '
+                f'none of its files exists, for example {few[0]!r}: check '
                 f'data_prefix.{self.prefix}, or strip_prefix for paths such as '
                 "'your_path/...'",
             )
 
     def count_broken(self) -> int:
-        """How many different samples were broken so far, in all worker processes."""
+        """Count the samples found broken so far, in all worker processes."""
         return int(self._broken.sum())
 
     def prepare_data(self, idx: int):
@@ -213,7 +215,7 @@ class ListDataset(BaseActionDataset):
             raise BrokenSamples(
                 f'{broken} of the {len(self)} samples of {self.ann_file} are broken, '
                 f'more than max_broken_ratio={self.max_broken_ratio} allows; the last '
-                f'one, {path}: {reason}'
+                f'one is {path}: {reason}'
             ) from error
 
     def _stand_in(self, idx):
@@ -239,8 +241,8 @@ class ListDataset(BaseActionDataset):
 class VideoClsDataset(ListDataset):
     """Videos from a list of ``video_path label`` lines.
 
-    Named as in VideoMAE's and VideoMamba's code. Arguments are those of
-    :class:`ListDataset`; stock pipelines for ``VideoDataset`` do.
+    The name is that of VideoMAE's and VideoMamba's code. Takes the arguments of
+    :class:`ListDataset`; stock pipelines for ``VideoDataset`` work.
     """
 
     form, prefix = 'video', 'video'
@@ -265,12 +267,13 @@ class VideoClsDataset(ListDataset):
 class RawFrameClsDataset(ListDataset):
     """Folders of frames from a list of ``frame_folder_path total_frames label`` lines.
 
-    Stock pipelines for ``RawframeDataset`` do.
+    Stock pipelines for ``RawframeDataset`` work.
 
     Args:
-        filename_tmpl (str): Names of the frames. Defaults to ``'img_{:05}.jpg'``.
-        start_index (int): Number of the first one. Defaults to 1.
-        **kwargs: As for :class:`ListDataset`.
+        filename_tmpl (str): Template of the frames' file names.
+            Defaults to ``'img_{:05}.jpg'``.
+        start_index (int): Number of the first frame. Defaults to 1.
+        **kwargs: Further arguments of :class:`ListDataset`.
     """
 
     form, prefix = 'rawframes', 'img'
@@ -297,11 +300,10 @@ class RawFrameClsDataset(ListDataset):
 class ImageListDataset(ListDataset):
     """Images as clips of one frame, from a list of ``image_path label`` lines.
 
-    Where ``ann_file`` is a folder, its subfolders are the classes: in alphabetical
-    order, or in that of ``metainfo=dict(classes=...)``. What is hidden or not an image
-    is left out. Pipelines are those for frames; ``SampleFrames`` repeats the image.
-
-    Args are those of :class:`ListDataset`.
+    If ``ann_file`` is a folder, its subfolders are the classes, in alphabetical order
+    or in that of ``metainfo=dict(classes=...)``. Hidden files and files that are not
+    images are left out. Pipelines are those for frames; ``SampleFrames`` repeats the
+    image. Takes the arguments of :class:`ListDataset`.
     """
 
     form, prefix = 'image', 'img'
@@ -318,16 +320,16 @@ class ImageListDataset(ListDataset):
                 found[name] = [osp.join(folder, x) for x in files]
             else:
                 print_log(
-                    f'{quote(folder)} has no images: it is not a class', 'current'
+                    f'{quote(folder)} has no images and is not a class', 'current'
                 )
         if left_out:
-            reason = 'files that are hidden or not images are left out'
+            reason = 'files that are hidden or not images were left out'
             print_log(f'{quote(self.ann_file)}: {left_out} {reason}', 'current')
         if not found:
-            reason = 'the folder has no folders of images, one for each class'
+            reason = 'it has no folders of images; there must be one per class'
             raise ListError.of(self.ann_file, reason)
         if are_splits({split_of(name) for name in found}):
-            reason = 'its folders are splits, not classes: name one of them'
+            reason = 'its folders are splits, not classes: set ann_file to one of them'
             raise ListError.of(self.ann_file, f'{reason}, {", ".join(found)}')
         names = self.classes or list(found)
         unknown = [name for name in found if name not in names]
@@ -348,7 +350,7 @@ class ImageListDataset(ListDataset):
 
 
 def _with_names(metainfo, num_classes):
-    """The metainfo, with the names of classes in place of their file."""
+    """Replace a file of class names in the metainfo by the names."""
     if not metainfo or metainfo.get('classes') is None:
         return metainfo
     names = metainfo['classes']
@@ -358,12 +360,12 @@ def _with_names(metainfo, num_classes):
         try:
             names = read_classes(source)
         except OSError as error:
-            reason = f'the names of classes cannot be read: {error.strerror or error}'
+            reason = f'the class names cannot be read: {error.strerror or error}'
             raise ListError.of(source, reason) from error
     names = tuple(names)
     if not all(isinstance(name, str) for name in names):
-        raise ListError.of(source, 'the names of classes have to be text')
+        raise ListError.of(source, 'class names must be strings')
     if num_classes is not None and len(names) != num_classes:
-        reason = f'{len(names)} names of classes, but num_classes is {num_classes}'
+        reason = f'{len(names)} class names, but num_classes is {num_classes}'
         raise ListError.of(source, reason)
     return dict(metainfo, classes=names)

@@ -1,19 +1,19 @@
-r"""Lists of samples, as the field writes them: one parser for all of them.
+r"""Lists of samples in the common formats: one parser for all of them.
 
 =============  ==========================================================
 ``video``      ``video_path label``, of VideoMamba, VideoMAE and MMAction2
 ``counted``    ``video_path total_frames label``
 ``rawframes``  ``frame_folder_path total_frames label``
 ``image``      ``image_path label``, of ImageNet-1K
-``vjepa``      ``path label`` or ``path`` alone, of V-JEPA
-``auto``       the one that fits the first rows, not ``counted``
+``vjepa``      ``path label`` or only ``path``, of V-JEPA
+``auto``       the format that fits the first rows, never ``counted``
 =============  ==========================================================
 
-Columns stand apart by blanks, tabs, commas or semicolons. They are read from the right,
-so that paths may contain any of these, and may be quoted: ``"a b.mp4" 3``, or
-``$'line\nbreak.mp4' 3`` for names that no line could hold, see :func:`rows.quote`.
-More labels may follow the first. Blank lines and lines that begin with # are not rows.
-Official annotation files are read too, see :mod:`annotations`.
+Columns are separated by spaces, tabs, commas or semicolons. They are read from the
+right, so paths may contain any of these. Paths may be quoted: ``"a b.mp4" 3``, or
+``$'line\nbreak.mp4' 3`` for names that cannot be written in a line, see
+:func:`rows.quote`. More labels may follow the first. Blank lines and lines that begin
+with # are skipped. Official annotation files are read too, see :mod:`annotations`.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def read_list(
     """Read a whole list.
 
     Args:
-        path (str | PathLike): Text in UTF-8, or gzip of it.
+        path (str | PathLike): Text file in UTF-8, may be gzipped.
         form (str): A format, see above and :mod:`annotations`. Defaults to ``'auto'``.
-        delimiter (str): One of DELIMITERS, ``'auto'`` for the one that fits the first
-            rows. Defaults to ``'auto'``.
+        delimiter (str): One of DELIMITERS, or ``'auto'`` for the one that fits the
+            first rows. Defaults to ``'auto'``.
         **options: ``classes``, ``subset`` and ``fold`` of :func:`parse_list`.
 
     Returns:
-        list[Row]: In the order of the list.
+        list[Row]: The rows in the order of the list.
 
     Raises:
-        ListError: With every bad line, or if there is no row at all.
+        ListError: If there are bad lines (it lists them all) or no rows.
         OSError: If the file cannot be read.
     """
     rows, bad = [], []
@@ -88,18 +88,18 @@ def parse_list(
     """Read a list row by row.
 
     Args:
-        path (str | PathLike): As for :func:`read_list`.
-        form (str): As for :func:`read_list`. Defaults to ``'auto'``.
-        delimiter (str): As for :func:`read_list`. Defaults to ``'auto'``.
-        classes (str | PathLike | Sequence[str], optional): Names of the classes in the
-            order of their labels, or a file of them, for labels that are words.
-            Defaults to None.
-        subset (str, optional): Of an official file, read only these rows, as
-            ``'train'``. Defaults to None.
-        fold (int): Of HMDB51. Defaults to 1.
+        path (str | PathLike): Text file in UTF-8, may be gzipped.
+        form (str): A format, see above and :mod:`annotations`. Defaults to ``'auto'``.
+        delimiter (str): One of DELIMITERS, or ``'auto'`` for the one that fits the
+            first rows. Defaults to ``'auto'``.
+        classes (str | PathLike | Sequence[str], optional): Class names in label order,
+            or a file of them, needed if labels are class names. Defaults to None.
+        subset (str, optional): Read only the rows of this split, such as ``'train'``,
+            from an official file. Defaults to None (all rows).
+        fold (int): Fold of HMDB51, 1 to 3. Defaults to 1.
 
     Yields:
-        Row | BadLine: Whatever a line is.
+        Row | BadLine: One for each line.
     """
     path = os.fspath(path)
     try:
@@ -109,7 +109,7 @@ def parse_list(
         if official:
             items = annotations.read_official(path, official, classes, subset, fold)
         elif subset is not None:
-            raise ListError.of(path, f'it does not say which rows are of {subset!r}')
+            raise ListError.of(path, f'it does not say which rows are in {subset!r}')
         else:
             items = _parse_lines(path, form, delimiter, classes)
         for item in items:
@@ -124,12 +124,12 @@ def parse_list(
 
 
 def row_line(row: Row) -> str:
-    """The line of a row, without a line break; :func:`parse_list` reads it back.
+    """Format a row as a line, without a line break; :func:`parse_list` reads it back.
 
-    The path is quoted where the line would not be read as this row otherwise.
+    The path is quoted if the line would not be read back as this row otherwise.
 
     Raises:
-        ValueError: If no line can hold the row.
+        ValueError: If the row cannot be written as a line.
     """
     form = 'rawframes' if row.total_frames else 'video' if row.labels else 'vjepa'
     for path in (row.path, quote(row.path, always=True)):
@@ -137,24 +137,24 @@ def row_line(row: Row) -> str:
         same = row._replace(line=0, counted=None)  # which no line needs
         if _stays(line) and _parse(line, form, ' ') == same:
             return line
-    raise ValueError(f'no line of a list can hold {row!r}')
+    raise ValueError(f'{row!r} cannot be written as a line of a list')
 
 
 def plain_line(row: Row) -> str:
-    """The line of a row as MMAction2's dataset types read it, without quotes."""
+    """Format a row as MMAction2's dataset types read it, without quotes."""
     frames = () if row.total_frames is None else (row.total_frames,)
     return ' '.join(map(str, (row.path, *frames, *row.labels)))
 
 
 def without_prefix(path: str, prefix: str) -> str:
-    """A path below a prefix of whole folders; other paths stay as they are."""
+    """Remove a prefix of whole folders from a path that has it."""
     folder = prefix.rstrip('/') + '/'
     found = prefix and path.startswith(folder)
     return path[len(folder) :].lstrip('/') if found else path
 
 
 def _stays(line):
-    """Whether a line is read as it is, with blanks between its columns."""
+    """Whether a line is read unchanged, as columns separated by spaces."""
     return (
         line.isprintable()
         and line == line.strip()
@@ -181,7 +181,7 @@ def _parse_lines(path, form, delimiter, classes):
 
 
 def find_format(lines: Iterable[str], delimiter: str) -> str:
-    """The format of these lines, ``'video'`` where several would do."""
+    """The format of these lines, ``'video'`` if several fit."""
     kinds = set()
     for line in lines:
         path, numbers = _split(line, delimiter)
@@ -199,7 +199,7 @@ def find_format(lines: Iterable[str], delimiter: str) -> str:
 
 
 def _lines(path):
-    """Number and text of each line that should be a row."""
+    """Yield number and text of each line that should be a row."""
     with open_text(path) as file:
         pieces = iter(lambda: file.readline(_LONGEST_LINE), '')
         for number, line in enumerate(pieces, 1):
@@ -213,9 +213,9 @@ def _lines(path):
 
 
 def _parse(line, form, delimiter, classes: Mapping[str, int] | None = None):
-    """A row, or what is wrong with the line."""
+    """Parse a line: a row, or the reason why it is not one."""
     if '\0' in line:
-        return 'it contains a zero byte: this is not a text file'
+        return 'it contains a null byte: this is not a text file'
     path, numbers = _split(line, delimiter)
     wanted = 2 if form in ('rawframes', 'counted') else 1
     if wanted == 1 and not MEDIA.search(path):
@@ -239,7 +239,7 @@ def _parse(line, form, delimiter, classes: Mapping[str, int] | None = None):
 
 
 def _split(line, delimiter, most=None):
-    """The path, and the numbers after it, or as many of them."""
+    """Split a line into the path and the numbers after it, at most ``most``."""
     quoted = QUOTED.match(line)
     path = quoted and unquote(quoted[1])
     if path is not None:
@@ -255,7 +255,7 @@ def _split(line, delimiter, most=None):
 
 
 def _cut_numbers(text, delimiter, most):
-    """What stands before the numbers at the end of a text, and these."""
+    """Cut the numbers, at most ``most``, off the end of a text."""
     numbers, end = [], len(text)
     while most is None or len(numbers) < most:
         at = text.rfind(delimiter, 0, end)
@@ -269,7 +269,7 @@ def _cut_numbers(text, delimiter, most):
 
 
 def _split_word(line, classes):
-    """The path, and the number of the class whose name stands after it, or None."""
+    """The path and the label for the class name after it, or None."""
     for match in re.finditer(r'[\t,; ]', line):
         word = line[match.end() :].strip()
         if len(word) > 1 and word[0] == word[-1] and word[0] in '"\'':
@@ -282,11 +282,11 @@ def _split_word(line, classes):
 
 def _what_is_wrong(line, form, delimiter, classes):
     last = line[line.rfind(delimiter) + 1 :].strip()
-    reason = f'it ends in {last[:20]!r}, which is not a whole number up to 999999999'
+    reason = f'the last column {last[:20]!r} is not an integer in [0, 999999999]'
     if classes:
-        reason += ', nor the name of a class'
+        reason += ' or a known class name'
     elif last.isalpha():
-        reason += ' (for labels that are words give the names of the classes)'
+        reason += ' (if labels are class names, pass the list of all classes)'
     if _NUMBER.fullmatch(last):
         reason = 'a column is missing'
     return f'{reason}, expected {_expected(form, delimiter)}'
@@ -304,7 +304,7 @@ def _expected(form, delimiter):
 
 
 def _find_delimiter(lines):
-    """The one at which the most lines end in numbers, and the most numbers."""
+    """The delimiter with which most lines end in numbers; ties: most numbers."""
 
     def fits(delimiter):
         numbers = [len(_split(line, delimiter)[1]) for line in lines]

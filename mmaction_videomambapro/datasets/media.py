@@ -1,4 +1,4 @@
-"""Which files of a folder are videos or images, and which are nobody's data."""
+"""Find the videos or images in a folder, and recognise files that are not data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEDIA = re.compile(
 )
 IMAGE = re.compile(rf'({"|".join(map(re.escape, sorted(IMAGES)))})$', re.IGNORECASE)
 
-# What systems leave in the folders of others
+# Files and folders that operating systems leave in data folders
 _OF_SYSTEMS = {
     *('__macosx', '@eadir', 'thumbs.db', 'desktop.ini', '$recycle.bin', 'lost+found'),
     'system volume information',
@@ -38,12 +38,12 @@ _SPLIT = re.compile(
 
 
 class Found(NamedTuple):
-    """What is in a folder.
+    """The files in a folder.
 
     Attributes:
-        files (list[str]): Paths below the folder, in alphabetical order.
-        left_out (dict[str, list[str]]): Paths of the others, by kind: ``'hidden'``,
-            ``'broken link'``, or an ending such as ``'.txt'``.
+        files (list[str]): Paths relative to the folder, in alphabetical order.
+        left_out (dict[str, list[str]]): Paths of all other files, by kind:
+            ``'hidden'``, ``'broken link'``, or an extension such as ``'.txt'``.
     """
 
     files: list[str]
@@ -51,37 +51,40 @@ class Found(NamedTuple):
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not meant as data, as ``.DS_Store``."""
+    """Whether a file or folder is not meant as data, such as ``.DS_Store``."""
     return name.startswith('.') or name.lower() in _OF_SYSTEMS
 
 
 def split_of(name: str) -> str | None:
-    """``'train'``, ``'val'`` or ``'test'`` for names such as ``Training_set``."""
+    """The split that a name such as ``Training_set`` means, or None.
+
+    Splits are ``'train'``, ``'val'`` and ``'test'``.
+    """
     match = _SPLIT.fullmatch(name)
     return match.lastgroup if match else None
 
 
 def are_splits(splits: Collection[str | None]) -> bool:
-    """Whether these, from :func:`split_of`, divide data, rather than being classes."""
+    """Whether names, given their :func:`split_of`, are splits rather than classes."""
     return 'train' in splits and ('val' in splits or 'test' in splits)
 
 
 def folders_in(folder: str) -> list[str]:
-    """Names of the folders in a folder that are not hidden, in alphabetical order.
+    """Names of the visible folders in a folder, in alphabetical order.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the folder cannot be read.
     """
     with os.scandir(folder) as entries:
         return sorted(x.name for x in entries if not is_hidden(x.name) and x.is_dir())
 
 
 def find_files(folder: str, endings: Collection[str]) -> Found:
-    """Find files at any depth; links to folders are followed, once each.
+    """Find files at any depth; links to folders are followed once each.
 
     Args:
-        folder (str): Where.
-        endings (Collection[str]): In lower case, as ``'.mp4'``.
+        folder (str): The folder to search.
+        endings (Collection[str]): Extensions in lower case, such as ``'.mp4'``.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -116,4 +119,4 @@ def _kind(entry, endings):
         return 'folder'
     if not entry.is_file():
         return 'broken link' if entry.is_symlink() else 'not a file'
-    return 'wanted' if ending in endings else ending or 'without ending'
+    return 'wanted' if ending in endings else ending or 'without extension'

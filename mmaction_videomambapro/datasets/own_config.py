@@ -1,4 +1,4 @@
-"""A config for lists of one's own, which inherits a recipe."""
+"""Write a config for the user's own lists that inherits from a recipe."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SPLITS = 'train', 'val', 'test'
 def own_config(
     base: str, source: str, lists: str, classes: Sequence[str], test: str = 'val.txt'
 ) -> str:
-    """Text of a config that inherits another one, for lists of one's own.
+    """Generate a config that adapts a base config to the user's lists and classes.
 
     Args:
         base (str): A config that reads videos with labels.
         source (str): Folder of the videos.
         lists (str): Folder that will hold ``train.txt`` and ``val.txt``.
-        classes (Sequence[str]): Their names, in label order.
+        classes (Sequence[str]): Class names in label order.
         test (str): List of the test split. Defaults to ``'val.txt'``.
 
     Returns:
-        str: Python.
+        str: The config, Python code.
 
     Raises:
         UsageError: If the base cannot be read or reads something else.
@@ -83,6 +83,6 @@ def _check_base(base):
         if kind not in ('VideoClsDataset', 'VideoDataset'):
             raise UsageError(
                 f'config file {base} does not read videos with labels: '
-                f'{split}_dataloader.dataset is of type {kind}; choose a recipe of '
+                f'{split}_dataloader.dataset is of type {kind}; choose a recipe from '
                 "configs/recognition whose datasets are VideoClsDataset, or the demo's"
             )

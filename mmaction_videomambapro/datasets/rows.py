@@ -21,14 +21,14 @@ _LETTERS = {raw.decode(): letter.decode() for letter, raw in _ESCAPES.items()}
 
 
 class Row(NamedTuple):
-    """A sample.
+    """One sample of a list.
 
     Attributes:
-        path (str): As in the list.
-        labels (tuple[int]): One, several, or none.
-        total_frames (int, optional): Of a folder of frames.
-        line (int): Its number in the list, from 1.
-        counted (int, optional): Frames of a video, where the list names them.
+        path (str): The path in the list.
+        labels (tuple[int]): One label, several, or none.
+        total_frames (int, optional): Number of frames of a folder of frames.
+        line (int): Line number in the list, from 1.
+        counted (int, optional): Number of frames of a video, if the list has it.
     """
 
     path: str
@@ -43,9 +43,9 @@ class BadLine(NamedTuple):
 
     Attributes:
         file (str): The list.
-        number (int): Of the line, from 1.
-        text (str): The line; empty where it is about the list as a whole.
-        reason (str): What is wrong with it, and what was expected.
+        number (int): Line number, from 1.
+        text (str): The line; empty if the reason concerns the whole list.
+        reason (str): What is wrong, and what was expected.
     """
 
     file: str
@@ -64,7 +64,7 @@ class ListError(UsageError, ValueError):
     """A list with bad lines; all of them.
 
     Args:
-        bad (list[BadLine]): At least one.
+        bad (list[BadLine]): The lines, at least one.
     """
 
     def __init__(self, bad: list[BadLine]) -> None:
@@ -76,19 +76,19 @@ class ListError(UsageError, ValueError):
 
     @classmethod
     def of(cls, file: str, reason: str) -> ListError:
-        """One that is about the list as a whole."""
+        """Make an error that concerns the whole list."""
         return cls([BadLine(str(file), 1, '', reason)])
 
 
 def quote(text: str, always: bool = False) -> str:
-    r"""A name as one line of printable text.
+    r"""Write a name as one line of printable text.
 
-    A name that is printable stays as it is. Others become ``$'...'``, as in a shell,
+    A printable name stays as it is. Others become ``$'...'``, as in a shell,
     with ``\n``, ``\t``, ``\\``, ``\'`` and ``\xff`` for bytes that are not printable.
 
     Args:
         text (str): The name, as ``os.fsdecode`` gives it.
-        always (bool): Quote printable ones too. Defaults to False.
+        always (bool): Quote printable names too. Defaults to False.
     """
     if not always and text.isprintable() and not text.startswith("$'"):
         return text
@@ -96,7 +96,7 @@ def quote(text: str, always: bool = False) -> str:
 
 
 def unquote(text: str) -> str | None:
-    """What stands between the quotes of :func:`quote`; None if that is not a name."""
+    """Undo :func:`quote`, given the text between its quotes; None if it is invalid."""
     try:
         raw = _ESCAPED.sub(_unescape, text.encode('utf-8', 'surrogateescape'))
     except (KeyError, UnicodeEncodeError):
@@ -119,7 +119,7 @@ def _escape(character):
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a file or folder can have this name, as ``os.fsdecode`` gives names."""
+    """Whether a file or folder can have this name, in the form of ``os.fsdecode``."""
     try:
         return b'\0' not in text.encode('utf-8', 'surrogateescape')
     except UnicodeEncodeError:  # a lone surrogate, as JSON can hold
@@ -128,7 +128,7 @@ def is_file_name(text: str) -> bool:
 
 @contextmanager
 def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[IO[str]]:
-    """Open text in UTF-8, or gzip of it; other bytes come as ``os.fsdecode`` has them.
+    """Open UTF-8 text, gzipped or not; other bytes are decoded as by ``os.fsdecode``.
 
     Raises:
         OSError: If the file cannot be read.

@@ -1,4 +1,4 @@
-"""Which file a sample is of, for messages and results."""
+"""Find the file that a sample comes from, for messages and results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEYS = 'file', 'img_path'  # ours, and mmpretrain's
 
 
 def file_of_info(info: dict) -> str | None:
-    """The video, image or folder that a dataset's entry names, if it names one."""
+    """The video, image or folder of a dataset's entry, if it has one."""
     if 'filename' in info:
         return str(info['filename'])
     folder = info.get('frame_dir')
@@ -25,12 +25,12 @@ def file_of_info(info: dict) -> str | None:
 
 
 def file_of(sample: Any) -> str | None:
-    """The file that a packed sample, or its dictionary, is of, if it knows."""
+    """The file of a packed sample or its dictionary, if it is recorded."""
     return next((str(sample.get(key)) for key in KEYS if key in sample), None)
 
 
 def files_of_batch(batch: Any) -> Iterator[str]:
-    """Those of what a data loader gives, however it is nested."""
+    """Yield the files of a data loader's batch, however it is nested."""
     if isinstance(batch, dict):
         yield from files_of_batch(batch.get('data_samples'))
     elif isinstance(batch, (list, tuple)):

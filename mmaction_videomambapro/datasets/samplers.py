@@ -1,4 +1,4 @@
-"""Order and weights of samples, and a seed for each of them."""
+"""Order, weights and random seeds of samples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..compat import patch
 from ..compat.helpers import replace
 from .rows import ListError
 
-MOST_SAMPLES = 10**8  # in an epoch: their numbers are held in memory
-MOST_TIMES = 10**5  # each of them
+MOST_SAMPLES = 10**8  # per epoch: their indices are held in memory
+MOST_TIMES = 10**5  # repetitions of the dataset per epoch
 
 
 class SeededIndex(int):
-    """Number of a sample, with the seed of its random numbers this time."""
+    """Index of a sample, with the random seed for this draw."""
 
     def __new__(cls, index: int, seed: int) -> SeededIndex:
         self = super().__new__(cls, index)
@@ -39,7 +39,7 @@ class SeededIndex(int):
 
 @contextmanager
 def random_numbers_from(seed: int) -> Iterator[None]:
-    """Start Python's, NumPy's and PyTorch's from a seed; they go on as before after."""
+    """Seed Python, NumPy and PyTorch inside the block; restore their states after."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -68,32 +68,35 @@ def _samples_without_seeds(base_dataset):
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(DefaultSampler):
-    """MMEngine's sampler, with a seed for every sample, and weights.
+    """MMEngine's sampler, with a random seed for every sample, and optional weights.
 
-    The random numbers of a sample's transforms depend on the seed, the epoch and its
-    place in the epoch: not on the number of worker processes or GPUs, and not on
-    whether the run was resumed. Works with all datasets of MMEngine.
+    The random numbers of a sample's transforms depend on the seed, the epoch and the
+    sample's place in the epoch, but not on the number of worker processes or GPUs, nor
+    on whether the run was resumed. Works with all datasets of MMEngine.
 
-    With ``num_samples`` below the length of the dataset, epochs go on where the last
-    one stopped; resuming costs nothing.
+    With ``num_samples`` below the length of the dataset, each epoch continues where the
+    last one stopped; resuming costs nothing.
 
     Args:
         dataset (Sized): The dataset.
         shuffle (bool): Whether to shuffle. Defaults to True.
-        weights (str | Sequence[float], optional): ``'class_balanced'``, all classes
-            as often as each other, or the share of each group of samples in an epoch.
-            Samples of a group are drawn alike, with replacement.
-            Defaults to None, each sample once.
-        groups (str): What ``weights`` are for: ``'class'``, or ``'dataset'`` in a
-            ``ConcatDataset``. Defaults to ``'class'``.
-        num_samples (int, optional): In an epoch, over all processes; at most 10^8, and
-            10^5 times the length of the dataset. Defaults to None, that length.
-        seed (int, optional): The same in all processes. Defaults to None, the run's.
-        round_up (bool): As for ``DefaultSampler``. Defaults to True.
+        weights (str | Sequence[float], optional): ``'class_balanced'`` (all classes
+            equally often), or the share of each group of samples in an epoch. Samples
+            of a group are equally likely and drawn with replacement.
+            Defaults to None (each sample once).
+        groups (str): The groups that ``weights`` refer to: ``'class'``, or
+            ``'dataset'`` for a ``ConcatDataset``. Defaults to ``'class'``.
+        num_samples (int, optional): Samples per epoch, over all processes; at most
+            10^8, and 10^5 times the length of the dataset.
+            Defaults to None (the length of the dataset).
+        seed (int, optional): Must be the same in all processes.
+            Defaults to None (the seed of the run).
+        round_up (bool): Repeat samples so that all processes get equally many.
+            Defaults to True.
 
     Raises:
-        ListError: If weights fit no groups, samples have several labels, or
-            ``num_samples`` is out of bounds; a ValueError.
+        ListError: If ``weights`` do not match the groups, samples have several labels,
+            or ``num_samples`` is out of range. It is a ValueError.
     """
 
     def __init__(
@@ -113,8 +116,8 @@ class SeededSampler(DefaultSampler):
             raise _refusal('the dataset is empty')
         if not isinstance(total, int) or not 1 <= total <= most:
             raise _refusal(
-                f'{total!r} samples from a dataset of {len(dataset)}: num_samples has '
-                f'to be a whole number from 1 to {most}'
+                f'num_samples is {total!r}, but with a dataset of {len(dataset)} '
+                f'samples it must be an integer in [1, {most}]'
             )
         if round_up:
             self.num_samples = -(-total // self.world_size)
@@ -133,7 +136,7 @@ class SeededSampler(DefaultSampler):
             yield SeededIndex(indices[place], int(sequence.generate_state(1)[0]))
 
     def _indices(self) -> np.ndarray:
-        """What all processes draw in this epoch, (total_size,)."""
+        """Indices of this epoch's samples in all processes, (total_size,)."""
         n = len(self.dataset)
         if self.weights is not None:
             generator = np.random.default_rng([self.seed, self.epoch])
@@ -168,18 +171,18 @@ def sample_weights(
             shares = np.where(np.isfinite(shares), shares, -1)
         if not known or (shares < 0).any() or not shares.any():
             raise _refusal(
-                f'{np.size(weights)} weights for {names[-1] + 1} of {kind}: one is '
-                'needed for each, none below 0 or infinite, not all 0'
+                f'{np.size(weights)} weights, but groups={kind!r} needs '
+                f'{names[-1] + 1}: one each, finite, not negative and not all 0'
             )
         shares = shares[names]
         if not shares.any():
-            raise _refusal(f'all samples are of a {kind} whose weight is 0')
+            raise _refusal(f'every sample is in a {kind} with weight 0')
     each = shares / counts
     return each[groups] / each[groups].sum()
 
 
 def _groups(dataset, kind):
-    """The number of each sample's group."""
+    """The index of each sample's group, (n,)."""
     if kind == 'dataset':
         if not hasattr(dataset, 'datasets'):
             raise _refusal("groups='dataset' is for a ConcatDataset")
@@ -189,7 +192,7 @@ def _groups(dataset, kind):
         raise _refusal(f"groups is {kind!r}, expected 'class' or 'dataset'")
     labels = [dataset.get_data_info(i)['label'] for i in range(len(dataset))]
     if any(np.ndim(label) or label < 0 for label in labels):
-        raise _refusal("groups='class' needs exactly one label of each sample")
+        raise _refusal("groups='class' needs exactly one label per sample")
     return np.array(labels)
 
 

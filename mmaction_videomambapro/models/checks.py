@@ -2,6 +2,6 @@
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise a ValueError that lists the choices if ``value`` is none of them."""
+    """Raise a ValueError that lists the choices if ``value`` is not one of them."""
     if value not in choices:
         raise ValueError(f'{name} must be one of {choices}, but got {value!r}')

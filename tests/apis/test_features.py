@@ -128,7 +128,7 @@ def contents(folder):
 
 
 def test_interrupted_and_resumed(config, checkpoint, tmp_path, monkeypatch):
-    """With random crops the same files as in one go; those there are not made again."""
+    """With random crops, the files are those of one run; existing ones are kept."""
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     extract_features(config, checkpoint, str(whole), 'train')
     save, written = torch.save, []
@@ -328,9 +328,9 @@ def test_damaged_samples_are_told(config, checkpoint, tmp_path):
         (tmp_path / 'val/00000/00000003.pth').write_bytes(whole)
 
     shutil.copy(other.path(3), cache.path(3))
-    refused(r'0003\.pth is of another cache, or another sample: delete it')
+    refused(r'0003\.pth belongs to another cache or another sample: delete it')
     shutil.copy(cache.path(4), cache.path(3))
-    refused('is of another cache, or another sample')
+    refused('belongs to another cache or another sample')
     features, label = cache.load(3)
     cache.save(3, features[:, :-1], label)
     refused(r'holds features of shape .*, expected \(')
@@ -366,7 +366,7 @@ def test_caches_of_one_training_have_the_same_weights(tmp_path):
     ]
     cfg = Config(dict(train_dataloader=loaders[0], val_dataloader=loaders[1]))
     check_files(cfg, ('train_dataloader',))
-    with pytest.raises(FeatureCacheError, match='val holds features of other weights'):
+    with pytest.raises(FeatureCacheError, match='hold features of different weights'):
         check_files(cfg, ('train_dataloader', 'val_dataloader'))
 
 

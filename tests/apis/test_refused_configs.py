@@ -1,4 +1,4 @@
-"""Options that a config cannot take end in one sentence."""
+"""Options that do not fit the config are refused in one sentence."""
 
 import pytest
 

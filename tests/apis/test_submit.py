@@ -1,4 +1,4 @@
-"""Jobs of submitit, started for real on this machine."""
+"""Jobs of submitit that really run on this machine."""
 
 import os
 import pickle

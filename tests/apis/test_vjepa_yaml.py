@@ -1,4 +1,4 @@
-"""Every key of V-JEPA's experiment files ends in a value, or is told to be ignored."""
+"""Every key of V-JEPA's experiment files sets a value or is reported as ignored."""
 
 import copy
 
@@ -352,7 +352,7 @@ def convert(experiment):
 
 
 def pretraining(**changes):
-    """With other values of dotted keys, ``__`` for the dot; None takes a key away."""
+    """Set dotted keys, with ``__`` for the dot; None removes a key."""
     experiment = yaml.safe_load(PRETRAINING)
     for key, value in changes.items():
         section, name = key.split('__')
@@ -705,7 +705,7 @@ def test_image_probe():
 
 
 def test_pretraining_2():
-    """What V-JEPA 2 says otherwise than V-JEPA."""
+    """Settings in which V-JEPA 2 differs from V-JEPA."""
     cfg, ignored = convert(pretraining_2())
     backbone, predictor = cfg.model.backbone, cfg.model.predictor
     assert (backbone.type, backbone.num_frames) == ('TokenVisionTransformer', 12)
@@ -739,7 +739,7 @@ def test_pretraining_2():
 
 
 def test_cool_down():
-    """12,000 updates of a line that would be at its end after 15,000."""
+    """12,000 updates of a linear schedule that would end after 15,000."""
     cfg, _ = convert(cool_down())
     assert (cfg.resume, cfg.load_from) == (False, '/runs/two/epoch_60.pth')
     (line,) = cfg.param_scheduler
@@ -825,7 +825,7 @@ def test_val_only_is_a_config_for_tests():
              'image 2', 'val_only'],
 )  # fmt: skip
 def test_no_key_is_without_effect(kind):
-    """Each changes the config, is ignored, or is refused with another value."""
+    """Each key changes the config, is ignored, or is refused with another value."""
     experiment = {
         'pretraining': pretraining,
         'video': lambda: yaml.safe_load(VIDEO_PROBE),
@@ -910,7 +910,7 @@ def test_what_has_no_counterpart_is_one_sentence():
         ('model.use_silu', True, 'true is not possible'),
         ('model.pred_num_heads', 7, '384, which the 7 heads'),
         ('mask.0.inv_block', True, 'true is not possible'),
-        ('mask.1.spatial_scale', [0.7, 1.7], r'mask\.1: spatial_scale is no range'),
+        ('mask.1.spatial_scale', [0.7, 1.7], r'mask\.1: spatial_scale is not a valid'),
         ('optimization.is_anneal', True, 'anneal_ckpt is missing'),
         ('data.num_frames', 16, 'unknown keys'),
     ],
@@ -946,7 +946,7 @@ def test_wrong_values_of_probes_2(keys, value, message):
 
 
 def changed(experiment, keys, value):
-    """With another value of a dotted key."""
+    """Set a dotted key to another value."""
     node = experiment
     *sections, name = keys.split('.')
     for section in sections:

@@ -85,7 +85,7 @@ def serve(tmp_path, monkeypatch):
 
 @pytest.fixture
 def load_from(tmp_path, request):
-    """What ``load_from = file`` in a config makes of a model, by MMEngine's Runner."""
+    """The model after MMEngine's Runner has applied ``load_from = file``."""
 
     def run(file, model, *hooks):
         runner = Runner(
@@ -202,7 +202,7 @@ def test_init_cfg_with_a_prefix_of_our_own_checkpoint(official, save):
 
 
 def test_image_file_starts_a_video_model(official, load_from, save, caplog):
-    """IN-1K into K400: a fresh head, no temporal embedding, all else as it was."""
+    """IN-1K to K400: a fresh head, no temporal embedding, the rest unchanged."""
     image = as_image_file(official['state_dict'])
     config = recognizer(num_classes=400, num_frames=8, tubelet_size=1)
     model = load_from(save(image), config).model
@@ -225,7 +225,7 @@ def test_image_file_starts_a_video_model(official, load_from, save, caplog):
 
 
 def test_averaged_weights_get_published_weights_too(official, load_from, save):
-    """EMAHook copies what load_from gives before the model loads it."""
+    """EMAHook copies the weights of load_from before the model loads them."""
     runner = load_from(save(official['state_dict']), recognizer(), dict(type='EMAHook'))
     assert_golden(runner.model, official)
     hook = next(h for h in runner.hooks if isinstance(h, EMAHook))
@@ -270,7 +270,7 @@ def test_other_models_load_as_ever(save):
 
 
 def test_resuming_is_left_alone(official, save, load_from):
-    """The hook for options must not exchange weights of a run that goes on."""
+    """The hook for options must not replace the weights of a resumed run."""
     runner = load_from(None, recognizer())
     runner._resume = True
     checkpoint = dict(state_dict=dict(x=torch.zeros(1)))
@@ -330,7 +330,7 @@ def test_tubelets_of_fewer_frames(given, wanted, mode):
 
 @pytest.mark.parametrize(('given', 'wanted'), [(2, 1), (4, 3)])
 def test_tubelets_of_more_frames(given, wanted):
-    """Only a sum keeps what a clip that stands still is embedded as."""
+    """Only a sum preserves the embedding of a still clip."""
     source = build(tubelet_size=given, num_frames=12)
     model = build(tubelet_size=wanted, num_frames=12)
     with pytest.raises(MismatchError, match=r"more frames .* inflate='mean' adds up"):
@@ -495,7 +495,7 @@ LETTERS = list('abcde')
 
 @pytest.fixture
 def run(tmp_path, request, caplog):
-    """A runner as it is when it loads, in training or testing, and what it logged."""
+    """A runner as at loading, in training or testing, and its log messages."""
 
     def start(file, config, kind, names=None, hooks=(), resume=False):
         loader = dict(dataset=Named(names), batch_size=1,
@@ -531,7 +531,7 @@ def log_of(folder):
 
 
 def of_classes(state_dict, names):
-    """A checkpoint of MMEngine, of data with these classes."""
+    """A checkpoint of MMEngine from data with these classes."""
     meta = dict(dataset_meta=dict(classes=names)) if names else {}
     return dict(meta=meta, state_dict=of_mmaction(state_dict))
 
@@ -548,7 +548,7 @@ HEADLESS = {
 
 @pytest.mark.parametrize('kind', HEADLESS)
 def test_tests_need_every_weight(official, save, run, kind, tmp_path):
-    """Which a training may start without."""
+    """Training may start without it."""
     file = save(HEADLESS[kind](official['state_dict']))
     for loop in ('test', 'val'):
         with pytest.raises(MismatchError, match='would be random: ') as error:
@@ -613,7 +613,7 @@ def test_other_models_are_tested_with_every_weight_too(save):
 def test_what_was_converted_with_random_weights_is_not_tested(
     official, save, run, tmp_path
 ):
-    """It is there to be trained."""
+    """It can be trained."""
     file = dict(official['state_dict'])
     del file['layers.1.mixer.D']
     ours = str(tmp_path / 'ours.pth')
@@ -626,7 +626,7 @@ def test_what_was_converted_with_random_weights_is_not_tested(
 
 
 def test_published_image_file_is_tested_as_it_is(official, save, run):
-    """Its one frame has no place in time."""
+    """An image has no temporal position."""
     file = save(as_image_file(official['state_dict'], classes=5))
     backbone = run(file, recognizer(num_frames=1, tubelet_size=1), 'test').backbone
     assert backbone.temporal_pos_embedding.abs().sum() == 0
@@ -657,7 +657,7 @@ def test_tests_are_of_the_classes_trained_for(
 
 
 def test_two_lists_of_names_are_believed_in_tests(official, save, run, tmp_path):
-    """Also where the names are others, as of classes that were renamed."""
+    """Even if the names differ, as with renamed classes."""
     for side, letters in dict(file=LETTERS, model=LETTERS[::-1]).items():
         (tmp_path / side).write_text('\n'.join(letters))
     label_map = [str(tmp_path / 'file'), str(tmp_path / 'model')]
@@ -697,7 +697,7 @@ def test_fine_tuning_for_the_same_classes(official, save, run, tmp_path):
 
 
 def test_names_that_are_not_those_of_the_head(official, save, run):
-    """Of another number than it has rows, as somebody may write them."""
+    """Their number differs from that of the rows, as in a hand-written file."""
     file = save(of_classes(official['state_dict'], list('abcdefg')))
     model = run(file, recognizer(), 'train', list('gfedcba'))
     assert model.cls_head.fc_cls.bias.eq(7).all()
@@ -824,7 +824,7 @@ def test_files_that_can_not_be_read(official, load_from, tmp_path, save, serve):
     for source in (str(tmp_path / 'unsafe.pth'), serve('unsafe.pth')):
         with pytest.raises(CheckpointError, match=r'unsafe\.pth was refused'):
             load_from(source, recognizer())
-    with pytest.raises(CheckpointError, match=r'absent\.pth cannot be fetched.*404'):
+    with pytest.raises(CheckpointError, match=r'absent\.pth cannot be downloaded.*404'):
         load_from(serve('absent.pth'), recognizer())
 
 
@@ -849,7 +849,7 @@ def videomae_model():
 
 
 def as_videomae_file(model):
-    """Names of MCG-NJU/VideoMAE, modeling_finetune.py; its table is no parameter."""
+    """Names in MCG-NJU/VideoMAE, modeling_finetune.py; its table is not a parameter."""
     file = {}
     for name, value in model.named_parameters():
         parts = name.split('.')
@@ -875,7 +875,7 @@ def test_videomae_fine_tuned(videomae_model, load_from, save, wrapper):
 
 
 def test_videomae_pretrained(videomae_model):
-    """Names of modeling_pretrain.py: an encoder with a norm, and a decoder."""
+    """Names in modeling_pretrain.py: an encoder with a norm, and a decoder."""
     tuned = as_videomae_file(videomae_model)
     file = {
         f'encoder.{k}': v
@@ -954,7 +954,7 @@ def test_names_of_classes_go_along(official, save, tmp_path):
 
 
 def test_random_heads_are_not_written(official, save, tmp_path):
-    """What was converted from an image file loads again, with a head still fresh."""
+    """A converted image checkpoint loads again, with a fresh head."""
     source = save(as_image_file(official['state_dict']))
     config, ours = recognizer(num_classes=7, num_frames=8), str(tmp_path / 'ours.pth')
     convert(source, ours, config, inflate='mean')

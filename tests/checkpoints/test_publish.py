@@ -69,7 +69,7 @@ def test_the_same_weights_get_the_same_hash(trained, tmp_path):
 
 
 def test_no_more_than_the_weights(tmp_path):
-    """A slice does not bring the tensor that it is part of."""
+    """A slice is saved without the rest of its tensor."""
     torch.save(dict(state_dict=dict(x=torch.zeros(10**6)[:3])), tmp_path / 'large.pth')
     path = publish(tmp_path / 'large.pth', tmp_path / 'small')
     assert path.stat().st_size < 10_000

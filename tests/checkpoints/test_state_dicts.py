@@ -1,4 +1,4 @@
-"""Odd checkpoints, through every door that takes one."""
+"""Malformed checkpoints, through every function that reads one."""
 
 from collections import OrderedDict
 
@@ -33,7 +33,7 @@ def scope():
 
 
 class Counting(BaseModel):
-    """A model that no rule knows, with an integer beside its weights."""
+    """A model without conversion rules, with an integer buffer."""
 
     def __init__(self):
         super().__init__()
@@ -141,11 +141,11 @@ DOORS = (
 )  # fmt: skip
 
 
-# --- what may lie behind them --------------------------------------------------------
+# --- contents of the tensors ---------------------------------------------------------
 
 
 def instead(value):
-    """A checkpoint of MMEngine with something else in place of a weight."""
+    """A checkpoint of MMEngine in which a weight is replaced by another object."""
 
     def content(good):
         other = value(good[KEY]) if callable(value) else value

@@ -1,4 +1,4 @@
-"""Official annotation files, as they are."""
+"""Official annotation files, unchanged."""
 
 import json
 
@@ -51,10 +51,10 @@ def test_kinetics(write):
     assert names == ['eating, drinking', 'testifying']
     assert rows(path, 'video', classes=names) == expected
     assert rows(path, classes=write('names.txt', '\n'.join(names))) == expected
-    with pytest.raises(ListError, match="labels are words, as 'testifying'"):
+    with pytest.raises(ListError, match="labels are class names, such as 'testifying'"):
         read_list(path)
     with pytest.raises(
-        ListError, match=r"csv:3: 'eating, .* is not the name of a class"
+        ListError, match=r"csv:3: 'eating, .* is not a known class name"
     ):
         read_list(path, classes=['testifying'])
     entries = {
@@ -75,14 +75,14 @@ def test_subsets_are_not_mixed(write):
     with pytest.raises(ListError, match='no rows'):
         read_list(path, subset='test')
     for text in ('path,label\na.mp4,0\n', 'a.mp4 0\n'):
-        with pytest.raises(ListError, match="not say which rows are of 'val'"):
+        with pytest.raises(ListError, match="not say which rows are in 'val'"):
             read_list(write('other.csv', text), subset='val')
 
 
 def test_something_something(write):
     path = write('train.json', SSV2)
     expected = [('78687.webm', (0,)), ('42326.webm', (1,))]
-    with pytest.raises(ListError, match='labels are words'):
+    with pytest.raises(ListError, match='labels are class names'):
         read_list(path)
     assert rows(path, classes=write('elsewhere/l.json', SSV2_LABELS)) == expected
     answers = write('answers.csv', '78687;Holding something next to something\n')
@@ -103,7 +103,7 @@ def test_ucf101(write):
     expected = list(zip(paths, [(0,), (1,)]))
     assert rows(train, 'video') == expected
     test = write('testlist01.txt', ''.join(f'{path}\n' for path in paths))
-    with pytest.raises(ListError, match='labels are words'):
+    with pytest.raises(ListError, match='labels are class names'):
         read_list(test)
     write('classInd.txt', '1 ApplyEyeMakeup\n2 HandstandPushups\n')
     assert rows(train) == rows(test) == expected

@@ -41,7 +41,7 @@ def test_policies(policy):
 
 
 def test_draws(monkeypatch):
-    """Pairs alike, each operation with its probability, both directions."""
+    """Pairs equally often, operations with their probability, in both directions."""
     seen = defaultdict(list)
     for name in OPERATIONS:
         monkeypatch.setitem(

@@ -1,4 +1,4 @@
-"""Files with names of classes."""
+"""Files with class names."""
 
 import os
 from contextlib import suppress
@@ -39,11 +39,11 @@ def test_files_of_names(tmp_path, name, text, expected):
     ('name', 'text', 'message'),
     [
         ('plain.txt', 'a\n\nb\n', 'line 2 is blank'),
-        ('plain.txt', '\n', 'no names'),
+        ('plain.txt', '\n', 'no class names'),
         ('labels.json', '{"a": "0", "b": "7"}', 'without gaps'),
         ('labels.json', '{"a": "0", "b": "0"}', 'without gaps'),
         ('labels.json', '[' * 100_000, 'damaged'),
-        ('labels.json', '"a"', 'expected an object'),
+        ('labels.json', '"a"', 'expected a JSON object'),
         ('classInd.txt', 'ApplyEyeMakeup\n', 'not a number and a name'),
     ],
 )

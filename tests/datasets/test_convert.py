@@ -1,4 +1,4 @@
-"""Lists become annotation files of MMAction2, checked if asked."""
+"""Lists are converted to MMAction2 annotation files, with optional checks."""
 
 import csv
 import os
@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def videos(clips, tmp_path):
-    """Good and broken files, by what is wrong with them."""
+    """Good and broken files, named after what is wrong with them."""
     good = sorted((clips / 'videos').rglob('*.mp4')) or sorted(clips.rglob('*.mp4'))
     folder = tmp_path / 'videos'
     folder.mkdir()
@@ -85,7 +85,7 @@ def test_bad_lines_leave_what_was_there(run, tmp_path):
     with pytest.raises(UsageError) as error:
         run(source, destination)
     assert f'{source}:2:' in str(error.value)
-    assert f'{source}:3: the path has a blank' in str(error.value)
+    assert f'{source}:3: the path contains a space' in str(error.value)
     assert destination.read_text() == 'before'
     assert sorted(os.listdir(tmp_path)) == ['list', 'out']
     assert '1 rows, 2 left out' in run(source, destination, '--skip-bad')
@@ -95,10 +95,10 @@ def test_bad_lines_leave_what_was_there(run, tmp_path):
 @pytest.mark.parametrize(
     ('line', 'reason'),
     [
-        ("$'#1/a.mp4' 3", 'cannot be written into an annotation file'),
-        ("$'two\\nlines.mp4' 3", 'cannot be written into an annotation file'),
-        ("$'\\xff.mp4' 3", 'cannot be written into an annotation file'),
-        ("$'a\\tb.mp4' 3", 'has a blank'),
+        ("$'#1/a.mp4' 3", 'cannot be written to an MMAction2 annotation file'),
+        ("$'two\\nlines.mp4' 3", 'cannot be written to an MMAction2 annotation file'),
+        ("$'\\xff.mp4' 3", 'cannot be written to an MMAction2 annotation file'),
+        ("$'a\\tb.mp4' 3", 'contains a space'),
         ('"it.mp4" 3', None),
         ("it's.mp4 3", None),
     ],
@@ -143,7 +143,7 @@ def test_official_files(run, clips, tmp_path):
     train.write_text(f'{head}stir tea,abc,1,11,train\npour,def,2,12,train\n')
     val.write_text(f'{head}stir tea,ghi,1,11,val\n')
     with pytest.raises(
-        UsageError, match=r'words, as .stir tea.: name .* was not written'
+        UsageError, match=r'class names, such as .stir tea.: pass .* was not written'
     ):
         run(train, tmp_path / 'train.txt')
     output = run(train, tmp_path / 'train.txt', '--make-classes', names)

@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 @pytest.mark.parametrize('label', range(0, len(CLASSES), 2))
 def test_pairs_of_classes_are_each_other_backwards(label):
-    """So the order of the frames is all that tells them apart."""
+    """So only the order of the frames distinguishes them."""
     for seed in range(5):
         forwards = draw_clip(label, 12, np.random.default_rng(seed))
         backwards = draw_clip(label + 1, 12, np.random.default_rng(seed))

@@ -23,7 +23,7 @@ RECIPE = (
 
 @pytest.fixture
 def videos(clips, tmp_path):
-    """Three classes of 5, 4 and 2 videos; one lies deeper, one file is none."""
+    """Three classes of 5, 4 and 2 videos, one nested deeper, and a file of text."""
     files = iter(sorted(clips.rglob('*.mp4')))
     for name, count in dict(pour=5, stir=4, wave=2).items():
         for i in range(count):
@@ -75,7 +75,7 @@ def test_config_fits(videos, tmp_path, base):
     [
         (
             'configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py',
-            'trains no classifier',
+            'does not train a classifier',
         ),
         (
             'configs/image_classification/videomamba/'
@@ -155,7 +155,7 @@ def run(monkeypatch, capsys):
 
 def test_what_cannot_be_split_is_told(run, videos, tmp_path):
     (videos / 'wave' / 'deep' / '0 a.mp4').unlink()
-    with pytest.raises(UsageError, match=r"'wave' have one video only.*nothing was"):
+    with pytest.raises(UsageError, match=r"only one video in 'wave'.*nothing was"):
         run(videos, tmp_path / 'lists')
     assert sorted(os.listdir(tmp_path)) == ['videos']
     with pytest.raises(ListError, match='no folders of videos'):
@@ -185,7 +185,7 @@ NAMES = [
 
 
 def test_every_name_that_a_file_system_allows(tmp_path):
-    """All rows are there, and lead to files; names of classes are read back."""
+    """All rows exist and lead to files; class names are read back."""
     for name in NAMES:
         make(tmp_path / 'src', *(name + b'/%d' % i + name + b'.MP4' for i in range(3)))
     split = list_folder(
@@ -261,11 +261,14 @@ def test_without_validation_it_is_taken_from_training(tmp_path):
 @pytest.mark.parametrize(
     ('paths', 'message'),
     [
-        ('train/a/1 train/b/1 val/a/1 val/c/1', "'c' of val are missing in train, 'b'"),
+        (
+            'train/a/1 train/b/1 val/a/1 val/c/1',
+            "train lacks 'c' of val, val lacks 'b'",
+        ),
         ('train/a/1 train/b/1 val/a/1 val/b/1 more/1', "but also 'more'"),
         (
             'train/1 train/2 val/1 val/2',
-            "'train/1.mp4' is not in a folder of one class",
+            "'train/1.mp4' is not in a folder for one class",
         ),
         ('train/a/1 train/b/1 val/1', "'val/1.mp4' is not in a folder"),
         ('val/a/1 val/a/2 test/a/1 test/a/2', 'look like splits'),
@@ -303,14 +306,14 @@ def test_groups_are_not_divided(tmp_path):
     for group, message in (
         ('_g(', 'not a regular expression'),
         ('_h1_', "finds no group in 'a/"),
-        ('(v)_', "class 'a', with 1 of them, is in train and in val"),
+        ('(v)_', "class 'a', which has 1 of them, is in both train and val"),
     ):
         with pytest.raises(ListError, match=message):
             plan_folder(source, group=group)
     source = make(
         tmp_path / 's', *(f'{s}/{x}' for s in ('train', 'val') for x in paths)
     )
-    with pytest.raises(ListError, match="group '00' is in train and in val"):
+    with pytest.raises(ListError, match="group '00' is in both train and val"):
         plan_folder(source, group=r'_g(\d+)_')
 
 

@@ -1,4 +1,4 @@
-"""What checks of lists read, and what they say of it."""
+"""What the checks of lists read and report."""
 
 import csv
 import os
@@ -15,7 +15,7 @@ from mmaction_videomambapro.datasets.videos import VideoError
 
 
 class Fake:
-    """A video as checks see it; its attributes are set by tests."""
+    """A stand-in for a video; its attributes are set by tests."""
 
     length, told, traits, fps, damage, grows = 100, None, frozenset(), 25.0, None, 0
     read: list
@@ -45,7 +45,7 @@ class Fake:
 
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
-    """Makes a row of a video with these attributes."""
+    """Make a row for a video with these attributes."""
 
     def make(name='a.mp4', counted=None, **attributes):
         kind = type('Fake', (Fake,), attributes)
@@ -156,7 +156,7 @@ def test_all_images_of_a_folder(tmp_path):
 
 
 def test_names_that_are_not_utf8_reach_reports_and_terminal(tool, clips, tmp_path):
-    """Also where the terminal knows no letters but English ones."""
+    """Even if the terminal only supports ASCII."""
     good = next((clips / 'videos').rglob('*.mp4'))
     for name in ('a/1.mp4', 'a/2.mp4', 'b/1.mp4', 'b/2.mp4'):
         (tmp_path / 'videos' / name).parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def test_names_that_are_not_utf8_reach_reports_and_terminal(tool, clips, tmp_pat
 
 
 def test_undecodable_names_are_quoted_in_reports(tmp_path):
-    """VideoClsDataset reads such lists itself; this is what writes their reports."""
+    """VideoClsDataset reads such lists directly; this writes reports on them."""
     path = os.fsdecode(os.fsencode(tmp_path) + b'/\xff.mp4')
     open(path, 'w').close()
     (finding,), *_ = check_rows([Row(path, (0,), line=1)], 'decode')

@@ -32,7 +32,7 @@ FRAMES = [
 
 @pytest.fixture(autouse=True)
 def scope():
-    """Where pipelines are built from, as a runner sets it."""
+    """Set the scope from which pipelines are built, as a runner does."""
     with DefaultScope.overwrite_default_scope('mmaction'):
         yield
 
@@ -174,7 +174,7 @@ def test_images_are_clips_of_one_frame(tmp_path):
 
 
 def listed(tmp_path, text, name='list.txt', **kwargs):
-    """A dataset of rows whose files nothing reads."""
+    """A dataset of rows whose files are never read."""
     (tmp_path / name).write_text(text)
     config = dict(type='VideoClsDataset', ann_file=str(tmp_path / name), pipeline=[])
     return DATASETS.build(dict(config, **kwargs))
@@ -203,7 +203,7 @@ def test_prefixes_of_published_lists(clips, tmp_path):
     dataset = listed(tmp_path, text, strip_prefix='your_path', **there)
     assert dataset[0]['inputs'].shape[:2] == (1, 3)
     with pytest.raises(
-        ListError, match=r'none of its files is there, as .*strip_prefix'
+        ListError, match=r'none of its files exists, for example .*strip_prefix'
     ):
         listed(tmp_path, text, **there)
     with pytest.raises(ListError, match="no path begins with strip_prefix='your_pat'"):
@@ -217,13 +217,15 @@ def test_names_of_classes(tmp_path):
     for metainfo in (names, dict(metainfo=dict(classes=['pour', 'stir\nit']))):
         dataset = listed(tmp_path, text, num_classes=2, **metainfo)
         assert dataset.metainfo == dict(classes=('pour', 'stir\nit'))
-    with pytest.raises(ListError, match=r'names\.txt: 2 names .* num_classes is 3'):
+    with pytest.raises(
+        ListError, match=r'names\.txt: 2 class names, .* num_classes is 3'
+    ):
         listed(tmp_path, text, num_classes=3, **names)
     with pytest.raises(ListError, match=r'list\.txt:3: label 2, but there are 2'):
         listed(tmp_path, text + 'c.mp4 2\n', **names)
     with pytest.raises(ListError, match=r'gone\.txt: .* cannot be read'):
         listed(tmp_path, text, metainfo=dict(classes=str(tmp_path / 'gone.txt')))
-    with pytest.raises(ListError, match='have to be text'):
+    with pytest.raises(ListError, match='must be strings'):
         listed(tmp_path, text, metainfo=dict(classes=[1, 2]))
 
 
@@ -240,7 +242,9 @@ def test_official_files_are_read_as_they_are(tmp_path):
     dataset = listed(tmp_path, text, 'train.csv', **names)
     info = dataset.get_data_info(0)
     assert (info['filename'], info['label']) == ('abc_000001_000011.mp4', 1)
-    with pytest.raises(ListError, match=r'train\.csv: its labels are words, as .stir'):
+    with pytest.raises(
+        ListError, match=r'train\.csv: its labels are class names, such as .stir'
+    ):
         listed(tmp_path, text, 'train.csv')
     with pytest.raises(ListError, match='it has no label'):
         listed(tmp_path, '[{"id": "5"}]', 'test.json')

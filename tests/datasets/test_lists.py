@@ -1,4 +1,4 @@
-"""Lists in every format of the field, and whatever else a file may hold."""
+"""Lists in every common format, and files with anything else."""
 
 import gzip
 import os
@@ -66,7 +66,7 @@ def test_formats_are_found(write, text, expected):
 
 
 def test_a_given_format_decides(write):
-    """Two numbers behind a name without an ending can mean either."""
+    """Two numbers after a name without an extension are ambiguous."""
     path = write('v 120 5\n')
     assert rows(path) == [('v', (5,), 120)]
     assert rows(path, 'video') == [('v 120', (5,), None)]
@@ -92,7 +92,7 @@ def test_all_bad_lines_are_told_at_once(write):
         read_list(path, 'video')
     assert [bad.number for bad in caught.value.bad] == [2, 3, 6, 7]
     first, *_ = str(caught.value).split('\n')
-    assert first.startswith(f"{path}:2: it ends in 'x'")
+    assert first.startswith(f"{path}:2: the last column 'x'")
     assert "expected 'video_path label'" in first
     assert "'b.mp4 x'" in first
 
@@ -102,9 +102,9 @@ def test_all_bad_lines_are_told_at_once(write):
     [
         ('v 5', 'rawframes', "a column is missing, expected 'frame_folder_path"),
         ('v 0 5', 'rawframes', 'total_frames is 0'),
-        ('a.mp4 9999999999', 'video', 'is not a whole number'),
-        ('a.mp4 \u0663', 'video', 'is not a whole number'),
-        ('a\0.mp4 3', 'video', 'zero byte'),
+        ('a.mp4 9999999999', 'video', 'is not an integer'),
+        ('a.mp4 \u0663', 'video', 'is not an integer'),
+        ('a\0.mp4 3', 'video', 'null byte'),
         ('', 'video', 'no rows'),
     ],
 )
@@ -198,9 +198,7 @@ def test_labels_may_be_words(write):
         ('f', (2,), None),
         ('g.mp4', (2,), None),  # a number is a number
     ]
-    with pytest.raises(
-        ListError, match=r"'coffee', .* nor the name of a class"
-    ) as error:
+    with pytest.raises(ListError, match=r"'coffee' .* or a known class name") as error:
         read_list(write('a.mp4 tea\nb.mp4 coffee\n'), classes=names)
     assert [bad.number for bad in error.value.bad] == [2]
 
@@ -238,7 +236,7 @@ labels = st.lists(st.integers(0, 999_999_999), min_size=1, max_size=3).map(tuple
     )
 )
 def test_every_name_that_a_file_can_have(tmp_path_factory, rows):
-    """Whatever is written is read back, and is text that any editor shows."""
+    """Whatever is written is read back, and any editor can show it."""
     path = tmp_path_factory.getbasetemp() / 'any_names'
     lines = [row_line(row) for row in rows]
     assert all(line.isprintable() for line in lines)

@@ -1,4 +1,4 @@
-"""Operations against Pillow, which timm applies them with, and RandAugment."""
+"""Compare operations with Pillow, which timm uses, and test RandAugment."""
 
 import cv2
 import numpy as np
@@ -81,7 +81,7 @@ GEOMETRIC = 'Rotate', 'ShearX', 'ShearY', 'TranslateXRel', 'TranslateYRel'
 
 
 def smooth_frame(seed=0):
-    """Every value, without edges that interpolation would blow up."""
+    """All values, without edges that would amplify differences of interpolation."""
     y, x = np.mgrid[:48, :64]
     random = np.random.default_rng(seed)
     waves = [
@@ -112,7 +112,7 @@ def test_against_pillow(name, level, sign):
 
 @pytest.mark.parametrize('name', GEOMETRIC)
 def test_bicubic_differs_from_pillow_by_the_kernel_alone(name):
-    """At the border, too; sharp contrasts show the kernel most."""
+    """At the border, too; sharp contrasts are most sensitive to the kernel."""
     resample = Image.Resampling.BICUBIC
     frame = smooth_frame()
     for level, sign in ((3.3, -1), (10.0, 1)):
@@ -128,7 +128,7 @@ def augment(imgs, **kwargs):
 
 
 def test_recipes_interpolate_bicubically():
-    """As VideoMAE's and VideoMamba's --train_interpolation, and V-JEPA."""
+    """As with --train_interpolation in VideoMAE and VideoMamba, and in V-JEPA."""
     found = 0
     for path in (ROOT / 'configs/_base_/datasets').glob('*.py'):
         text = path.read_text()

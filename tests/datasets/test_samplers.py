@@ -1,4 +1,4 @@
-"""Samples and their random numbers depend on the seed and the epoch alone."""
+"""Samples and their random numbers depend only on the seed and the epoch."""
 
 import copy
 import pickle
@@ -77,7 +77,7 @@ def test_any_number_of_workers_gives_the_same_numbers():
 
 
 def test_random_numbers_outside_go_on_as_before():
-    """Those of the model, where samples are made in its process."""
+    """The model's random numbers, if samples are made in its process."""
     np.random.seed(3)
     expected = np.random.rand(2)
     np.random.seed(3)
@@ -91,7 +91,7 @@ def test_random_numbers_outside_go_on_as_before():
     lambda part: RepeatDataset(part, 2),
 ])  # fmt: skip
 def test_inside_of_wrappers(wrap):
-    """A sample that comes twice in an epoch comes with other random numbers."""
+    """A sample that is drawn twice in an epoch gets different random numbers."""
     alone = load(wrap(Noise(4)))
     assert load(wrap(Noise(4)), num_workers=2) == alone
     assert len({tuple(sample[1:]) for sample in alone}) == 8
@@ -109,7 +109,7 @@ def test_seeds_reach_worker_processes():
     shuffle=st.booleans(),
 )
 def test_processes_share_an_epoch(n, num_samples, world, shuffle):
-    """Ranks take turns in what one process would draw, and epochs miss nothing."""
+    """Ranks take turns in the order of one process, and epochs omit nothing."""
     indices = []
     for epoch in range(4):
         ranks = []
@@ -157,13 +157,13 @@ def test_a_large_label_costs_no_memory():
     dataset = Noise(labels=[0, 999_999_999, 999_999_999])
     drawn = sampler(dataset, weights='class_balanced', num_samples=2000)
     assert 900 < sum(index == 0 for index in drawn) < 1100
-    with pytest.raises(ListError, match='2 weights for 1000000000 of class'):
+    with pytest.raises(ListError, match=r'2 weights, but .* needs 1000000000'):
         sampler(dataset, weights=[1, 1])
 
 
 @pytest.mark.parametrize('number', [10**12, 1e12, 2.5, -1, '5', 10**8 + 1])
 def test_numbers_of_samples_are_bounded(number):
-    with pytest.raises(ListError, match='samples from a dataset of 3: num_samples has'):
+    with pytest.raises(ListError, match='but with a dataset of 3 samples it must be'):
         sampler(Noise(labels=[0, 1, 2]), num_samples=number)
 
 
@@ -171,12 +171,12 @@ def test_numbers_of_samples_are_bounded(number):
     ('config', 'message'),
     [
         (dict(weights='balanced'), "weights is 'balanced', expected 'class_balanced'"),
-        (dict(weights=[1, 2]), '2 weights for 3 of class'),
-        (dict(weights=[0, 0, 0]), '3 weights for 3 of class'),
-        (dict(weights=[1, 1, -1]), 'none below 0'),
+        (dict(weights=[1, 2]), "2 weights, but groups='class' needs 3"),
+        (dict(weights=[0, 0, 0]), "3 weights, but groups='class' needs 3"),
+        (dict(weights=[1, 1, -1]), 'not negative'),
         (dict(weights=[1], groups='dataset'), 'is for a ConcatDataset'),
         (dict(weights=[1], groups='video'), "groups is 'video'"),
-        (dict(num_samples=0), '0 samples from a dataset of 12'),
+        (dict(num_samples=0), 'num_samples is 0, but with a dataset of 12'),
     ],
 )
 def test_what_does_not_fit_is_told(config, message):

@@ -23,24 +23,24 @@ CLIP_LENS = 1, 2, 3, 4, 7, 8, 16
 
 
 def at(start, end, count, i):
-    """The i-th of ``count`` numbers, evenly from start to end."""
+    """The i-th of ``count`` numbers, evenly spaced from start to end."""
     return start + (end - start) / max(count - 1, 1) * i if count > 1 else start
 
 
 def stretch(start, end, T):
-    """T frames from start to end, the end itself left out."""
+    """T frames from start to end, without the end itself."""
     return [int(min(at(start, end, T, i), end - 1)) for i in range(T)]  # towards 0
 
 
 def repeated(end, last, T, rate):
-    """Fewer than T frames up to ``end``, and ``last`` for the others."""
+    """Fewer than T frames up to ``end``, then ``last`` repeated."""
     count = end // rate
     spread = [at(0, end, count, i) for i in range(count)]
     return [int(max(min(x, last), 0)) for x in spread + [last] * (T - count)]
 
 
 def every(start, n, T, rate):
-    """T frames ``rate`` apart; the last that there is stands in for those after."""
+    """T frames ``rate`` apart; the last one is repeated after the end."""
     last = start + (min(T, math.ceil((n - start) / rate)) - 1) * rate
     return [min(start + i * rate, last) for i in range(T)]
 

@@ -51,7 +51,7 @@ LOOPS = {
 
 
 def make_config(clips: Path, loop: str) -> Config:
-    """A training of seconds that makes use of all that is random."""
+    """A training run of seconds that uses every source of randomness."""
     cfg = Config.fromfile(ROOT / DEMO_CONFIG)
     changes = {
         'model.backbone.arch': dict(embed_dims=32, depth=2),
@@ -82,7 +82,7 @@ def make_config(clips: Path, loop: str) -> Config:
 
 
 def train(cfg: Config, work_dir: Path, death: tuple | None) -> bool:
-    """Train in a process of its own; True if it came to its end."""
+    """Train in a separate process; True if it finished."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -152,13 +152,13 @@ def is_checkpoint(path) -> bool:
 
 
 def iteration(work_dir: Path) -> int:
-    """Of the newest whole checkpoint."""
+    """The iteration of the newest complete checkpoint."""
     newest = newest_checkpoint(work_dir)
     return torch.load(newest, weights_only=False)['meta']['iter'] if newest else 0
 
 
 def result(work_dir: Path) -> tuple[dict, list[str]]:
-    """Weights and averages in the end, and the names of the checkpoints."""
+    """The final weights and averages, and the names of the checkpoints."""
     content = torch.load(newest_checkpoint(work_dir), weights_only=False)
     names = [p.name for p in work_dir.iterdir() if is_checkpoint(str(p))]
     state = {f'{part}.{key}': value

@@ -1,4 +1,4 @@
-"""Checkpoints are whole, or they are passed over; none goes before the next is safe."""
+"""Damaged checkpoints are skipped; none is removed before the next is safe."""
 
 import os
 import pickle
@@ -114,7 +114,7 @@ def test_a_copy_wins_over_what_it_was_copied_from(work_dir, tmp_path):
     (work_dir / 'last_checkpoint').write_text(f'{work_dir}/epoch_4.pth')
     copy = shutil.copytree(work_dir, tmp_path / 'copy')
     assert newest_checkpoint(copy) == f'{copy}/epoch_4.pth'
-    # times are lost: the name tells
+    # times are lost: the name decides
     for i, epoch in enumerate((4, 2, 1, 3)):
         os.utime(f'{copy}/epoch_{epoch}.pth', (i, i))
     assert names(checkpoints(copy)) == [f'epoch_{k}.pth' for k in (4, 3, 2, 1)]
@@ -174,7 +174,7 @@ def test_load_from_holds_where_there_is_nothing_to_resume(trained, tmp_path):
 
 
 def test_a_test_loads_what_it_is_given(trained, tmp_path):
-    """With the config that a resumed training left in its work directory."""
+    """With the config that a resumed run saved in its work directory."""
     runner = run(tmp_path, epochs=2, val=True)
     first = weights(runner)
     test = run(

@@ -1,4 +1,4 @@
-"""What does not fit together ends in one sentence before a training begins."""
+"""Settings that conflict are refused in one sentence before training begins."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Clipping module by module, and updates that are left out."""
+"""Clipping module by module, and skipped updates."""
 
 import copy
 
@@ -72,7 +72,7 @@ def test_without_clipping_it_is_mmengines():
 
 
 def run(wrapped, model, scales):
-    """Which of the losses led to an update; their value is their scale."""
+    """Which of the losses led to an update; the value of a loss is its scale."""
     updated = []
     for scale in scales:
         before = model.backbone.weight.detach().clone()

@@ -1,4 +1,4 @@
-"""Processes end with their children, and what they hold."""
+"""Processes end together with their children and release what they hold."""
 
 import errno
 import multiprocessing

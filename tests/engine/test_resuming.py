@@ -1,4 +1,4 @@
-"""Resumed trainings end as uninterrupted ones, wherever they stopped."""
+"""Resumed training runs end like uninterrupted ones, wherever they stopped."""
 
 import copy
 import os
@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 
 class Noisy(BaseModel):
-    """Its weights depend on the order of samples, on dropout and on all the rest."""
+    """Its weights depend on the order of samples, dropout and everything else."""
 
     def __init__(self):
         super().__init__()
@@ -62,7 +62,7 @@ class Stop(Exception):
 
 
 class StopHook(Hook):
-    """Ends the run as a kill would: nothing more is saved."""
+    """End the run like a kill: nothing more is saved."""
 
     priority = 'LOWEST'
 
@@ -79,7 +79,7 @@ class StopHook(Hook):
 
 
 class Watch(Hook):
-    """Keeps rates and places in the epoch."""
+    """Records rates and positions in the epoch."""
 
     def __init__(self):
         self.rates, self.batches = {}, []
@@ -118,7 +118,7 @@ def run(
     work_dir, stop=None, resume=False, *, n=14, iters=None, epochs=4, seed=3, hooks=(),
     saving=(), val=False, only_build=False, **changes,
 ):  # fmt: skip
-    """Train, seven batches an epoch; returns the runner."""
+    """Train with seven batches per epoch; returns the runner."""
     loop = dict(by_epoch=True, max_epochs=epochs, val_interval=2)
     if iters:
         loop = dict(by_epoch=False, max_iters=iters, val_interval=5)
@@ -228,7 +228,7 @@ def test_a_seed_that_nobody_gave_is_resumed(tmp_path, options):
 
 
 def test_infinite_samplers_go_on(tmp_path):
-    """Their order; augmentations have no seeds of their own there."""
+    """Only their order; augmentations have no seeds there."""
     endless = dict(
         iters=25,
         train_dataloader=loader(14, dict(type='InfiniteSampler')),
@@ -284,7 +284,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(tmp_path):
     ],
 )  # fmt: skip
 def test_schedules_follow_the_config(tmp_path, first, then):
-    """From the place on where it was stopped, the rates are those of a whole run."""
+    """From where it was stopped on, the rates are those of an uninterrupted run."""
     expected, got = Watch(), Watch()
     run(tmp_path / 'whole', hooks=[expected], **then)
     epoch_length = -(-first.get('n', 14) // 2)

@@ -1,4 +1,4 @@
-"""Schedules end with the training, however long it is."""
+"""Schedules end with the training run, however long it is."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_rate_falls_to_the_end_of_more_or_fewer_epochs(epochs):
 
 
 def test_every_config_follows():
-    """None says where its cosine ends, and only warm-ups have an end of their own."""
+    """No recipe sets the end of its cosine; only warm-ups have a fixed end."""
     for path in (ROOT / 'configs').rglob('*.py'):
         text = path.read_text()
         assert 'T_max' not in text, path
@@ -67,7 +67,7 @@ def test_every_config_follows():
 
 @pytest.mark.parametrize('epochs', [60, 300, 900])
 def test_vjepas_cosine_is_cut_at_four_fifths(tmp_path, epochs):
-    """For a child of the recipe as well; the warm-up stays."""
+    """Also for a config that inherits from the recipe; the warm-up stays."""
     (tmp_path / 'child.py').write_text(
         f"_base_ = '{ROOT}/configs/_base_/schedules/vjepa.py'\n"
         f'train_cfg = dict(max_epochs={epochs})\n'
@@ -82,7 +82,7 @@ def test_vjepas_cosine_is_cut_at_four_fifths(tmp_path, epochs):
 
 
 def test_what_ends_with_the_training_is_derived(tmp_path):
-    """Written out in a config of somebody else's, it follows --cfg-options too."""
+    """Written out in a user's config, it follows --cfg-options too."""
     (tmp_path / 'config.py').write_text(
         "train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)\n"
         'param_scheduler = [\n'

@@ -1,4 +1,4 @@
-"""Broken samples and failing metrics cost nothing that the others give."""
+"""Broken samples and failing metrics do not affect the results of the others."""
 
 import mmengine
 import pytest

@@ -1,4 +1,4 @@
-"""Figures of features that are known beforehand."""
+"""Metrics of features for which the results are known."""
 
 import numpy as np
 import pytest

@@ -115,7 +115,7 @@ def test_refused_results_change_nothing(tmp_path):
 
 
 def test_arrays_of_addresses_are_refused(tmp_path):
-    """They ended the process by a signal."""
+    """They used to end the process by a signal."""
     eight = b'C\x08' + bytes(range(8))
     for kind in ('O8', 'V8'):
         value = pickles.array(pickles.dtype(kind, '|'), (1,), eight)

@@ -1,4 +1,4 @@
-"""Feeds made-up inputs to a function in a child process, which may die of them."""
+"""Feed made-up inputs to a function in a child process, which they may crash."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fuzz(
         count (int, optional): How many inputs. Defaults to as many as the time allows.
         seconds (float, optional): When to stop. Defaults to never.
         patience (int): Seconds for one input. Defaults to 30.
-        allowed (tuple[str, ...]): Events that are no failures after all.
+        allowed (tuple[str, ...]): Events that do not count as failures.
 
     Returns:
         tuple[Counter, list[str]]: How often each word came, and the failures with
@@ -163,7 +163,7 @@ def _with(seed, failure):
 
 
 def _limit_memory(more):
-    """Limit the address space to what it is and some more, or not at all."""
+    """Limit the address space to its current size plus some, or remove the limit."""
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if more is not None:
         with open('/proc/self/statm') as file:
@@ -172,7 +172,7 @@ def _limit_memory(more):
 
 
 class _watch:
-    """While it is entered, forbidden events of the interpreter are failures."""
+    """Inside the block, forbidden events of the interpreter are failures."""
 
     def __init__(self, allowed):
         self.on, self.seen, self.allowed = False, None, allowed

@@ -1,4 +1,4 @@
-"""Changes lists at random: each ends in rows that are written and read back, or errors.
+"""Change lists at random: each gives rows that survive a round trip, or errors.
 
 For longer than in the suite: python -m tests.fuzz.lists --minutes 20 --seed 1
 """

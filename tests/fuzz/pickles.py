@@ -1,4 +1,4 @@
-"""Pickles written by hand, for what no pickler writes."""
+"""Hand-written pickles that no pickler would write."""
 
 import struct
 import zipfile
@@ -34,7 +34,7 @@ def call(function: bytes, *args: bytes) -> bytes:
 
 
 def mapping(*pairs: tuple[str, bytes]) -> bytes:
-    """A dict with texts as keys."""
+    """A dict with strings as keys."""
     return b'}(' + b''.join(text(key) + value for key, value in pairs) + b'u'
 
 

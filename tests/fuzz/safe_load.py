@@ -96,7 +96,7 @@ def trial(data: bytes) -> str:
 
 
 def _state():
-    """What files of others have changed in the process."""
+    """Traces that untrusted files have left in the process."""
     rebuild = torch._utils._rebuild_tensor_v2
     return dict(HistoryBuffer._statistics_methods), rebuild.__defaults__
 
@@ -134,7 +134,7 @@ for _name in ('cp437', 'raw_unicode_escape'):
 
 @cache
 def _seeds():
-    """Small files of every kind that is read, and some that were made to break it."""
+    """Small files of every kind that is read, and some that are made to break it."""
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     optimizer = torch.optim.AdamW(module.parameters())
@@ -197,7 +197,7 @@ def _bytes(random, data):
 
 
 def _cut(random, data):
-    """Cut off, cut out, doubled, or with something put in."""
+    """Truncate, remove, duplicate or insert bytes."""
     start, end = sorted(random.randrange(len(data) + 1) for _ in range(2))
     return random.choice((
         data[:start],
@@ -208,7 +208,7 @@ def _cut(random, data):
 
 
 def _archive(random, data):
-    """A zip archive put together again, with other records, names and compressions."""
+    """A zip archive rebuilt with other records, names and compressions."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as old:
             records = [(info.filename, old.read(info)) for info in old.infolist()]
@@ -254,7 +254,7 @@ def _zipped(records, compression=zipfile.ZIP_STORED):
 
 
 def _opcodes(random, data):
-    """Another program in the place of the pickle."""
+    """Replace the pickle by another program."""
     if data.startswith(b'PK'):
         return _in_archive(random, data)
     stream, start = io.BytesIO(data), 0

@@ -1,4 +1,4 @@
-"""Of checkpoints and predictions that are damaged or forged, only values come."""
+"""Damaged or forged checkpoints and predictions only give values."""
 
 from tests.fuzz.harness import fuzz
 from tests.fuzz.safe_load import make, trial

@@ -1,4 +1,4 @@
-"""Damages videos at random: each ends in frames or a reason, and soon.
+"""Damage videos at random: each gives frames or a reason, and soon.
 
 For longer than in the suite: python -m tests.fuzz.videos --minutes 20 --seed 1
 """
@@ -45,7 +45,7 @@ def sources() -> list[bytes]:
 
 
 def damaged(random: Random) -> bytes:
-    """One of them with a few faults, most of them at the ends, where headers are."""
+    """One of the files with a few faults, mostly at the ends, where headers are."""
     data = bytearray(random.choice(sources()))
     for _ in range(random.choice([1, 1, 2, 5, 20])):
         end = random.choice([len(data), min(len(data), 1000)])
@@ -70,7 +70,7 @@ def damaged(random: Random) -> bytes:
 
 
 def trial(data: bytes) -> str:
-    """Open it, and read frames from all of it."""
+    """Open a video and read frames from all parts of it."""
     file = os.memfd_create('video')
     try:
         os.write(file, data)

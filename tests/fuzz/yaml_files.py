@@ -1,4 +1,4 @@
-"""Changes YAML files at random: each ends in values or in one sentence, and none runs.
+"""Change YAML files at random: each gives values or one sentence, and none runs.
 
 For longer than in the suite: python -m tests.fuzz.yaml_files --minutes 20 --seed 1
 """
@@ -56,7 +56,7 @@ DOORS = {
 
 
 def _sources() -> dict[str, list[str]]:
-    """Texts to change, by the name that they get."""
+    """Texts to change, by name."""
     folder = ROOT / 'configs/recognition/videomamba'
     entries = (folder / 'metafile.yml').read_text().split('\n- Name:')[:4]
     rows = (folder / 'published.yml').read_text().splitlines(keepends=True)[:40]

@@ -1,4 +1,4 @@
-"""Runs are compared by what their logs say."""
+"""Runs are compared by their logs."""
 
 import json
 
@@ -10,7 +10,7 @@ def log(work_dir, name, *lines):
 
 
 def test_last_accuracy_of_each(tool, tmp_path):
-    """That of the latest run in a directory, if there were several."""
+    """The log of the latest run in a directory."""
     loss, middle = dict(step=4, loss=0.9), {'step': 2, 'acc/top1': 0.75}
     log(tmp_path / 'one', '2026_01', loss, middle, {'step': 9, 'acc/top1': 0.125})
     log(tmp_path / 'one', '2026_02', {'step': 9, 'acc/top1': 0.5})

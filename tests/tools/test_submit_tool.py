@@ -24,7 +24,7 @@ def test_wrong_use_is_one_sentence(tool, tmp_path, arguments, message):
 
 
 def test_local_training_that_fails_says_where(tool, tmp_path):
-    """The config is right, the videos are missing: the job's log tells it."""
+    """The config is right but the videos are missing; the job's log reports this."""
     process = tool(
         'submit.py', DEMO_CONFIG, '--cluster', 'local', '--folder', tmp_path, '--',
         '--work-dir', tmp_path, '--cfg-options', 'data_root=/nowhere',

@@ -1,4 +1,4 @@
-"""The tools as their users call them, from video files to pictures."""
+"""The tools as users call them, from video files to pictures."""
 
 import os
 import signal
@@ -198,7 +198,7 @@ def test_two_processes_equal_one(tool, demo_options, tmp_path):
 
 
 def test_stock_config_trains_through_mmaction2(demo_options, tmp_path):
-    """Nothing of ours but custom_imports: MMAction2's tool, base and pipeline."""
+    """Only custom_imports is ours; tool, base and pipeline are MMAction2's."""
     stock = os.path.join(mmaction.__path__[0], '.mim')
     config = tmp_path / 'config.py'
     config.write_text(
@@ -250,7 +250,7 @@ def test_mixed_precision_on_a_cpu(tool, demo_options, tmp_path, dtype):
         ('test.py', [DEMO_CONFIG, 'no.pth', '--dump', 'x.txt'], 'must end in .pkl'),
         ('analysis/draw_curves.py', ['nowhere'], 'holds no */vis_data/scalars.json'),
         ('analysis/compare_runs.py', ['nowhere'], 'holds no */vis_data/scalars.json'),
-        ('data/make_demo_clips.py', ['tests'], 'holds something else'),
+        ('data/make_demo_clips.py', ['tests'], 'does not contain these demo clips'),
     ],
 )  # fmt: skip
 def test_wrong_arguments_end_in_one_line(tool, name, arguments, message):

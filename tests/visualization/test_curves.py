@@ -31,7 +31,7 @@ def line(step, **scalars):
     ],
 )  # fmt: skip
 def test_damaged_lines_are_passed_over(tmp_path, damaged):
-    """Half a line of a full disk does not end what is trained there later."""
+    """A partial line from a full disk does not affect later runs in the folder."""
     first = line(1, loss=2.0, lr=0.1, epoch=1)
     log(tmp_path, '1', b'\n'.join([first, damaged]))
     second = line(2, loss=1.0, lr=0.1, epoch=1)

@@ -1,4 +1,4 @@
-"""Counted against published figures, exact counts and a formula by hand."""
+"""Compare with published figures, exact counts and a formula by hand."""
 
 from functools import lru_cache
 
@@ -142,7 +142,7 @@ def test_views_and_batches_multiply():
     ],
 )  # fmt: skip
 def test_models_of_mmaction2(path, shape, published):
-    """Mixup, drop path rates and 2-D models do not stand in the way."""
+    """Mixup, drop path rates and 2-D models do not interfere."""
     folder = f'{mmaction.__path__[0]}/.mim/configs/recognition'
     found = count(build_on_meta(Config.fromfile(f'{folder}/{path}')), shape)
     assert found.macs / 1e9 == pytest.approx(published, rel=0.01)

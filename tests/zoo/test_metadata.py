@@ -1,4 +1,4 @@
-"""What is read from configs is what happens."""
+"""Settings in configs take effect."""
 
 import pytest
 from mmaction.registry import DATASETS

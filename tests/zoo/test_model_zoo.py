@@ -1,4 +1,4 @@
-"""The zoo: rows are added, tables made of them, and each kind of lie is caught."""
+"""The zoo adds rows, writes tables, and detects every kind of false entry."""
 
 import json
 import pickle
@@ -31,7 +31,7 @@ LINK = 'https://huggingface.co/OpenGVLab/VideoMamba/resolve/main/'
 
 
 def test_the_zoo_is_true():
-    """Every config builds, has its row, and no row says more than is known."""
+    """Every config builds and has a row, and no row says more than is known."""
     assert check(Zoo(ROOT)) == []
 
 
@@ -100,7 +100,7 @@ def metafile(root):
 
 
 def edit(root, change):
-    """Change the first entry of the metafile by hand."""
+    """Change the first entry of the metafile directly."""
     content = yaml.safe_load(metafile(root).read_text())
     change(content['Models'][0], content['Models'][1])
     metafile(root).write_text(yaml.safe_dump(content))
@@ -150,7 +150,7 @@ def test_added_rows_are_true_and_in_the_tables(root):
 
 
 def lines(path):
-    """Rows of Markdown tables, without what is empty; of links where they lead."""
+    """Rows of Markdown tables, without empty cells; links as their targets."""
     for line in path.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip('|').split(' | ')]
         if line.startswith('| frame'):
@@ -321,7 +321,7 @@ def test_a_row_is_measured_again(root):
 
 
 def test_a_config_outside_the_zoo(tmp_path):
-    """As in the demo of the README, whose zoo lies in its work directory."""
+    """As in the README's demo, whose zoo is in its work directory."""
     run = make_run(tmp_path / 'run', ROOT / DEMO_CONFIG, seed=0)
     zoo = Zoo(tmp_path / 'run' / 'zoo', create=True)
     add_run(zoo, ROOT / DEMO_CONFIG, run)
@@ -378,7 +378,7 @@ def better_guesses(results):
     ],
 )
 def test_predictions_are_of_the_model_and_its_list(root, change, reason, tmp_path):
-    """When they are added, and when somebody writes their hash by hand."""
+    """When they are added, and when their hash is written by hand."""
     config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
     results = change(pickle.loads((run / 'result.pkl').read_bytes()))
     (tmp_path / 'result.pkl').write_bytes(pickle.dumps(results))
@@ -441,7 +441,7 @@ def test_lists_are_bound_to_predictions(root):
 
 
 def test_a_kinetics_row_of_another_model(tmp_path):
-    """An accuracy of 100 % that a demo's checkpoint and predictions are to prove."""
+    """A demo's checkpoint and predictions, presented as proof of 100 % accuracy."""
     run = make_run(tmp_path / 'run', ROOT / DEMO_CONFIG, seed=0)
     config = ROOT / PUBLISHED.replace('published.yml', f'{RECIPE}.py')
     with pytest.raises(UsageError, match='4 layers of 64 channels against 24 layers'):
@@ -452,7 +452,7 @@ def test_a_kinetics_row_of_another_model(tmp_path):
 
 
 def test_siblings_of_an_added_config(root):
-    """A new metafile has entries for them too, but for what no row can be about."""
+    """A new metafile also has entries for them, except those that cannot have a row."""
     folder = root / 'demo'
     shutil.copytree(ROOT / 'configs' / 'demo', folder)
     shutil.copytree(ROOT / 'configs' / '_base_', root / '_base_', dirs_exist_ok=True)
@@ -492,11 +492,11 @@ def test_damaged_metafiles_are_named(content, reason, root):
 @pytest.mark.parametrize(
     ('key', 'value', 'reason'),
     [
-        ('Name', '[x]', r'Models\.0\.Name is not text'),
-        ('Metadata', '{Resolution: big}', r'Metadata\.Resolution is not text like'),
-        ('Metadata', '{FLOPs: 1.5}', r'Metadata\.FLOPs is not a whole number'),
+        ('Name', '[x]', r'Models\.0\.Name is not a string'),
+        ('Metadata', '{Resolution: big}', r'Metadata\.Resolution is not a string like'),
+        ('Metadata', '{FLOPs: 1.5}', r'Metadata\.FLOPs is not an integer'),
         ('Results', '[{Metrics: {a: x}}]', r'Results\.0\.Metrics\.a is not a number'),
-        ('Weights', '1', 'Weights is not text'),
+        ('Weights', '1', 'Weights is not a string'),
     ],
 )
 def test_entries_of_another_shape_are_named(key, value, reason, tmp_path):
@@ -510,7 +510,7 @@ def test_entries_of_another_shape_are_named(key, value, reason, tmp_path):
 
 @pytest.fixture
 def ported(tmp_path):
-    """A zoo with the published results, and a recipe that they are about."""
+    """A zoo with the published results and a recipe that they refer to."""
     folder = tmp_path / 'configs'
     folder.mkdir()
     shutil.copy(ROOT / PUBLISHED, folder)
@@ -591,7 +591,7 @@ def test_links_of_the_published_zoo_are_mended():
 
 
 def test_the_index_is_read_as_mim_reads_it():
-    """Mim makes a data frame of the index; what it asks of the entries is this."""
+    """Mim builds a data frame from the index, with these requirements on entries."""
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     collections, models = {}, {}
     for path in index['Import']:
@@ -631,7 +631,7 @@ def test_check_lists_all_faults_and_fails(root, tool):
 
 @pytest.fixture
 def call(monkeypatch, capsys):
-    """Runs the main function of a tool in this process."""
+    """Run the main function of a tool in this process."""
 
     def run(name, *args):
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
@@ -651,7 +651,7 @@ def test_from_a_checkpoint_to_a_row(call, tmp_path):
                '--result', run / 'result.pkl', '--log', run,
                '--cfg-options', *options)  # fmt: skip
     assert out.startswith('videomambapro-nano_8x2x1-15e_demo-clips-rgb: Top 1 Accuracy')
-    assert call('model_zoo.py', 'check', '--zoo', zoo) == 'rows without fault: 1\n'
+    assert call('model_zoo.py', 'check', '--zoo', zoo) == 'rows without faults: 1\n'
     call('model_zoo.py', 'update', '--zoo', zoo)
     assert 'without fault: 1' in call('model_zoo.py', 'check', '--zoo', zoo)
     with pytest.raises(UsageError, match=r'result\.pkl does not exist'):

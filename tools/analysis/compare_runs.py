@@ -1,4 +1,4 @@
-"""Compare the validation accuracies of training runs, in a picture and in numbers."""
+"""Compare the validation accuracies of training runs, as a picture and as numbers."""
 
 import argparse
 import os.path as osp
@@ -11,7 +11,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('work_dirs', nargs='+', help='work directories of the runs')
     parser.add_argument(
-        '--out', help='picture; default: comparison.png in the first of them'
+        '--out', help='picture; default: comparison.png in the first work directory'
     )
     args = parser.parse_args()
     out = args.out or osp.join(args.work_dirs[0], 'comparison.png')

@@ -17,8 +17,8 @@ def main():
         type=int,
         nargs='+',
         metavar='N',
-        help="of one sample's inputs, 1 3 T H W, or SEGMENTS 3 H W for a Recognizer2D; "
-        'default: one view of the test pipeline',
+        help="shape of one sample's inputs: 1 3 T H W, or SEGMENTS 3 H W for a "
+        'Recognizer2D; default: one view of the test pipeline',
     )
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)
@@ -33,7 +33,7 @@ def main():
     if found.projection_macs is not None:
         print(
             f'  scans        {found.scan_macs / 1e9:.2f} G ({SCAN_FLOPS} operations '
-            'for each token, channel and state; a multiply-add is two)\n'
+            'per token, channel and state; a multiply-add is two)\n'
             f'  projections  {found.projection_macs / 1e9:.2f} G (in_proj, out_proj '
             "and patch embedding: all that VideoMamba's paper counts)"
         )

@@ -1,4 +1,4 @@
-"""Turn a published checkpoint into one of MMAction2, or back."""
+"""Convert a published checkpoint to MMAction2's format, or back."""
 
 import argparse
 
@@ -9,40 +9,40 @@ from mmaction_videomambapro.errors import UsageError
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', help='checkpoint, file or URL; it stays as it is')
+    parser.add_argument('source', help='checkpoint, file or URL; it is not changed')
     parser.add_argument('destination', help='checkpoint to write')
     parser.add_argument('--config', required=True, help='config of the model')
     parser.add_argument(
         '--to',
         choices=['mmaction', 'official'],
         default='mmaction',
-        help='whose keys to write; default: mmaction',
+        help='names of the keys to write; default: mmaction',
     )
     parser.add_argument(
         '--inflate',
         choices=['centre', 'mean'],
         default='centre',
-        help='how a patch kernel of fewer frames fills a tubelet; only mean takes one '
-        'of more frames; default: centre, as published',
+        help='how a patch kernel of fewer frames fills a tubelet; only mean accepts '
+        'kernels of more frames; default: centre, as published',
     )
     parser.add_argument(
         '--weights',
         choices=['ema', 'raw'],
         default='ema',
-        help='of a checkpoint with averaged weights, these or the raw ones',
+        help='averaged or live weights, if the checkpoint has both; default: ema',
     )
     parser.add_argument(
         '--label-map',
         nargs=2,
         metavar=('SOURCE.txt', 'MODEL.txt'),
-        help='label names of the checkpoint and of the model, one a line: rows of the '
-        'head are picked by name',
+        help='label names of the checkpoint and of the model, one per line; rows of '
+        'the head are matched by name',
     )
     parser.add_argument(
         '--no-strict',
         dest='strict',
         action='store_false',
-        help='load what fits, and leave out the rest',
+        help='load what fits and leave out the rest',
     )
     add_config_options(parser)
     return parser.parse_args()

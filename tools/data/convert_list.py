@@ -1,4 +1,4 @@
-"""Turn a published list or an official annotation file into MMAction2's annotations."""
+"""Convert a published list or an official annotation file to MMAction2 annotations."""
 
 import argparse
 import os
@@ -17,45 +17,45 @@ from mmaction_videomambapro.files import replacing
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', help='the list; it stays as it is')
+    parser.add_argument('source', help='the list; it is not changed')
     parser.add_argument('destination', help='annotation file to write')
     formats = [*FORMATS, *annotations.FORMATS, 'auto']
     parser.add_argument('--format', choices=formats, default='auto')
     parser.add_argument('--data-root', default='', help='folder in front of all paths')
     parser.add_argument(
-        '--strip-prefix', default='', help='first folders of paths to drop, your_path'
+        '--strip-prefix', default='', help='leading folders to drop, as your_path'
     )
     names = parser.add_mutually_exclusive_group()
     names.add_argument(
-        '--classes', help='names in the order of labels, for labels that are words'
+        '--classes', help='file of class names in label order, if labels are names'
     )
     names.add_argument(
         '--make-classes',
         metavar='FILE',
-        help='write the words that are labels to FILE, in alphabetical order, and use '
-        'it as --classes; for the training list',
+        help='write the class names to FILE, in alphabetical order, and use it as '
+        '--classes; for the training list',
     )
     parser.add_argument(
-        '--subset', help='of an official file, only these rows, as train or test'
+        '--subset', help='split to read from an official file, such as train or test'
     )
     parser.add_argument(
-        '--fold', type=int, default=1, help='of the files of HMDB51; default: 1'
+        '--fold', type=int, default=1, help="fold of HMDB51's files; default: 1"
     )
     parser.add_argument(
         '--check',
         choices=CHECKS,
         default='none',
-        help='whether files exist, or 16 frames of each video can be decoded, or all '
-        'of its frames; writes DESTINATION.report.txt and .csv',
+        help='check that files exist, or decode 16 frames of each video, or all of '
+        'its frames; writes DESTINATION.report.txt and .csv',
     )
     jobs = min(os.cpu_count() or 1, MOST_JOBS)
     parser.add_argument('--jobs', type=int, default=jobs, help='processes')
     parser.add_argument(
         '--skip-bad', action='store_true', help='leave bad rows out instead of stopping'
     )
-    parser.add_argument('--num-classes', type=int, help='labels have to be below')
+    parser.add_argument('--num-classes', type=int, help='labels must be less than this')
     parser.add_argument(
-        '--min-frames', type=int, default=1, help='fewer frames make a row bad'
+        '--min-frames', type=int, default=1, help='rows with fewer frames are bad'
     )
     parser.add_argument(
         '--against', help='annotation file of the other split: no path may be in both'

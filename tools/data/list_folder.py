@@ -1,6 +1,6 @@
-"""Lists, class names and a config for a folder with a folder of videos per class.
+"""Write lists, class names and a config for a folder with one folder per class.
 
-Where the folder is divided into train, val or test already, that is kept.
+If it is already divided into train, val or test, that is kept.
 """
 
 import argparse
@@ -19,26 +19,29 @@ from mmaction_videomambapro.datasets.lists import BadLine, ListError
 from mmaction_videomambapro.datasets.rows import quote
 from mmaction_videomambapro.errors import UsageError
 
-SHOWN = 3  # names of files that are left out, of each kind
+SHOWN = 3  # names to print of each kind of file that is left out
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', help='its subfolders are the classes, or the splits')
+    parser.add_argument('source', help='folder whose subfolders are classes or splits')
     parser.add_argument('destination', help='new folder for lists and config')
-    parser.add_argument('--config', help='what the new config.py inherits from')
+    parser.add_argument('--config', help='config that config.py inherits from')
     parser.add_argument(
-        '--val-share', type=float, default=0.2, help='of each class; default: 0.2'
+        '--val-share',
+        type=float,
+        default=0.2,
+        help='share of each class for validation; default: 0.2',
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
         '--group',
         metavar='REGEX',
-        help='finds in a path what videos of one recording have in common, as '
-        "'_g([0-9]+)_': they are not divided between train and val",
+        help='what the paths of one recording have in common, such as '
+        "'_g([0-9]+)_': these videos stay in one split",
     )
     parser.add_argument(
-        '--check', choices=CHECKS, default='none', help='whether to look at the videos'
+        '--check', choices=CHECKS, default='none', help='how to check the videos'
     )
     jobs = min(os.cpu_count() or 1, MOST_JOBS)
     parser.add_argument('--jobs', type=int, default=jobs, help='processes')

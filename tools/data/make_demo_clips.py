@@ -1,4 +1,4 @@
-"""Make a small video data set that only motion can solve."""
+"""Generate a small video dataset that can only be solved by motion."""
 
 import argparse
 
@@ -10,17 +10,17 @@ from mmaction_videomambapro.errors import UsageError
 def main():
     defaults = DemoClips()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', help='folder to make, e.g. data/demo_clips')
+    parser.add_argument('root', help='folder to write, e.g. data/demo_clips')
     parser.add_argument(
         '--train', type=int, default=defaults.train, help='training clips'
     )
     parser.add_argument('--val', type=int, default=defaults.val, help='held-out clips')
     parser.add_argument(
-        '--frames', type=int, default=defaults.frames, help='frames of a clip'
+        '--frames', type=int, default=defaults.frames, help='frames per clip'
     )
     parser.add_argument('--seed', type=int, default=defaults.seed, help='random seed')
     parser.add_argument(
-        '--plain', action='store_true', help='a plain ground instead of a textured one'
+        '--plain', action='store_true', help='plain instead of textured background'
     )
     args = parser.parse_args()
     for option, least, most in (

@@ -1,7 +1,8 @@
-"""What AutoAugment and RandAugment do to clips: timm's operations, on uint8 frames.
+"""The operations of AutoAugment and RandAugment: timm's, on the uint8 frames of clips.
 
-They are lookup tables, or OpenCV's on whole frames, and agree with Pillow's to one
-level. Only bicubic interpolation differs: OpenCV's kernel has -0.75, Pillow's has -1.
+They use lookup tables or OpenCV on whole frames, and agree with Pillow's operations to
+within one level. Only bicubic interpolation differs: OpenCV's kernel has -0.75,
+Pillow's has -1.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _LUMA = np.array([19595, 38470, 7471]) / 65536  # as Pillow weighs red, green, b
 
 
 class Draw(NamedTuple):
-    """How an operation is applied.
+    """The parameters drawn for one operation.
 
     Attributes:
-        level (float): How strong, 0 to 10.
-        sign (int): In which direction, -1 or 1.
+        level (float): Strength, 0 to 10.
+        sign (int): Direction, -1 or 1.
         interpolation (int): OpenCV's flag. Defaults to bilinear.
-        fill (tuple[int]): What comes in from outside of a frame, RGB.
+        fill (tuple[int]): RGB colour of pixels from outside the frame.
             Defaults to grey.
     """
 
@@ -45,7 +46,7 @@ def auto_contrast(frames: Frames, how: Draw) -> Frames:
     """Stretch each channel of each frame to all 256 values."""
     results = []
     for frame in frames:
-        rows = frame.reshape(len(frame), -1)  # the long axis first: vectors
+        rows = frame.reshape(len(frame), -1)  # reduce the long axis first: vectorised
         low = rows.min(0).reshape(-1, 3).min(0).astype(float)
         high = rows.max(0).reshape(-1, 3).max(0).astype(float)
         flat = high <= low
@@ -79,31 +80,31 @@ def invert(frames: Frames, how: Draw) -> Frames:
 
 
 def posterize(frames: Frames, bits: int) -> Frames:
-    """Keep only the first bits."""
+    """Keep only the highest bits."""
     return [frame & np.uint8(256 - 2 ** (8 - bits)) for frame in frames]
 
 
 def solarize(frames: Frames, threshold: int) -> Frames:
-    """Invert what is bright."""
+    """Invert bright values."""
     values = np.arange(256)
     return _look_up(frames, np.where(values < threshold, values, 255 - values))
 
 
 def solarize_add(frames: Frames, how: Draw) -> Frames:
-    """Brighten what is dark."""
+    """Brighten dark values."""
     values, add = np.arange(256), _part(how, 110)
     brighter = np.minimum(values + add, 255)
     return _look_up(frames, np.where(values < 128, brighter, values))
 
 
 def color(frames: Frames, factor: float) -> Frames:
-    """Towards grey, or away from it."""
+    """Move colours towards grey, or away from it."""
     matrix = factor * np.eye(3) + (1 - factor) * _LUMA
     return [_linear(frame, matrix, np.zeros(3)) for frame in frames]
 
 
 def contrast(frames: Frames, factor: float) -> Frames:
-    """Towards the mean grey of each frame, or away from it."""
+    """Move values towards the mean grey of each frame, or away from it."""
     values = np.arange(256)
     results = []
     for frame in frames:
@@ -117,7 +118,7 @@ def brightness(frames: Frames, factor: float) -> Frames:
 
 
 def sharpness(frames: Frames, factor: float) -> Frames:
-    """Towards a smoothed frame, or away from it; the border stays."""
+    """Move towards a smoothed frame, or away from it; the border is unchanged."""
     kernel = np.ones((3, 3), np.float32)
     kernel[1, 1] = 5
     kernel = (1 - factor) / 13 * kernel
@@ -131,12 +132,12 @@ def sharpness(frames: Frames, factor: float) -> Frames:
 
 
 def rotate(frames: Frames, how: Draw) -> Frames:
-    """By up to 30 degrees about the centre."""
+    """Rotate by up to 30 degrees about the centre."""
     angle = np.deg2rad(how.level / LEVELS * 30 * how.sign)
     cos, sin = np.cos(angle), np.sin(angle)
     height, width = frames[0].shape[:2]
     x, y = width / 2, height / 2
-    # where a result's pixel comes from, as all matrices here
+    # like all matrices here, it maps pixels of the result to their source
     return _warp(
         frames,
         how,
@@ -156,7 +157,7 @@ def shear_y(frames: Frames, how: Draw) -> Frames:
 
 
 def translate_x(frames: Frames, how: Draw) -> Frames:
-    """By up to 45 % of the width."""
+    """Shift by up to 45 % of the width."""
     by = how.level / LEVELS * 0.45 * how.sign * frames[0].shape[1]
     return _warp(frames, how, [[1, 0, by], [0, 1, 0]])
 
@@ -166,7 +167,7 @@ def translate_y(frames: Frames, how: Draw) -> Frames:
     return _warp(frames, how, [[1, 0, 0], [0, 1, by]])
 
 
-# timm's names: those that say so grow stronger with the level
+# timm's names; "Increasing" means stronger at higher levels
 OPERATIONS: dict[str, Callable[[Frames, Draw], Frames]] = {
     'AutoContrast': auto_contrast,
     'Equalize': equalize,
@@ -196,7 +197,7 @@ def interpolations(name: str) -> list[int]:
     """OpenCV's flags, one of which is drawn for each operation.
 
     Raises:
-        ValueError: If there is no interpolation of that name.
+        ValueError: If the name is unknown.
     """
     if name not in INTERPOLATIONS:
         raise ValueError(
@@ -210,12 +211,12 @@ def _part(how, whole):
 
 
 def _factor(how):
-    """How much is left of a frame, from 0.1 to 1.9."""
+    """Share of the original frame to keep, from 0.1 to 1.9."""
     return how.level / LEVELS * 1.8 + 0.1
 
 
 def _signed_factor(how):
-    """How much is left of a frame, 1 for all of it."""
+    """Share of the original frame to keep; 1 changes nothing."""
     return max(0.1, 1 + how.level / LEVELS * 0.9 * how.sign)
 
 
@@ -225,15 +226,15 @@ def _look_up(frames, table):
 
 
 def _linear(frame, matrix, shift):
-    """Channels times a (3, 3) matrix plus a shift; OpenCV rounds, Pillow cuts off."""
+    """Apply a (3, 3) matrix and a shift to channels; truncate as Pillow, not OpenCV."""
     matrix = np.column_stack([matrix, shift - 0.49])
     return cv2.transform(frame, matrix.astype(np.float32))
 
 
 def _warp(frames, how, matrix):
-    """Affine, from where a result's pixel comes; its centre is at a half.
+    """Warp by an affine map from result to source; pixel centres are at 0.5.
 
-    As in Pillow the fill is not blended into what lies at the border of a frame.
+    As in Pillow, the fill is not blended with pixels at the border of a frame.
     """
     matrix = np.array(matrix, dtype=np.float64)
     height, width = frames[0].shape[:2]

@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 
 from .augment_operations import FILL, OPERATIONS, Draw, interpolations
 
-# a line is a sub-policy: each operation with its probability and its level
+# one sub-policy per line: two operations, each with its probability and level
 POLICIES = {
     'original': """
         PosterizeOriginal 0.4 8  Rotate 0.6 9
@@ -71,19 +71,21 @@ POLICIES = {
 
 @TRANSFORMS.register_module()
 class ClipAutoAugment(BaseTransform):
-    """One of 25 pairs of operations, drawn for each clip, the same for all its frames.
+    """Apply one of 25 pairs of operations to a clip, the same in all its frames.
 
-    Each of the two is applied with a probability of its own. Policies are those of
-    timm's ``auto_augment.py``: ``'original'`` from arXiv 1805.09501, and ``'v0'``,
-    that of EfficientNet's released code.
+    The pair is drawn per clip, and each of its operations has its own probability. The
+    policies are those of timm's ``auto_augment.py``: ``'original'`` from arXiv
+    1805.09501, and ``'v0'`` from EfficientNet's released code.
 
-    Required key is "imgs", which changes: frames (H, W, 3) of type uint8 in RGB.
+    Requires and changes "imgs": RGB frames (H, W, 3) of type uint8.
 
     Args:
         policy (str): ``'original'`` or ``'v0'``. Defaults to ``'original'``.
-        interpolation (str): Of the geometric operations, as for
-            :class:`ClipRandAugment`. Defaults to ``'random'``.
-        fill (Sequence[int]): Likewise. Defaults to (128, 128, 128).
+        interpolation (str): Interpolation of the geometric operations: ``'random'``
+            (bilinear or bicubic, drawn each time), ``'bilinear'`` or ``'bicubic'``.
+            Defaults to ``'random'``.
+        fill (Sequence[int]): RGB colour of pixels from outside the frame.
+            Defaults to (128, 128, 128).
 
     Raises:
         ValueError: If the policy or the interpolation is unknown.

@@ -1,4 +1,4 @@
-"""Opening and decoding videos, exactly or not at all."""
+"""Open and decode videos, exactly or not at all."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..videos import DEFAULT_BACKENDS, Video, installed
 class VideoInit(BaseTransform):
     """Open a video, before a sampler.
 
-    It stands where MMAction2 has a pair of transforms for each decoder, some of which
-    give other frames than were asked for. What it promises is what :class:`Video` does:
-    frame i is frame i, or the file is refused with a reason.
+    It replaces MMAction2's transforms for each decoder, some of which return other
+    frames than requested. It has the guarantee of :class:`Video`: frame i is frame i,
+    or the file is refused with a reason.
 
-    The required key is "filename"; "total_frames", "avg_fps" and "video_reader" are
-    added. A sample without "filename" that brings its frames, "imgs" or "array", is
-    left as it is: MMAction2's demos for long videos and cameras cut them out of a
-    stream, and need no sampler then.
+    Requires "filename"; adds "total_frames", "avg_fps" and "video_reader". A sample
+    that has its frames in "imgs" or "array" instead of a "filename" is left as it is:
+    MMAction2's demos for long videos and cameras take frames from a stream and need no
+    sampler.
 
     Args:
         backend (str | Sequence[str]): 'pyav', 'decord', 'opencv' or 'torchcodec', or
-            several in the order in which they are tried; all are exact or refuse.
-            Defaults to ('pyav',).
+            several, in the order in which they are tried. Each one is exact or refuses
+            a file. Defaults to ('pyav',).
 
     Raises:
         ValueError: If a decoder is unknown or none is installed.
@@ -52,19 +52,19 @@ class VideoInit(BaseTransform):
 
 @TRANSFORMS.register_module()
 class VideoDecode(BaseTransform):
-    """Decode the frames that a sampler chose, no others, and close the video.
+    """Return exactly the frames that a sampler chose, and close the video.
 
-    The required keys are "video_reader", of :class:`VideoInit`, and "frame_inds";
-    "imgs", a list of (H, W, 3) uint8 RGB, "original_shape" and "img_shape" are added.
-    Frames that a sample brings stay as they are; see :class:`VideoInit`.
+    Requires "video_reader", from :class:`VideoInit`, and "frame_inds"; adds "imgs", a
+    list of (H, W, 3) uint8 RGB, "original_shape" and "img_shape". If a sample has its
+    frames already, they stay as they are; see :class:`VideoInit`.
 
     Args:
-        short_side (int, optional): Shrink frames as they are decoded, as a
-            ``Resize(scale=(-1, short_side))`` after it would, which then has nothing
-            left to do. Saves memory where videos are large. Defaults to None.
+        short_side (int, optional): Shrink frames as they are decoded, just as a later
+            ``Resize(scale=(-1, short_side))`` would. Saves memory with large videos.
+            Defaults to None.
 
     Raises:
-        VideoError: If one of the frames cannot be decoded, or is not there.
+        VideoError: If one of the frames cannot be decoded or does not exist.
     """
 
     def __init__(self, short_side: int | None = None) -> None:

@@ -21,24 +21,24 @@ NAMES = (
 
 @TRANSFORMS.register_module()
 class ClipRandAugment(BaseTransform):
-    """A few operations, drawn anew for each clip, the same for all of its frames.
+    """Apply a few operations, drawn for each clip, to all of its frames.
 
-    ``rand-m7-n4-mstd0.5-inc1`` draws 4 of 15 operations, with replacement,
-    applies each with probability 0.5, at a magnitude of 7 +- 0.5 (normal, cut to 0 to
-    10). From arXiv 1909.13719, with the operations, ranges and "increasing" severity
-    of timm's ``auto_augment.py``.
+    ``rand-m7-n4-mstd0.5-inc1`` draws 4 of 15 operations, with replacement, and applies
+    each with probability 0.5, at a magnitude of 7 +- 0.5 (normal, clipped to 0 to 10).
+    From arXiv 1909.13719, with the operations, ranges and "increasing" severity of
+    timm's ``auto_augment.py``.
 
-    Required key is "imgs", which changes: frames (H, W, 3) of type uint8 in RGB.
+    Requires and changes "imgs": RGB frames (H, W, 3) of type uint8.
 
     Args:
-        policy (str): In timm's notation: m, n and mstd in any order; inc1 has to be
-            there. Defaults to ``'rand-m7-n4-mstd0.5-inc1'``.
-        interpolation (str): Of the geometric operations: ``'random'``, one of the
-            others each time, as in timm; ``'bilinear'``, two to three times as fast;
-            or ``'bicubic'``. Defaults to ``'random'``.
-        fill (Sequence[int]): Colour, RGB, of what comes in from outside of a frame.
-            timm takes the mean of the data for images. Defaults to (128, 128, 128),
-            that of published video training.
+        policy (str): In timm's notation: m, n and mstd in any order; inc1 is required.
+            Defaults to ``'rand-m7-n4-mstd0.5-inc1'``.
+        interpolation (str): Interpolation of the geometric operations: ``'random'``
+            (bilinear or bicubic, drawn each time, as in timm); ``'bilinear'``, two to
+            three times as fast; or ``'bicubic'``. Defaults to ``'random'``.
+        fill (Sequence[int]): RGB colour of pixels from outside the frame. Published
+            video training uses the default; timm uses the mean of the data for images.
+            Defaults to (128, 128, 128).
 
     Raises:
         ValueError: If the policy or the interpolation is unknown.

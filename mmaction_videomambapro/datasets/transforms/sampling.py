@@ -1,7 +1,7 @@
-"""Which frames of a video make a clip: the rules that published numbers come from.
+"""Choose the frames of a clip by the rules behind the published numbers.
 
-MMAction2's SampleFrames and UniformSample follow others: a model trained with one of
-these loses accuracy when it is tested with them.
+MMAction2's SampleFrames and UniformSample follow other rules: a model trained with one
+of these loses accuracy when it is tested with them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ MODES = 'train', 'val', 'test'
 
 
 class PublishedSampler(BaseTransform):
-    """Base of the samplers: turns a rule into the keys that decoders read.
+    """Base class of the samplers: sets the keys that decoders read.
 
-    Required keys are "total_frames" and "start_index"; "frame_inds", "clip_len",
-    "frame_interval" and "num_clips" are added. Videos shorter than a clip repeat
-    frames.
+    Requires "total_frames" and "start_index"; adds "frame_inds", "clip_len",
+    "frame_interval" and "num_clips". Frames of videos shorter than a clip are repeated.
 
     Args:
-        clip_len (int): Frames of a clip, T.
-        frame_interval (int): Between them in the video. Defaults to 1.
-        num_clips (int): Of a video, K; only in tests more than 1. Defaults to 1.
+        clip_len (int): Frames per clip, T.
+        frame_interval (int): Distance of a clip's frames in the video. Defaults to 1.
+        num_clips (int): Clips per video, K; more than 1 only at test time.
+            Defaults to 1.
         mode (str): ``'train'``, ``'val'`` or ``'test'``. Defaults to ``'train'``.
 
     Raises:
@@ -44,12 +44,12 @@ class PublishedSampler(BaseTransform):
             raise ValueError(f'{name}: mode is {mode!r}, expected one of {MODES}')
         for argument in ('clip_len', 'frame_interval', 'num_clips'):
             if locals()[argument] < 1:
-                raise ValueError(f'{name}: {argument} has to be at least 1')
+                raise ValueError(f'{name}: {argument} must be at least 1')
         self.clip_len, self.frame_interval = clip_len, frame_interval
         self.num_clips, self.mode = num_clips, mode
 
     def clips(self, n: int) -> list:
-        """Indices from 0 of each clip's frames, of a video of n frames."""
+        """Choose the frames of each clip, counted from 0, in a video of n frames."""
         raise NotImplementedError
 
     def transform(self, results: dict) -> dict:
@@ -71,13 +71,13 @@ class PublishedSampler(BaseTransform):
 
 @TRANSFORMS.register_module()
 class SampleSparse(PublishedSampler):
-    """A frame from each of T segments of the whole video.
+    """Take one frame from each of T segments of the whole video.
 
-    With s = (n - 1) / T, segment i begins at round(s i). Training draws a frame up to
-    the next one's beginning, both included; in tests clip k of K takes the frame
-    int(s (k + 1) / (K + 1)) behind the beginning, and validation that of k = 0, K = 1.
-    This is ``VideoClsDataset_sparse`` of VideoMamba's released code, for Kinetics-400,
-    Breakfast and COIN. ``frame_interval`` has no effect.
+    With s = (n - 1) / T, segment i begins at round(s i). Training draws a frame between
+    there and the beginning of the next segment, both included. At test time, clip k of
+    K takes the frame int(s (k + 1) / (K + 1)) after the beginning; validation uses
+    k = 0, K = 1. This is ``VideoClsDataset_sparse`` of VideoMamba's released code, for
+    Kinetics-400, Breakfast and COIN. ``frame_interval`` has no effect.
     """
 
     def clips(self, n):
@@ -93,17 +93,16 @@ class SampleSparse(PublishedSampler):
 
 @TRANSFORMS.register_module()
 class SampleDense(PublishedSampler):
-    """A stretch of T * frame_interval frames: 16 x 4 and the like.
+    """Take a stretch of T * frame_interval frames, such as 16 x 4.
 
-    Training draws where it ends, validation takes the middle, tests K stretches at
-    equal distances from the first to the last. This is ``VideoClsDataset`` of
-    VideoMAE's and VideoMamba's released code.
+    Training draws its end and validation takes the middle. Tests take K stretches at
+    equal distances, from the beginning to the end of the video. This is
+    ``VideoClsDataset`` of VideoMAE's and VideoMamba's released code.
 
     Args:
-        published_val (bool): Validate as that code does, whose stretch lies so early
-            that it begins at negative indices, of frames at the end of the video.
-            Defaults to False.
-        **kwargs: As for :class:`PublishedSampler`.
+        published_val (bool): Validate as that code does: its stretch begins at negative
+            indices, which are frames at the end of the video. Defaults to False.
+        **kwargs: Arguments of :class:`PublishedSampler`.
     """
 
     def __init__(self, *args, published_val: bool = False, **kwargs) -> None:
@@ -128,7 +127,7 @@ class SampleDense(PublishedSampler):
 
     def _starts(self, n):
         rest = max(n - self.clip_len * self.frame_interval, 0)
-        if self.num_clips == 1:  # where the published code divides by zero
+        if self.num_clips == 1:  # the published code divides by zero here
             return [rest // 2]
         step = rest / (self.num_clips - 1)
         return [int(k * step) for k in range(self.num_clips)]
@@ -140,15 +139,16 @@ class SampleDense(PublishedSampler):
 
 @TRANSFORMS.register_module()
 class SampleSSv2(PublishedSampler):
-    """A frame from each of T segments, as for Something-Something V2.
+    """Take one frame from each of T segments, by the Something-Something V2 rule.
 
-    This is ``SSVideoClsDataset`` and ``SSRawFrameClsDataset`` of VideoMAE's and
-    VideoMamba's released code, which differ in training and validation. The one for
-    videos tests two clips. ``frame_interval`` has no effect.
+    These are ``SSVideoClsDataset`` and ``SSRawFrameClsDataset`` of VideoMAE's and
+    VideoMamba's released code, which differ in training and validation. The rule for
+    videos always tests two clips. ``frame_interval`` has no effect.
 
     Args:
-        source (str): ``'video'`` or ``'rawframes'``. Defaults to ``'video'``.
-        **kwargs: As for :class:`PublishedSampler`.
+        source (str): ``'video'`` or ``'rawframes'``, which rule to use.
+            Defaults to ``'video'``.
+        **kwargs: Arguments of :class:`PublishedSampler`.
     """
 
     def __init__(self, *args, source: str = 'video', **kwargs) -> None:
@@ -157,8 +157,8 @@ class SampleSSv2(PublishedSampler):
             raise ValueError(f"source is {source!r}, expected 'video' or 'rawframes'")
         if source == 'video' and self.mode == 'test' and self.num_clips != 2:
             raise ValueError(
-                f'the published rule for videos tests 2 clips, not {self.num_clips}; '
-                "source='rawframes' tests any number"
+                f'num_clips is {self.num_clips}, but the published rule for videos '
+                "tests 2 clips; source='rawframes' tests any number"
             )
         self.source = source
 
@@ -179,25 +179,27 @@ class SampleSSv2(PublishedSampler):
 
 @TRANSFORMS.register_module()
 class SampleVJEPA(PublishedSampler):
-    """The clips of V-JEPA: one from each of ``num_clips`` equal parts of a video.
+    """Take one clip from each of ``num_clips`` equal parts of a video, as V-JEPA does.
 
-    arXiv 2404.08471 and its released code. The frames of a clip lie
+    From arXiv 2404.08471 and its released code. The frames of a clip are
     T * frame_interval / (T - 1) apart.
 
     Args:
-        random (bool): Draw where in its part a clip lies, else at the beginning.
-            Defaults to True.
-        allow_overlap (bool): Let clips overlap where parts are shorter than a clip,
+        random (bool): Draw the position of a clip in its part; otherwise it is at the
+            beginning. Defaults to True.
+        allow_overlap (bool): Let clips overlap if parts are shorter than a clip,
             instead of repeating the last frame. Defaults to False.
-        clip_duration (float, optional): Seconds of a clip, which decide the interval
-            with the frame rate of the video, "avg_fps". That is rounded up to a whole
-            number first, as in V-JEPA 2; V-JEPA takes it as it is. Defaults to None.
-        fps (int, optional): Frames of a clip in a second, which decide the interval
-            likewise. Defaults to None.
-        **kwargs: As for :class:`PublishedSampler`; ``mode`` has no effect.
+        clip_duration (float, optional): Duration of a clip in seconds. Together with
+            "avg_fps", the frame rate of the video, it sets the interval. The frame rate
+            is rounded up to an integer first, as in V-JEPA 2; V-JEPA does not round.
+            Defaults to None.
+        fps (int, optional): Frames per second of a clip; sets the interval in the same
+            way. Defaults to None.
+        **kwargs: Arguments of :class:`PublishedSampler`; ``mode`` has no effect.
 
     Raises:
-        ValueError: If both are given, or one is not above 0.
+        ValueError: If both ``clip_duration`` and ``fps`` are given, or one is not
+            above 0.
     """
 
     def __init__(
@@ -249,7 +251,7 @@ class SampleVJEPA(PublishedSampler):
 
 
 def short_clip(end: int, last: int, clip_len: int, interval: int) -> np.ndarray:
-    """Frames spread from 0 to ``end``, then ``last`` again and again."""
+    """Spread frames from 0 to ``end``, then repeat ``last``."""
     spread = np.linspace(0, end, end // interval)
     inds = np.concatenate([spread, np.full(clip_len - len(spread), end)])
     return np.clip(inds, 0, max(last, 0)).astype(int)

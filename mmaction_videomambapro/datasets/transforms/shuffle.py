@@ -1,4 +1,4 @@
-"""Destroy the order of time, to see how much a model depends on it."""
+"""Destroy the order of frames, to measure how much a model depends on it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mmcv.transforms import BaseTransform
 class ShuffleFrames(BaseTransform):
     """Permute the sampled frames of each clip at random.
 
-    A control: a model that does as well with it has not looked at motion. Put it
-    right behind the frame sampler. (Neither MMAction2 nor mmcv has one.)
+    A control: a model that does equally well with it does not use motion. Put it right
+    after the frame sampler. (Neither MMAction2 nor mmcv has such a transform.)
 
-    Required keys are "frame_inds", "num_clips" and "clip_len"; "frame_inds" changes.
+    Requires "frame_inds", "num_clips" and "clip_len"; changes "frame_inds".
     """
 
     def transform(self, results: dict) -> dict:

@@ -11,17 +11,17 @@ from mmcv.transforms import BaseTransform, Compose
 
 @TRANSFORMS.register_module()
 class RepeatViews(BaseTransform):
-    """Augment a decoded clip several times; the views become samples of their own.
+    """Augment a decoded clip several times; each view becomes a sample.
 
-    The last transform of a pipeline, holding those behind the decoder. The data loader
-    needs ``collate_fn=dict(type='repeat_pseudo_collate')``, and gives num_views times
-    its batch size. This is VideoMAE's and VideoMamba's ``num_sample=2``, on the idea of
-    arXiv 1901.09335. (MMAction2's RepeatAugDataset does so with decord only, and for
-    no other dataset type.)
+    It must be the last transform of a pipeline and contains those after the decoder.
+    The data loader needs ``collate_fn=dict(type='repeat_pseudo_collate')``, and its
+    batches have ``num_views`` times its batch size. This is VideoMAE's and VideoMamba's
+    ``num_sample=2``, after arXiv 1901.09335. (MMAction2's RepeatAugDataset works only
+    with decord, and is a dataset type of its own.)
 
     Args:
-        transforms (list): Of each view, ``PackActionInputs`` at the end.
-        num_views (int): How many. Defaults to 2.
+        transforms (list): Transforms of each view, ending with ``PackActionInputs``.
+        num_views (int): Number of views. Defaults to 2.
     """
 
     def __init__(self, transforms: Sequence[dict], num_views: int = 2) -> None:
@@ -30,7 +30,7 @@ class RepeatViews(BaseTransform):
         self.transforms, self.num_views = Compose(transforms), num_views
 
     def transform(self, results: dict) -> list[dict]:
-        # some transforms work in place
+        # some transforms change their input
         return [self.transforms(deepcopy(results)) for _ in range(self.num_views)]
 
     def __repr__(self) -> str:

@@ -24,55 +24,56 @@ class VideoMamba(BaseModule):
     """VideoMamba: bidirectional state-space blocks over space-time patches.
 
     `VideoMamba: State Space Model for Efficient Video Understanding
-    <https://arxiv.org/abs/2403.06977>`_. Parameter names, initialisation and
-    drop-path rule are those of the published code and checkpoints.
+    <https://arxiv.org/abs/2403.06977>`_. Parameter names, initialisation and the
+    drop-path rule match the published code and checkpoints.
 
     Args:
         arch (str | dict): 'tiny' (192 channels, 24 layers), 'small' (384, 24),
             'middle' (576, 32), 'base' (768, 24), or a dict with ``embed_dims`` and
             ``depth``. Defaults to 'middle'.
-        img_size (int | tuple): Height and width in pixels that the position
-            embedding is made for; other sizes are interpolated. Defaults to 224.
+        img_size (int | tuple): Height and width in pixels for which the position
+            embedding is made; it is interpolated for other sizes. Defaults to 224.
         patch_size (int): Side of a patch in pixels. Defaults to 16.
-        tubelet_size (int): Frames of a patch. Defaults to 1.
-        num_frames (int): Frames of a clip that the temporal embedding is made for;
-            other lengths are interpolated. Defaults to 8.
+        tubelet_size (int): Frames per patch. Defaults to 1.
+        num_frames (int): Frames per clip for which the temporal embedding is made; it
+            is interpolated for other lengths. Defaults to 8.
         in_channels (int): Channels of a frame. Defaults to 3.
         ssm_cfg (dict, optional): ``d_state`` (16), ``d_conv`` (4), ``expand`` (2),
             ``dt_rank`` ('auto') of :class:`MaskedResidualBiMamba`.
             Defaults to None.
         bimamba (str): Parameters of the backward scan, 'separate', 'shared' or
             'none'; see :class:`MaskedResidualBiMamba`. Defaults to 'separate'.
-        scan_input (str): 'conv' or 'raw', likewise. Defaults to 'conv'.
+        scan_input (str): What is scanned, 'conv' or 'raw'; see
+            :class:`MaskedResidualBiMamba`. Defaults to 'conv'.
         residual (bool): Start the scans from their first token.
             Defaults to False.
         masked (bool): Mask the diagonal of the backward scan. Defaults to False.
         drop_rate (float): Dropout of the embedded tokens. Defaults to 0.
-        drop_path_rate (float): Stochastic depth of the last layer; it grows
-            linearly from 0 in the first. Defaults to 0.1.
+        drop_path_rate (float): Stochastic depth of the last layer; the rate grows
+            linearly from 0 in the first layer. Defaults to 0.1.
         norm_eps (float): Epsilon of the RMS norms. Defaults to 1e-5.
-        pos_embed (str): 'learned', one table over space and one over time, or
-            'sincos3d', fixed. Defaults to 'learned'.
+        pos_embed (str): 'learned' (one table for space and one for time) or
+            'sincos3d' (fixed). Defaults to 'learned'.
         with_cls_token (bool): Put a class token in front of the patches.
             Defaults to True.
-        out_type (str): 'cls_token' (N, C), 'avg_featmap' (N, C) the mean of the
-            patch tokens, 'featmap' (N, C, T', H', W'), or 'raw' (N, L, C) all
+        out_type (str): 'cls_token', (N, C); 'avg_featmap', (N, C), the mean of the
+            patch tokens; 'featmap', (N, C, T', H', W'); or 'raw', (N, L, C), all
             tokens. Always after the final norm. Defaults to 'cls_token'.
-        frozen_stages (int): Freeze the embeddings (0) and that many first layers;
-            all layers freeze the final norm too. -1 freezes nothing.
-            Defaults to -1.
+        frozen_stages (int): Freeze the embeddings and the first ``frozen_stages``
+            layers (0: only the embeddings). Freezing all layers freezes the final norm
+            too. -1 freezes nothing. Defaults to -1.
         with_cp (bool): Activation checkpointing of every layer.
             Defaults to False.
         weight_init (str): 'official' is the published rule. It sets the bias of
-            ``dt_proj`` to 0, so a state forgets within a few tokens: made for long
-            training. 'mamba' is the rule of Mamba itself, with steps in
-            [0.001, 0.1] and PyTorch's default for the projections: choose it to
-            train small models from scratch. Defaults to 'official'.
-        init_cfg (dict, optional): MMEngine's, applied after ``weight_init``; for
-            example ``dict(type='Pretrained', checkpoint=...)``. Like ``weight_init``
-            it waits for ``init_weights()``, which MMEngine's runner calls before a
-            training: in plain Python, call it, or the weights are PyTorch's random
-            ones. Defaults to None.
+            ``dt_proj`` to 0, so a state forgets within a few tokens; it suits long
+            training. 'mamba' is Mamba's own rule, with steps in [0.001, 0.1] and
+            PyTorch's default for the projections; use it to train small models from
+            scratch. Defaults to 'official'.
+        init_cfg (dict, optional): MMEngine's initialisation, applied after
+            ``weight_init``, for example ``dict(type='Pretrained', checkpoint=...)``.
+            Both only take effect in ``init_weights()``, which MMEngine's runner calls
+            before training. In plain Python, call it yourself; until then the weights
+            are PyTorch's random ones. Defaults to None.
 
     Raises:
         ValueError: For an unknown ``arch``, ``pos_embed``, ``out_type`` or
@@ -152,8 +153,8 @@ class VideoMamba(BaseModule):
             masked=masked,
             **(ssm_cfg or {}),
         )
-        # The published code drops a layer's output when the next layer adds it, by
-        # the next layer's rate; seen from the layer itself that is this linear rule.
+        # The published code drops a layer's output where the next layer adds it, at
+        # the next layer's rate; from the layer's own view that is this linear rule.
         last = max(self.depth - 1, 1)
         drop_path = [drop_path_rate * i / last for i in range(self.depth)]
         self.layers = nn.ModuleList(
@@ -168,7 +169,7 @@ class VideoMamba(BaseModule):
             return self.arch_zoo[arch]
         missing = {'embed_dims', 'depth'} - set(arch)
         if missing:
-            raise ValueError(f'arch misses {", ".join(sorted(missing))}: {arch}')
+            raise ValueError(f'arch lacks {", ".join(sorted(missing))}: {arch}')
         return arch
 
     def _grid(self, clip: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -188,30 +189,31 @@ class VideoMamba(BaseModule):
         super().init_weights()
 
     def forward(self, x: Tensor, keep_indices: Tensor | None = None) -> Tensor:
-        """Encode clips, or what is visible of them.
+        """Encode clips, or only their visible patches.
 
-        With ``keep_indices`` the layers see the chosen patches only, each with its
+        With ``keep_indices`` the layers see only the chosen patches, each with its
         position in the whole clip, as one shorter sequence in the order of the
-        indices; ascending indices keep it raster. What refers to neighbours refers to
-        neighbours in that sequence: the convolution mixes visible tokens, the residual
-        of VideoMambaPro starts each scan from the first *visible* token in its
-        direction, and its mask leaves out each visible token's own contribution, that
-        of the backward scan's first token included. No hidden token, and no other
-        sample, has an influence.
+        indices; ascending indices keep raster order. Neighbourhood is taken in the
+        shortened sequence: the convolution mixes visible tokens, VideoMambaPro's
+        residual starts each scan from the first *visible* token in its direction, and
+        its mask leaves out each visible token's own contribution, including that of
+        the backward scan's first token. Hidden tokens and other samples have no
+        influence.
 
         Args:
             x (Tensor): Normalised clips, (N, in_channels, T, H, W).
             keep_indices (Tensor, optional): Visible patches of each clip, (N, K),
-                int64, numbered in raster order from 0; better on the CPU, where
+                int64, numbered in raster order from 0. Keep them on the CPU, where
                 checking them does not wait for a GPU. Needs ``out_type='raw'``.
-                Defaults to None, all of them.
+                Defaults to None (all patches).
 
         Returns:
-            Tensor: As ``out_type`` says; tokens are ordered frame by frame, row by
-            row, or as ``keep_indices``, behind the class token.
+            Tensor: See ``out_type``. Tokens follow the class token, frame by frame and
+            row by row, or in the order of ``keep_indices``.
 
         Raises:
-            ValueError: If the clips are no clips, or ``keep_indices`` do not fit them.
+            ValueError: If ``x`` is not 5-D or is smaller than one patch, or if
+                ``keep_indices`` do not fit it.
         """
         if keep_indices is not None and self.out_type != 'raw':
             raise ValueError(
@@ -222,23 +224,23 @@ class VideoMamba(BaseModule):
     def encode(
         self, x: Tensor, keep_indices: Tensor | None = None
     ) -> tuple[Tensor, tuple[int, int, int]]:
-        """All tokens, whatever ``out_type`` is: the first half of :meth:`forward`.
+        """Compute all tokens, whatever ``out_type`` is: first half of :meth:`forward`.
 
         Args:
-            x (Tensor): As for :meth:`forward`.
-            keep_indices (Tensor, optional): Likewise, but with any ``out_type``.
-                Defaults to None.
+            x (Tensor): Normalised clips, (N, in_channels, T, H, W).
+            keep_indices (Tensor, optional): Visible patches, (N, K), as for
+                :meth:`forward`, but with any ``out_type``. Defaults to None.
 
         Returns:
-            tuple[Tensor, tuple[int]]: Tokens after the final norm, (N, L, C), the
-            class token first, and the grid of patches, (T', H', W').
+            tuple[Tensor, tuple[int]]: Tokens after the final norm, (N, L, C), class
+            token first, and the grid of patches, (T', H', W').
 
         Raises:
             ValueError: As for :meth:`forward`.
         """
         if x.ndim != 5:
             raise ValueError(
-                'VideoMamba takes clips (N, C, T, H, W), but got a tensor of shape '
+                'VideoMamba expects clips (N, C, T, H, W), but got a tensor of shape '
                 f'{tuple(x.shape)}; is the pipeline\'s FormatShape "NCTHW"?'
             )
         grid = self._grid(tuple(x.shape[2:]))
@@ -251,14 +253,14 @@ class VideoMamba(BaseModule):
         return self.norm_f(x.to(self.norm_f.weight.dtype)), grid
 
     def reduce(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
-        """What ``out_type`` says of the tokens: the second half of :meth:`forward`.
+        """Reduce the tokens to the ``out_type``: the second half of :meth:`forward`.
 
         Args:
             x (Tensor): Tokens, (N, L, C), from :meth:`encode`.
-            grid (tuple[int]): Likewise.
+            grid (tuple[int]): The grid of patches, from :meth:`encode`.
 
         Returns:
-            Tensor: As for :meth:`forward`.
+            Tensor: The output that ``out_type`` describes.
         """
         if self.out_type == 'raw':
             return x
@@ -272,7 +274,7 @@ class VideoMamba(BaseModule):
     def _embed(
         self, x: Tensor, grid: tuple[int, int, int], keep_indices: Tensor | None
     ) -> Tensor:
-        """Add positions to the patch tokens, drop some, put the class token first."""
+        """Add positions to the patch tokens, select some, put the class token first."""
         if self.pos_embed_type == 'learned':
             space = resize_pos_embed(self.pos_embed, self.spatial_grid, grid[1:])
             time = resize_temporal_embed(self.temporal_pos_embedding, grid[0])
@@ -287,7 +289,7 @@ class VideoMamba(BaseModule):
         if keep_indices is not None:
             x = gather_tokens(x, keep_indices)
         if self.with_cls_token:
-            # the class token has a place in space and none in time
+            # the class token has a spatial position but no temporal one
             cls_token = (self.cls_token + cls_position).to(x.dtype)
             x = torch.cat([cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         return x
@@ -313,10 +315,10 @@ class VideoMamba(BaseModule):
         return self
 
     def no_weight_decay(self) -> set[str]:
-        """Parameters that the published optimizer does not decay.
+        """Names of parameters that the published optimizer does not decay.
 
-        It leaves out biases and every other 1-D parameter as well, but not the
-        2-D ``A_log`` and ``A_b_log``.
+        It does not decay biases and other 1-D parameters either, but it does decay
+        the 2-D ``A_log`` and ``A_b_log``.
         """
         return {'pos_embed', 'cls_token', 'temporal_pos_embedding'}
 
@@ -325,11 +327,11 @@ class VideoMamba(BaseModule):
     ) -> tuple[int, int]:
         """Layer id of a parameter, for layer-wise learning rate decay.
 
-        Same contract as mmpretrain's backbones.
+        Same interface as mmpretrain's backbones.
 
         Args:
             param_name (str): Name in the whole model.
-            prefix (str): Where the backbone stands in it.
+            prefix (str): Prefix of the backbone's parameters in that model.
                 Defaults to 'backbone.'.
 
         Returns:
@@ -356,9 +358,9 @@ class VideoMambaPro(VideoMamba):
     Steps Up for VideoMamba"). Only two defaults differ from :class:`VideoMamba`.
 
     Args:
-        residual (bool): Defaults to True.
-        masked (bool): Defaults to True.
-        kwargs: All other arguments of :class:`VideoMamba`.
+        residual (bool): Start the scans from their first token. Defaults to True.
+        masked (bool): Mask the diagonal of the backward scan. Defaults to True.
+        **kwargs: All other arguments of :class:`VideoMamba`.
     """
 
     def __init__(self, *args, residual: bool = True, masked: bool = True, **kwargs):

@@ -1,4 +1,4 @@
-"""Random erasing of clips that are normalised already."""
+"""Random erasing of normalised clips."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ TRIES = 10
 
 @MODELS.register_module()
 class ClipRandomErasing:
-    """Put noise into a box, the same in all frames of a clip, drawn anew for each clip.
+    """Fill a random box with noise: one box per clip, the same in all its frames.
 
     arXiv 1708.04896, with the noise ("pixel" mode) and the ranges of timm's
-    ``random_erasing.py``, as VideoMAE and VideoMamba apply it. Takes the place of
-    ``blending`` in ``ActionDataPreprocessor``, and holds the blending that follows it:
-    there clips are normalised, on the device, so that noise is N(0, 1) in training
-    only. (MMAction2's RandomErasing works on uint8 frames and cuts noise off at 255.)
+    ``random_erasing.py``, as VideoMAE and VideoMamba use it. Set it as ``blending`` of
+    ``ActionDataPreprocessor``, and the actual blending as its own ``blending``: at that
+    point clips are normalised and on the device, so the noise is N(0, 1), and it is
+    applied in training only. (MMAction2's RandomErasing works on uint8 frames and
+    clips the noise at 255.)
 
     Args:
-        erase_prob (float): Share of clips. Defaults to 0.25.
-        area_range (tuple[float]): Share of the frame that a box covers.
+        erase_prob (float): Probability that a clip is erased. Defaults to 0.25.
+        area_range (tuple[float]): Range of the share of the frame that a box covers.
             Defaults to (0.02, 1 / 3).
-        aspect_ratio_range (tuple[float]): Height over width of a box, drawn on a
-            logarithmic scale. Defaults to (0.3, 1 / 0.3).
-        blending (dict, optional): What is applied next, such as mixup.
+        aspect_ratio_range (tuple[float]): Range of a box's height divided by its
+            width, drawn on a logarithmic scale. Defaults to (0.3, 1 / 0.3).
+        blending (dict, optional): The blending to apply afterwards, such as mixup.
             Defaults to None.
     """
 
@@ -43,7 +44,7 @@ class ClipRandomErasing:
         self.blending = None if blending is None else MODELS.build(blending)
 
     def __call__(self, imgs: Tensor, data_samples: list) -> tuple[Tensor, list]:
-        """Erase from clips, (B, views, C, T, H, W), in place."""
+        """Erase boxes in clips, (B, views, C, T, H, W), in place."""
         for clip in (clip for views in imgs for clip in views):
             if np.random.rand() < self.erase_prob:
                 rows, columns = self._box(*clip.shape[-2:])
@@ -53,7 +54,7 @@ class ClipRandomErasing:
         return imgs, data_samples
 
     def _box(self, height, width):
-        """Rows and columns of a box inside the frame; none if none fits."""
+        """Draw a box inside the frame, as rows and columns; empty if none fits."""
         for _ in range(TRIES):
             area = np.random.uniform(*self.area_range) * height * width
             ratio = math.exp(np.random.uniform(*self.log_ratio_range))

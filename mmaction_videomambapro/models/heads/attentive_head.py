@@ -18,22 +18,22 @@ class AttentiveHead(BaseHead):
 
     One learned query attends to the tokens of a frozen backbone (arXiv 2404.08471);
     with ``depth`` above 1, layers of self-attention come first (V-JEPA 2, arXiv
-    2506.09985).
-    The clips of a video are attended together, each crop by itself; scores of crops are
-    averaged as ``average_clips`` says.
+    2506.09985). The query attends to all clips of a video at once, separately for each
+    crop; ``average_clips`` sets how the scores of the crops are averaged.
 
     Args:
-        num_classes (int): Classes.
+        num_classes (int): Number of classes.
         in_channels (int): Channels C of the tokens.
         num_heads (int): Attention heads; a divisor of C. Defaults to 12.
-        depth (int): 1 to 4 layers, the one with the query included. Defaults to 1.
-        num_clips (int): Clips of a video that are attended together. The pipelines
+        depth (int): 1 to 4 layers, including the one with the query. Defaults to 1.
+        num_clips (int): Clips per video that are attended together. The pipelines
             have to sample that many, in training too. Defaults to 1.
-        mlp_ratio (float): Hidden channels of a layer, over C. Defaults to 4.
-        use_out_proj (bool): Project what the query got. V-JEPA's released probes have
-            that layer and do not apply it; those of V-JEPA 2 do not have it.
+        mlp_ratio (float): Hidden channels of a layer, divided by C. Defaults to 4.
+        use_out_proj (bool): Project the attended values. V-JEPA's released probes have
+            this layer but do not apply it; those of V-JEPA 2 do not have it.
             Defaults to False.
-        **kwargs: As for MMAction2's ``BaseHead``, such as ``average_clips='prob'``.
+        **kwargs: Arguments of MMAction2's ``BaseHead``, such as
+            ``average_clips='prob'``.
 
     Raises:
         ValueError: If ``depth`` or ``num_heads`` is out of range.
@@ -73,11 +73,11 @@ class AttentiveHead(BaseHead):
         self.fc_cls = nn.Linear(C, num_classes)
 
     def init_weights(self) -> None:
-        """As in V-JEPA 2; ``init_cfg`` has the last word.
+        """Initialise as V-JEPA 2 does, then apply ``init_cfg``.
 
-        Truncated normal with 0.02, but for the classifier, which starts as PyTorch's
-        layers do. Output layers are divided by the root of 2 i, i the number of their
-        layer of self-attention; those of the query by that of the last one.
+        Truncated normal with std 0.02, except for the classifier, which keeps PyTorch's
+        default. Output layers are divided by the square root of 2 i, where i is the
+        number of their self-attention layer; the query's by that of the last layer.
         """
         init_attention_blocks(self.blocks)
         nn.init.trunc_normal_(self.query, std=0.02)
@@ -98,25 +98,26 @@ class AttentiveHead(BaseHead):
         """Classify.
 
         Args:
-            x (Tensor): Tokens of clips, (B * crops * num_clips, L, C), the clips of a
-                crop next to each other, as ``Recognizer3D`` passes them.
-            **kwargs: What recognizers add, not used.
+            x (Tensor): Tokens of clips, (B * crops * num_clips, L, C), with the clips
+                of a crop next to each other, as ``Recognizer3D`` passes them.
+            **kwargs: Further arguments that recognizers pass; not used.
 
         Returns:
             Tensor: Scores, (B * crops, num_classes).
 
         Raises:
-            ValueError: If ``x`` are no tokens, or not of whole videos.
+            ValueError: If ``x`` is not 3-D, or its number of clips is not a multiple
+                of ``num_clips``.
         """
         if x.ndim != 3:
             raise ValueError(
-                'AttentiveHead takes tokens (N, L, C), but got a tensor of shape '
+                'AttentiveHead expects tokens (N, L, C), but got a tensor of shape '
                 f"{tuple(x.shape)}; does the backbone have out_type='raw'?"
             )
         if x.shape[0] % self.num_clips:
             raise ValueError(
-                f'{x.shape[0]} clips are not those of whole videos with num_clips='
-                f'{self.num_clips}: make the pipeline sample as many'
+                f'{x.shape[0]} clips cannot be divided into videos of num_clips='
+                f'{self.num_clips}: make the pipeline sample as many per video'
             )
         x = x.unflatten(0, (-1, self.num_clips)).flatten(1, 2)
         for block in self.blocks:

@@ -18,29 +18,30 @@ from .attentive_head import AttentiveHead
 class AttentiveProbeGrid(BaseHead):
     """A grid of :class:`AttentiveHead` over the same frozen features.
 
-    As V-JEPA 2 evaluates (arXiv 2506.09985): the backbone, which costs most, runs once
-    for all probes. Their losses are added, so that none changes another one's
-    gradients; ``ProbeGridOptimWrapperConstructor`` gives each its learning rate and
-    weight decay. All start from the same weights, so that they differ in nothing else.
+    This is V-JEPA 2's evaluation (arXiv 2506.09985): the backbone, the costliest part,
+    runs once for all probes. Their losses are added, so no probe affects the gradients
+    of another; ``ProbeGridOptimWrapperConstructor`` gives each its learning rate and
+    weight decay. All probes start from the same weights and differ in nothing else.
 
-    Predictions are those of the probe that was best in validation: ``ProbeGridMetric``
-    compares them, ``ProbeChoiceHook`` notes the best one in ``best``, a buffer that
-    checkpoints hold (-1 before the first validation, when the first probe predicts).
+    Predictions come from the probe that was best in validation. ``ProbeGridMetric``
+    compares the probes and ``ProbeChoiceHook`` stores the best one in ``best``, a
+    buffer that is saved in checkpoints (-1 before the first validation; the first probe
+    predicts until then).
 
     Args:
-        num_classes (int): Classes.
+        num_classes (int): Number of classes.
         in_channels (int): Channels of the tokens.
-        lrs (Sequence[float]): Learning rates.
-        weight_decays (Sequence[float]): Weight decays; there is a probe for each pair.
-            Defaults to (0.01,).
+        lrs (Sequence[float]): Learning rates. Defaults to ().
+        weight_decays (Sequence[float]): Weight decays; every pair of a learning rate
+            and a weight decay has a probe. Defaults to (0.01,).
         pairs (Sequence[tuple[float, float]]): Further probes, each with a learning rate
-            and a weight decay. A pair may occur again, for another schedule.
-            Defaults to none.
-        init_cfg (dict, optional): MMEngine's. Defaults to None.
-        **kwargs: As for :class:`AttentiveHead`.
+            and a weight decay. A pair may be repeated, for another schedule.
+            Defaults to ().
+        init_cfg (dict, optional): MMEngine's initialisation. Defaults to None.
+        **kwargs: Further arguments of :class:`AttentiveHead`.
 
     Raises:
-        ValueError: If there is no probe, or two are the same.
+        ValueError: If there is no probe, or two in the grid are the same.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class AttentiveProbeGrid(BaseHead):
         if not self.grid or len(set(grid)) < len(grid):
             raise ValueError(
                 f'lrs={lrs} and weight_decays={weight_decays} must have at least one '
-                'value each, and none twice'
+                'value each, without duplicates'
             )
         self.names = _numbered(f'lr{lr:g}_wd{decay:g}' for lr, decay in self.grid)
         self.probes = nn.ModuleList(
@@ -68,7 +69,7 @@ class AttentiveProbeGrid(BaseHead):
         self.register_buffer('best', torch.tensor(-1))
 
     def init_weights(self) -> None:
-        """Initialise all probes alike; ``init_cfg`` has the last word."""
+        """Initialise all probes identically, then apply ``init_cfg``."""
         first, *others = self.probes
         first.init_weights()
         for probe in others:
@@ -76,12 +77,12 @@ class AttentiveProbeGrid(BaseHead):
         super().init_weights()
 
     def forward(self, x: Tensor, **kwargs) -> Tensor:
-        """Classify by every probe.
+        """Classify with every probe.
 
         Args:
             x (Tensor): Tokens, (B * crops * num_clips, L, C), as for
                 :class:`AttentiveHead`.
-            **kwargs: What recognizers add, not used.
+            **kwargs: Further arguments that recognizers pass; not used.
 
         Returns:
             Tensor: Scores of the k probes, (k, B * crops, num_classes).
@@ -89,10 +90,10 @@ class AttentiveProbeGrid(BaseHead):
         return torch.stack([probe(x) for probe in self.probes])
 
     def loss_by_feat(self, cls_scores: Tensor, data_samples: list) -> dict:
-        """Sum of the probes' losses; accuracies are the probes' mean.
+        """Sum the probes' losses and average their accuracies.
 
         Args:
-            cls_scores (Tensor): What ``forward`` gave.
+            cls_scores (Tensor): Output of :meth:`forward`.
             data_samples (list[ActionDataSample]): Labels.
         """
         losses = [
@@ -108,13 +109,13 @@ class AttentiveProbeGrid(BaseHead):
         return total
 
     def predict_by_feat(self, cls_scores: Tensor, data_samples: list) -> list:
-        """Predictions of the best probe, and the first guesses of all.
+        """Add the best probe's predictions, and the top guesses of all, to the samples.
 
         Args:
-            cls_scores (Tensor): What ``forward`` gave.
-            data_samples (list[ActionDataSample]): Get ``pred_score``, ``pred_label``,
-                and, for ``ProbeGridMetric``, ``probe_labels`` (k, 5), the five best
-                labels of each probe in order, with ``probe_names``.
+            cls_scores (Tensor): Output of :meth:`forward`.
+            data_samples (list[ActionDataSample]): Receive ``pred_score``,
+                ``pred_label`` and, for ``ProbeGridMetric``, ``probe_labels`` (k, 5),
+                the five best labels of each probe in order, with ``probe_names``.
         """
         num_segs = cls_scores.shape[1] // len(data_samples)
         scores = torch.stack(
@@ -131,7 +132,7 @@ class AttentiveProbeGrid(BaseHead):
 
 
 def _numbered(names):
-    """Names that occur again get a number: a, b, a_2."""
+    """Number the names that occur again: a, b, a_2."""
     numbered, seen = [], Counter()
     for name in names:
         seen[name] += 1

@@ -1,4 +1,4 @@
-"""What MMAction2's self-attention blocks need: initialisation, checkpointing."""
+"""Initialisation and activation checkpointing of MMAction2's self-attention blocks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run_layer(layer: nn.Module, x: Tensor, with_cp: bool) -> Tensor:
-    """Run a layer, if asked with activation checkpointing."""
+    """Run a layer, with activation checkpointing if ``with_cp`` is set."""
     if with_cp and torch.is_grad_enabled():
         return checkpoint(layer, x, use_reentrant=False)
     return layer(x)
 
 
 def init_attention_blocks(blocks: nn.ModuleList) -> None:
-    """Truncated normal; the two outputs of block i are divided by the root of 2 i.
+    """Initialise blocks as V-JEPA and BEiT do.
 
-    As in V-JEPA and BEiT.
+    Truncated normal; both output layers of block i, counted from 1, are divided by
+    the square root of 2 i.
 
     Args:
         blocks (nn.ModuleList): ``mmaction.models.backbones.vit_mae.Block``.

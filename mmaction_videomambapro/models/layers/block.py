@@ -15,8 +15,8 @@ from .mixer import MaskedResidualBiMamba
 class MambaBlock(nn.Module):
     """Pre-norm residual block: x + DropPath(mixer(RMSNorm(x))).
 
-    The residual stream keeps the type it comes in (float32 under autocast), only
-    the branch is computed in lower precision.
+    The residual stream keeps its input type (float32 under autocast); only the branch
+    is computed in lower precision.
 
     Args:
         embed_dims (int): Channels C.
@@ -59,10 +59,10 @@ def init_blocks(blocks: Sequence[MambaBlock], rule: str) -> None:
     """Initialise a stack of blocks.
 
     Args:
-        blocks (Sequence[MambaBlock]): All of them: the outputs of n blocks are divided
-            by the root of n.
-        rule (str): 'official' as VideoMamba's released code, 'mamba' as Mamba itself;
-            see :class:`VideoMamba`.
+        blocks (Sequence[MambaBlock]): All n blocks; their output projections are
+            divided by the square root of n.
+        rule (str): 'official', as in VideoMamba's released code, or 'mamba', as in
+            Mamba itself; see :class:`VideoMamba`.
     """
     for block in blocks:
         if rule == 'official':

@@ -20,28 +20,28 @@ DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 class MaskedResidualBiMamba(nn.Module):
     """Bidirectional Mamba mixer, the block of VideoMamba and VideoMambaPro.
 
-    With ``residual=False, masked=False`` it is the mixer of VideoMamba
-    (arXiv 2403.06977), with both True that of VideoMambaPro (arXiv 2406.19006):
+    With ``residual=False, masked=False`` this is VideoMamba's mixer
+    (arXiv 2403.06977). With both True it is VideoMambaPro's (arXiv 2406.19006):
     scans start from their first token, and the backward scan reads each state
     without the token's own contribution. Parameter names are those of the
     published checkpoints; ``_b`` marks the backward direction.
 
-    The published VideoMambaPro code does not say which of its pieces fit together
-    (its released file can not be built), so the choices are arguments.
+    VideoMambaPro's released code does not build, and it is not clear which of its
+    modules belong together, so the choices are arguments.
 
     Args:
         embed_dims (int): Channels C of the tokens.
-        d_state (int): States N of each inner channel. Defaults to 16.
+        d_state (int): States N per inner channel. Defaults to 16.
         d_conv (int): Taps of the causal convolution. Defaults to 4.
         expand (int): Inner channels are ``expand * embed_dims``. Defaults to 2.
         dt_rank (int | str): Rank of the step-size projection; 'auto' is
             ceil(C / 16). Defaults to 'auto'.
         bimamba (str): 'separate' gives the backward scan its own convolution,
             projections, A and D ("v2" in the published code), 'shared' only its own
-            A ("v1"), 'none' leaves it out. Defaults to 'separate'.
+            A ("v1"), and 'none' leaves it out. Defaults to 'separate'.
         scan_input (str): What is scanned: 'conv', the convolved and activated
             tokens, or 'raw', the tokens before the convolution, which then only
-            steers the step sizes, B and C. Defaults to 'conv'.
+            determines the step sizes, B and C. Defaults to 'conv'.
         residual (bool): Start both scans from their first token instead of 0.
             Defaults to True.
         masked (bool): Mask the diagonal of the backward scan. Defaults to True.
@@ -84,7 +84,7 @@ class MaskedResidualBiMamba(nn.Module):
         self.out_proj = nn.Linear(self.d_inner, embed_dims, bias=False)
 
     def _add_selection(self, suffix: str, d_conv: int) -> None:
-        """Parameters that make delta, B and C out of the tokens."""
+        """Add the parameters that compute delta, B and C from the tokens."""
         inner, rank = self.d_inner, self.dt_rank
         self.add_module(
             f'conv1d{suffix}', nn.Conv1d(inner, inner, d_conv, groups=inner)
@@ -101,7 +101,7 @@ class MaskedResidualBiMamba(nn.Module):
         self.add_module(f'dt_proj{suffix}', dt_proj)
 
     def _add_scan(self, suffix: str) -> None:
-        """Parameters of a scan itself: A, and D unless shared."""
+        """Add the parameters of a scan itself: A, and D unless it is shared."""
         states = torch.arange(1, self.d_state + 1, dtype=torch.float32)
         A_log = states.log().repeat(self.d_inner, 1)
         name = 'A_b_log' if suffix else 'A_log'
@@ -128,7 +128,7 @@ class MaskedResidualBiMamba(nn.Module):
         return self.out_proj(y.mT)
 
     def _select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
-        """The scan's inputs u, delta, each (B, Di, L), and B, C, each (B, N, L)."""
+        """Compute a scan's u, delta, each (B, Di, L), and B, C, each (B, N, L)."""
         conv1d, x_proj, dt_proj = (
             getattr(self, name + suffix) for name in ('conv1d', 'x_proj', 'dt_proj')
         )

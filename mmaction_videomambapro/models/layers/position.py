@@ -12,12 +12,12 @@ from torch.nn import functional as F
 def resize_pos_embed(
     pos_embed: Tensor, src: tuple[int, int], dst: tuple[int, int]
 ) -> Tensor:
-    """Bicubic resize of a learned spatial embedding; leading tokens are kept.
+    """Resize a learned spatial embedding bicubically; extra tokens are kept.
 
     Args:
         pos_embed (Tensor): (1, E + h * w, C), with E >= 0 extra tokens in front.
         src (tuple[int]): Its grid, (h, w).
-        dst (tuple[int]): The wanted grid, (H, W).
+        dst (tuple[int]): The target grid, (H, W).
 
     Returns:
         Tensor: (1, E + H * W, C).
@@ -32,7 +32,7 @@ def resize_pos_embed(
 
 
 def resize_temporal_embed(temporal_embed: Tensor, length: int) -> Tensor:
-    """Linear resize of a learned temporal embedding, (1, t, C) -> (1, length, C)."""
+    """Resize a learned temporal embedding linearly, (1, t, C) -> (1, length, C)."""
     if temporal_embed.shape[1] == length:
         return temporal_embed
     resized = F.interpolate(
@@ -42,10 +42,10 @@ def resize_temporal_embed(temporal_embed: Tensor, length: int) -> Tensor:
 
 
 def sincos_pos_embed(grid: tuple[int, int, int], dims: int) -> Tensor:
-    """Fixed 3-D sine-cosine embedding, one equal share of channels an axis.
+    """Fixed 3-D sine-cosine embedding, with channels split equally between the axes.
 
     The channels of an axis hold the sines, then the cosines, of the position
-    divided by 10000^(k / K); the axes come in the order time, height, width
+    divided by 10000^(k / K); the order of the axes is time, height, width
     (V-JEPA, arXiv 2404.08471, with its ``uniform_power``).
 
     Args:

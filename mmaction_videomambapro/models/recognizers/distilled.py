@@ -1,4 +1,4 @@
-"""Classification with a smaller trained network as a guide: self-distillation."""
+"""Self-distillation: classification guided by a smaller trained network."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from torch.nn import functional as F
 
 @MODELS.register_module()
 class DistilledRecognizer3D(Recognizer3D):
-    """MMAction2's Recognizer3D whose tokens learn from those of a teacher.
+    """MMAction2's Recognizer3D, trained to match a teacher's tokens.
 
     VideoMamba's self-distillation, which keeps its larger sizes from overfitting on
-    ImageNet-1K (arXiv 2403.06977, ``engine_distill.py``): a trained smaller network
+    ImageNet-1K (arXiv 2403.06977, ``engine_distill.py``): a smaller trained network
     sees the same inputs, and each token of the backbone, after its final norm and a
-    projection, is to point where the teacher's token does. In tests it is a
-    Recognizer3D.
+    projection, is trained to align (cosine) with the teacher's. At test time it
+    behaves as a Recognizer3D.
 
-    The teacher does not go into checkpoints: each training loads it from its
+    The teacher is not saved in checkpoints: every run loads it from the teacher's
     ``init_cfg``.
 
     Args:
-        backbone (dict): A ``VideoMamba`` or ``VideoMambaPro``.
-        cls_head (dict): As for Recognizer3D.
-        teacher (dict): Another, with as many tokens and an ``init_cfg`` that loads it.
-        loss_weight (float): Of mean(2 - 2 cosine), beside the head's loss.
-            Defaults to 1.
-        **kwargs: As for Recognizer3D, but for ``neck``.
+        backbone (dict): Config of a ``VideoMamba`` or ``VideoMambaPro``.
+        cls_head (dict): Config of the head, as for Recognizer3D.
+        teacher (dict): Config of another such backbone, with as many tokens and an
+            ``init_cfg`` that loads its weights.
+        loss_weight (float): Weight of mean(2 - 2 cosine), which is added to the head's
+            loss. Defaults to 1.
+        **kwargs: Further arguments of Recognizer3D, except ``neck``.
 
     Raises:
-        ValueError: If there is a ``neck``, or no ``init_cfg`` of the teacher.
+        ValueError: If there is a ``neck``, or the teacher has no ``init_cfg``.
     """
 
-    training_only = ('distill_head.',)  # a checkpoint to test may be without
+    training_only = ('distill_head.',)  # checkpoints for tests may lack it
 
     def __init__(
         self,
@@ -71,11 +72,11 @@ class DistilledRecognizer3D(Recognizer3D):
         return self
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict[str, Tensor]:
-        """Losses of the head and, as ``loss_distill``, of the tokens.
+        """Compute the losses of the head and, as ``loss_distill``, of the tokens.
 
         Args:
             inputs (Tensor): Normalised clips, (B, clips, C, T, H, W).
-            data_samples (list[ActionDataSample]): Their labels.
+            data_samples (list[ActionDataSample]): Samples with the labels.
             **kwargs: Not used.
         """
         clips = inputs.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Which tokens a context encoder sees, and which it has to predict."""
+"""Masks: which tokens the context encoder sees, and which have to be predicted."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TRIES = 100
 
 
 class VideoMask:
-    """Base of masks: draws those of a global batch alike in all processes.
+    """Base class of masks; all processes agree on the masks of a global batch.
 
-    Sizes come from a key alone, such as (seed, step), what is particular to a sample
-    from the key and its number in the global batch. So masks depend neither on the
-    number of processes nor on anything drawn before, and a resumed run goes on with
-    the masks it would have had.
+    Sizes depend only on a key, such as (seed, step). What differs between samples
+    depends on the key and the sample's index in the global batch. So masks depend
+    neither on the number of processes nor on earlier draws, and a resumed run gets the
+    masks that an uninterrupted one would have had.
     """
 
     def __call__(
@@ -32,49 +32,50 @@ class VideoMask:
 
         Args:
             grid (tuple[int]): Tokens along time, height and width.
-            rows (range): Numbers of the samples in the global batch.
-            total (int): Samples of the global batch.
-            key (tuple[int]): Not negative; the same key gives the same masks.
+            rows (range): Indices of the samples in the global batch.
+            total (int): Number of samples in the global batch.
+            key (tuple[int]): Non-negative; the same key gives the same masks.
 
         Returns:
-            tuple[Tensor, Tensor]: Visible tokens (B, K) and tokens to predict (B, M)
-            of the B samples, int64, ascending in each, on the CPU. A token is in one of
-            them or in neither.
+            tuple[Tensor, Tensor]: Indices of the visible tokens (B, K) and of the
+            tokens to predict (B, M) of the B samples, int64, each ascending, on the
+            CPU. A token is in one of them or in neither.
 
         Raises:
-            ValueError: If nothing remains visible, or nothing to predict.
+            ValueError: If no token is visible, or none is left to predict.
         """
         raise NotImplementedError
 
 
 @TASK_UTILS.register_module()
 class MultiBlock3DMask(VideoMask):
-    """Predict the union of blocks, as V-JEPA (arXiv 2404.08471).
+    """Predict the union of blocks, as V-JEPA does (arXiv 2404.08471).
 
-    All blocks of a global batch are of one size, drawn anew for each batch; each
-    sample has its own places. The union differs in size from sample to sample, so some
+    All blocks of a global batch have the same size, drawn once per batch; their places
+    differ between samples. The size of the union varies from sample to sample, so some
     tokens have to be left out to make the samples of a batch equally long.
 
     Args:
-        num_blocks (int): Blocks of a sample. Defaults to 8.
+        num_blocks (int): Blocks per sample. Defaults to 8.
         spatial_scale (tuple[float]): Range of the share of a frame that a block
             covers. Defaults to (0.15, 0.15).
-        temporal_scale (tuple[float]): Range of its share of the clip.
-            Defaults to (1.0, 1.0).
-        aspect_ratio (tuple[float]): Range of its height over its width.
+        temporal_scale (tuple[float]): Range of the share of the clip's length that a
+            block covers. Defaults to (1.0, 1.0).
+        aspect_ratio (tuple[float]): Range of a block's height divided by its width.
             Defaults to (0.75, 1.5).
         max_temporal_keep (float): Share of the clip, from its beginning, in which
-            tokens can be visible; later ones are to be predicted. Rounded down to whole
-            time steps, but at least one. Defaults to 1.0.
-        max_keep (int, optional): Visible tokens at most. Defaults to None.
+            tokens can be visible; later tokens have to be predicted. Rounded down to
+            whole time steps, but at least one. Defaults to 1.0.
+        max_keep (int, optional): Maximum number of visible tokens.
+            Defaults to None (no maximum).
         equalise (str): How the samples of a batch become equally long:
 
-            - 'random': each keeps a random subset of its visible tokens, and of those
-              to predict, as large as the smallest of the batch.
-            - 'full_complement': likewise for the visible tokens, and all others are
-              predicted (V-JEPA 2's rule but for the random subset).
-            - 'truncate': each keeps its first tokens, as published. This sees and
-              predicts the beginning of a clip far more often than its end.
+            - 'random': each keeps a random subset of its visible tokens, and one of
+              its tokens to predict, as large as the smallest in the batch.
+            - 'full_complement': each keeps a random subset of its visible tokens, and
+              all others are predicted (V-JEPA 2's rule except for the random subset).
+            - 'truncate': each keeps its first tokens, as published. The beginning of a
+              clip is then visible or predicted far more often than its end.
 
             Defaults to 'random'.
 
@@ -96,11 +97,11 @@ class MultiBlock3DMask(VideoMask):
         for name in ('spatial_scale', 'temporal_scale', 'aspect_ratio'):
             low, high = locals()[name]
             if not 0 < low <= high or (name.endswith('scale') and high > 1):
-                raise ValueError(f'{name} is no range of shares: {(low, high)}')
+                raise ValueError(f'{name} is not a valid range: {(low, high)}')
         if num_blocks < 1 or not 0 < max_temporal_keep <= 1:
             raise ValueError(
                 'num_blocks must be at least 1 and max_temporal_keep in (0, 1], but '
-                f'are {num_blocks} and {max_temporal_keep}'
+                f'they are {num_blocks} and {max_temporal_keep}'
             )
         if max_keep is not None and max_keep < 1:
             raise ValueError(f'max_keep must be at least 1, but is {max_keep}')
@@ -117,7 +118,7 @@ class MultiBlock3DMask(VideoMask):
         K = K if self.max_keep is None else min(K, self.max_keep)
         M = int(num_hidden.min())
         if M == 0:
-            raise ValueError(f'{self} leaves nothing to predict of a grid of {grid}')
+            raise ValueError(f'{self} leaves nothing to predict in a grid of {grid}')
         keep, targets = [], []
         for row in rows:
             visible, other = np.flatnonzero(~hidden[row]), np.flatnonzero(hidden[row])
@@ -135,7 +136,7 @@ class MultiBlock3DMask(VideoMask):
         return _stack(keep), _stack(targets)
 
     def _hidden(self, grid, total, key):
-        """The union of each sample's blocks, (total, tokens), bool."""
+        """Draw the union of each sample's blocks, (total, tokens), bool."""
         rng = np.random.default_rng([*key, 0])
         size = self._block_size(grid, rng)
         hidden = self._union(grid, size, rng, total)
@@ -145,12 +146,12 @@ class MultiBlock3DMask(VideoMask):
                 return hidden
             hidden[covered] = self._union(grid, size, rng, total)[covered]
         raise ValueError(
-            f'{self} covers a whole grid of {grid}, {TRIES} times in a row: choose '
+            f'{self} covered the whole grid of {grid} {TRIES} times in a row: choose '
             'fewer or smaller blocks'
         )
 
     def _block_size(self, grid, rng):
-        """Extent of the blocks of a batch in tokens, (t, h, w)."""
+        """Draw the size of a batch's blocks in tokens, (t, h, w)."""
         T, H, W = grid
         time, space, ratio = (
             low + rng.random() * (high - low)
@@ -186,12 +187,12 @@ class MultiBlock3DMask(VideoMask):
 
 @TASK_UTILS.register_module()
 class RandomTubeMask(VideoMask):
-    """See the same random places in all frames and predict the others.
+    """Show the same random places in all frames and predict the others.
 
-    The mask of VideoMAE (arXiv 2203.12602), in V-JEPA's comparison.
+    VideoMAE's mask (arXiv 2203.12602), part of V-JEPA's comparison.
 
     Args:
-        ratio (float): Share of the places to predict; int(H' W' (1 - ratio)) remain
+        ratio (float): Share of the places to predict; int(H' W' (1 - ratio)) stay
             visible. Defaults to 0.9.
 
     Raises:

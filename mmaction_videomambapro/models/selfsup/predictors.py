@@ -1,4 +1,4 @@
-"""Predictors: from visible tokens to the features of those that are not."""
+"""Predictors: from visible tokens to the features of hidden ones."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from ..layers.tokens import take_tokens
 
 
 class JEPAPredictor(BaseModule):
-    """Base of predictors: everything but the layers.
+    """Base class of predictors: everything except the layers.
 
-    Visible tokens are projected to the predictor's width and get their positions; a
-    learned mask token, one for each kind of mask, gets the position of each token to
-    predict; both together run through the layers, and what becomes of the mask tokens
-    is projected back (V-JEPA, arXiv 2404.08471).
+    Visible tokens are projected to the predictor's width and get their positions. A
+    learned mask token, one per kind of mask, gets the position of each token to
+    predict. Both go through the layers together, and the outputs at the mask tokens are
+    projected back (V-JEPA, arXiv 2404.08471).
 
     Args:
         in_channels (int): Channels D of the encoder.
         embed_dims (int): Channels P of the predictor.
         num_masks (int): Kinds of masks. Defaults to 2.
-        token_order (str): In which order the layers get the tokens. 'raster': that of
-            the clip, mask tokens between visible ones, as V-JEPA 2; for a scan this is
-            what makes both directions useful. 'append': mask tokens behind the visible
-            ones, as V-JEPA and Video Mamba JEPA; a backward scan then meets them before
-            anything visible. Attention does not notice. Defaults to 'raster'.
-        init_cfg (dict, optional): MMEngine's. Defaults to None.
+        token_order (str): Order of the tokens in the layers. 'raster': the order in the
+            clip, with mask tokens between visible ones, as in V-JEPA 2; only this makes
+            both directions of a scan useful. 'append': mask tokens after the visible
+            ones, as in V-JEPA and Video Mamba JEPA; a backward scan then reads them
+            before any visible token. Attention does not depend on the order.
+            Defaults to 'raster'.
+        init_cfg (dict, optional): MMEngine's initialisation. Defaults to None.
 
     Raises:
         ValueError: If ``token_order`` is neither.
@@ -55,11 +56,11 @@ class JEPAPredictor(BaseModule):
         self.proj_out = nn.Linear(embed_dims, in_channels)
 
     def layers_forward(self, x: Tensor) -> Tensor:
-        """The layers and their norm, (B, L, P) -> (B, L, P)."""
+        """Apply the layers and the final norm, (B, L, P) -> (B, L, P)."""
         raise NotImplementedError
 
     def init_weights(self) -> None:
-        """Projections as in V-JEPA; ``init_cfg`` has the last word."""
+        """Initialise the projections as V-JEPA does, then apply ``init_cfg``."""
         for linear in (self.proj_in, self.proj_out):
             nn.init.trunc_normal_(linear.weight, std=0.02)
             nn.init.zeros_(linear.bias)
@@ -77,11 +78,11 @@ class JEPAPredictor(BaseModule):
 
         Args:
             context (Tensor): The encoder's visible tokens, (B, K, D).
-            keep_indices (Tensor): Their numbers in the clip, (B, K).
-            target_indices (Tensor): Those of the tokens to predict, (B, M); none is in
-                ``keep_indices``.
+            keep_indices (Tensor): Their indices in the clip, (B, K).
+            target_indices (Tensor): Indices of the tokens to predict, (B, M); none may
+                be in ``keep_indices``.
             grid (tuple[int]): Tokens of the clip along time, height and width.
-            mask_index (int): Kind of the mask: chooses the mask token. Defaults to 0.
+            mask_index (int): Kind of mask; selects the mask token. Defaults to 0.
 
         Returns:
             Tensor: Predicted features, (B, M, D).
@@ -105,22 +106,22 @@ class JEPAPredictor(BaseModule):
 
 @MODELS.register_module()
 class JEPAMambaPredictor(JEPAPredictor):
-    """Predictor of bidirectional state-space layers.
+    """Predictor with bidirectional state-space layers.
 
     Args:
         in_channels (int): Channels D of the encoder.
         embed_dims (int): Channels P of the predictor. Defaults to 384.
-        depth (int): Layers. Defaults to 12.
+        depth (int): Number of layers. Defaults to 12.
         mixer_cfg (dict, optional): Arguments of :class:`MaskedResidualBiMamba`, such
             as ``residual=False, masked=False`` for VideoMamba's layers instead of
             VideoMambaPro's. Defaults to None.
-        drop_path_rate (float): Stochastic depth of the last layer, growing from 0.
-            Defaults to 0.
+        drop_path_rate (float): Stochastic depth of the last layer; the rate grows
+            linearly from 0 in the first layer. Defaults to 0.
         norm_eps (float): Epsilon of the RMS norms. Defaults to 1e-5.
         with_cp (bool): Activation checkpointing. Defaults to False.
         weight_init (str): 'mamba' or 'official', see :class:`VideoMamba`.
             Defaults to 'mamba'.
-        **kwargs: As for :class:`JEPAPredictor`.
+        **kwargs: Further arguments of :class:`JEPAPredictor`.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class JEPAMambaPredictor(JEPAPredictor):
         self.norm = nn.RMSNorm(embed_dims, eps=norm_eps)
 
     def init_weights(self) -> None:
-        """Layers by ``weight_init``."""
+        """Initialise the layers by ``weight_init``."""
         init_blocks(self.layers, self.weight_init)
         super().init_weights()
 
@@ -157,16 +158,16 @@ class JEPAMambaPredictor(JEPAPredictor):
 
 @MODELS.register_module()
 class JEPATransformerPredictor(JEPAPredictor):
-    """Predictor of self-attention layers, V-JEPA's.
+    """V-JEPA's predictor, with self-attention layers.
 
     Args:
         in_channels (int): Channels D of the encoder.
         embed_dims (int): Channels P of the predictor. Defaults to 384.
-        depth (int): Layers. Defaults to 12.
+        depth (int): Number of layers. Defaults to 12.
         num_heads (int): Attention heads. Defaults to 12.
-        mlp_ratio (float): Hidden channels of a layer, over P. Defaults to 4.
+        mlp_ratio (float): Hidden channels of a layer, divided by P. Defaults to 4.
         with_cp (bool): Activation checkpointing. Defaults to False.
-        **kwargs: As for :class:`JEPAPredictor`.
+        **kwargs: Further arguments of :class:`JEPAPredictor`.
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class JEPATransformerPredictor(JEPAPredictor):
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
 
     def init_weights(self) -> None:
-        """Truncated normal, outputs of layer i divided by the root of 2 i."""
+        """Initialise the layers as V-JEPA does."""
         init_attention_blocks(self.layers)
         super().init_weights()
 

@@ -20,15 +20,15 @@ class VideoJEPA(BaseModel):
 
     `Revisiting Feature Prediction for Learning Visual Representations from Video
     <https://arxiv.org/abs/2404.08471>`_. The backbone encodes the visible tokens of
-    each mask; the predictor guesses, from these and the positions, what a moving
-    average of the backbone makes of the whole clip at hidden places. Those targets are
-    normalised over channels, and no gradient reaches them. What a clip gives and gets
-    depends on that clip alone.
+    each mask. From these and the positions, the predictor estimates the features that a
+    moving average of the backbone computes for the whole clip at the hidden places.
+    These targets are normalised over channels, and no gradient flows into them. Clips
+    are independent: no clip affects another's context or loss.
 
-    The moving average, ``target``, is in evaluation mode always, and is updated with
-    the parameters of the last step when the next one begins: the first call copies
-    them, so that it starts from what was initialised or loaded. Its counter, which is
-    saved, numbers the masks: a resumed run goes on where it stopped.
+    The moving average, ``target``, is always in evaluation mode. It is updated with the
+    parameters of the last step when the next one begins; the first call copies them, so
+    it starts from what was initialised or loaded. Its counter, which is saved, seeds
+    the masks, so a resumed run continues the sequence of masks.
 
     Args:
         backbone (dict): Encoder with ``embed_dims``, ``patch_shape`` and
@@ -36,20 +36,21 @@ class VideoJEPA(BaseModel):
             ``out_type='raw', with_cls_token=False``, or ``TokenVisionTransformer``.
         predictor (dict): ``JEPAMambaPredictor`` or ``JEPATransformerPredictor``;
             ``in_channels`` and ``num_masks`` are filled in.
-        masks (Sequence[dict]): Kinds of masks, of which every clip gets each; the
-            loss is their mean. Those of a video with several clips are shared by them.
+        masks (Sequence[dict]): Mask generators. Every clip is masked by each, and the
+            loss is the mean over them. The clips of one video share their masks.
         ema (dict): The moving average. Defaults to V-JEPA's first momentum,
             ``dict(type='LinearEMA', momentum=0.002)``.
-        loss_exponent (float): p of mean(abs(prediction - target) ** p) / p.
+        loss_exponent (float): p in mean(abs(prediction - target) ** p) / p.
             Defaults to 1.
-        var_coeff (float): Weight of the hinge that keeps the standard deviation of
+        var_coeff (float): Weight of the hinge loss that keeps the standard deviation of
             predictions, over the tokens of a clip, at 1. Defaults to 0, as published.
-        mask_seed (int): Another seed, other masks. Defaults to 0.
-        data_preprocessor (dict, optional): Defaults to None.
-        init_cfg (dict, optional): MMEngine's. Defaults to None.
+        mask_seed (int): Seed of the masks. Defaults to 0.
+        data_preprocessor (dict, optional): Config of the preprocessor.
+            Defaults to None.
+        init_cfg (dict, optional): MMEngine's initialisation. Defaults to None.
 
     Raises:
-        ValueError: If there is no mask.
+        ValueError: If ``masks`` is empty.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class VideoJEPA(BaseModel):
         self.mask_seed = mask_seed
 
     def init_weights(self) -> None:
-        """Initialise; the target starts as the backbone does, unless it was loaded."""
+        """Initialise; the target copies the backbone unless it was loaded."""
         super().init_weights()
         if self.target.steps == 0:
             self.target.module.load_state_dict(self.backbone.state_dict())
@@ -99,23 +100,23 @@ class VideoJEPA(BaseModel):
         data_samples: list | None = None,
         mode: str = 'tensor',
     ) -> dict[str, Tensor] | Tensor | list:
-        """Compute the loss, or features.
+        """Compute the loss or the features.
 
         Args:
             inputs (Tensor): Normalised clips, (B, clips, C, T, H, W).
-            data_samples (list[ActionDataSample], optional): Their labels, which only
-                the evaluation reads. Defaults to None.
-            mode (str): 'loss' gives ``loss_jepa``, and ``loss_var`` if that is on,
-                with figures to watch: ``target_std`` and ``pred_std``, the standard
-                deviation over all tokens, ``clip_std``, that of targets over clips at
-                one place, which is 0 where they only say where they are, and
-                ``var_hinge``. 'tensor' gives the target's features of all tokens,
-                (B, clips, L, D). 'predict' gives the data samples with their mean,
-                (D,), as ``feature``. Defaults to 'tensor'.
+            data_samples (list[ActionDataSample], optional): Samples with the labels,
+                which only the evaluation reads. Defaults to None.
+            mode (str): 'loss' returns ``loss_jepa``, ``loss_var`` if ``var_coeff`` is
+                not 0, and statistics to monitor: ``target_std`` and ``pred_std``, the
+                standard deviation over all tokens; ``clip_std``, that of the targets
+                over clips at one place, which is 0 if features only encode their
+                position; and ``var_hinge``. 'tensor' returns the target's features of
+                all tokens, (B, clips, L, D). 'predict' returns the data samples with
+                the mean of these, (D,), as ``feature``. Defaults to 'tensor'.
         """
         if inputs.ndim != 6:
             raise ValueError(
-                'VideoJEPA takes clips (B, clips, C, T, H, W), but got a tensor of '
+                'VideoJEPA expects clips (B, clips, C, T, H, W), but got a tensor of '
                 f'shape {tuple(inputs.shape)}; is the pipeline\'s FormatShape "NCTHW"?'
             )
         if mode == 'loss':
@@ -131,11 +132,11 @@ class VideoJEPA(BaseModel):
 
     @torch.no_grad()
     def extract_feat(self, inputs: Tensor) -> Tensor:
-        """The target's features, (B, clips, C, T, H, W) -> (B, clips, L, D)."""
+        """Compute the target's features, (B, clips, C, T, H, W) -> (B, clips, L, D)."""
         return self.target(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Loss of a batch; in training mode this is a step of the target, too."""
+        """Compute the loss of a batch; in training mode, also update the target."""
         step = int(self.target.steps)
         if self.training:
             self.target.update_parameters(self.backbone)
@@ -161,7 +162,7 @@ class VideoJEPA(BaseModel):
         results = dict(loss_jepa=torch.stack(losses).mean() / self.loss_exponent)
         if self.var_coeff:
             results['loss_var'] = self.var_coeff * var_hinge
-        # no "loss" in their names, or MMEngine adds them up
+        # names without "loss": MMEngine would add them to the total
         return dict(
             **results,
             var_hinge=var_hinge.detach(),
@@ -171,9 +172,9 @@ class VideoJEPA(BaseModel):
         )
 
     def _masks(self, grid, batch, step):
-        """Visible and hidden tokens of this process's samples, for each kind."""
+        """Yield each mask's visible and hidden tokens of this process's samples."""
         rank, world_size = get_dist_info()
-        # samplers deal out an epoch in turns
+        # samplers deal the samples out to the processes in turn
         total = batch * world_size
         rows = range(rank, total, world_size)
         for index, mask in enumerate(self.masks):
@@ -182,5 +183,5 @@ class VideoJEPA(BaseModel):
 
 @torch.no_grad()
 def _std(features):
-    """Standard deviation over all tokens, mean of the channels."""
+    """Standard deviation over all tokens, averaged over channels."""
     return features.flatten(0, 1).std(dim=0, correction=0).mean()

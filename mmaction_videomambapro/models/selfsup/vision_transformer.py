@@ -1,4 +1,4 @@
-"""MMAction2's VisionTransformer as an encoder of visible tokens: the control."""
+"""MMAction2's VisionTransformer as a V-JEPA encoder, the control experiment."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from ..layers.tokens import gather_tokens
 
 @MODELS.register_module()
 class TokenVisionTransformer(VisionTransformer):
-    """MMAction2's VisionTransformer with the contract of :class:`VideoJEPA`.
+    """MMAction2's VisionTransformer with the interface that :class:`VideoJEPA` needs.
 
-    Clips and indices in, tokens out, as ``VideoMamba`` with ``out_type='raw'``;
-    positions are the same fixed 3-D ones. Blocks and parameter names are MMAction2's.
+    It maps clips and indices to tokens, as ``VideoMamba`` with ``out_type='raw'`` does,
+    with the fixed 3-D positions. Blocks and parameter names are MMAction2's.
 
     Args:
         img_size (int): Height and width in pixels. Defaults to 224.
         patch_size (int): Side of a patch in pixels. Defaults to 16.
-        tubelet_size (int): Frames of a patch. Defaults to 2.
-        num_frames (int): Frames of a clip. Defaults to 16.
+        tubelet_size (int): Frames per patch. Defaults to 2.
+        num_frames (int): Frames per clip. Defaults to 16.
         in_channels (int): Channels of a frame. Defaults to 3.
         embed_dims (int): Channels C of a token. Defaults to 768.
-        depth (int): Layers. Defaults to 12.
+        depth (int): Number of layers. Defaults to 12.
         num_heads (int): Attention heads. Defaults to 12.
-        mlp_ratio (float): Hidden channels of a layer, over C. Defaults to 4.
-        drop_path_rate (float): As for ``VideoMamba``. Defaults to 0.
+        mlp_ratio (float): Hidden channels of a layer, divided by C. Defaults to 4.
+        drop_path_rate (float): Stochastic depth of the last layer; the rate grows
+            linearly from 0 in the first layer. Defaults to 0.
         with_cp (bool): Activation checkpointing of every layer. Defaults to False.
-        out_layers (Sequence[int], optional): Layers, from 0, whose tokens are given one
-            after the other, each after the final norm, as V-JEPA 2 probes some data
-            sets. Defaults to None, those of the last one.
-        frozen (bool): Whether nothing is trained, and the mode stays that of
-            evaluation. Defaults to False.
-        init_cfg (dict, optional): MMEngine's. Defaults to None.
+        out_layers (Sequence[int], optional): Indices, from 0, of the layers whose
+            tokens are returned, concatenated, each after the final norm; V-JEPA 2
+            probes some datasets this way. Defaults to None (the last layer).
+        frozen (bool): Train nothing and stay in evaluation mode. Defaults to False.
+        init_cfg (dict, optional): MMEngine's initialisation. Defaults to None.
 
     Raises:
-        ValueError: If there is no such layer.
+        ValueError: If ``out_layers`` is empty or names a layer that does not exist.
     """
 
     def __init__(
@@ -75,31 +75,31 @@ class TokenVisionTransformer(VisionTransformer):
             use_mean_pooling=False,
             init_cfg=init_cfg,
         )
-        del self.pos_embed  # one over the token's number
+        del self.pos_embed  # it is one-dimensional, over the index of the token
         self.patch_shape = (tubelet_size, patch_size, patch_size)
         self.with_cp = with_cp
         self.out_layers = [depth - 1] if out_layers is None else list(out_layers)
         if not self.out_layers or not set(self.out_layers) <= set(range(depth)):
             raise ValueError(
-                f'out_layers is {out_layers}, but the {depth} layers are numbered '
-                'from 0'
+                f'out_layers is {out_layers}, but must name some of the {depth} '
+                'layers, which are numbered from 0'
             )
         self.frozen = frozen
         if frozen:
             self.requires_grad_(False)
 
     def forward(self, x: Tensor, keep_indices: Tensor | None = None) -> Tensor:
-        """Encode clips, or what is visible of them.
+        """Encode clips, or only their visible patches.
 
         Args:
             x (Tensor): Normalised clips, (N, in_channels, T, H, W).
             keep_indices (Tensor, optional): Visible patches of each clip, (N, K), as
-                for ``VideoMamba``. Defaults to None, all of them.
+                for ``VideoMamba``. Defaults to None (all patches).
 
         Returns:
             Tensor: Tokens after the final norm, (N, K, C), in the order of
-            ``keep_indices``, or all of them, frame by frame and row by row; (N, k K, C)
-            for k ``out_layers``.
+            ``keep_indices`` or else frame by frame and row by row; (N, k K, C) for k
+            ``out_layers``.
         """
         grid = tuple(n // p for n, p in zip(x.shape[2:], self.patch_shape))
         x = self.patch_embed(x)[0]
@@ -114,7 +114,7 @@ class TokenVisionTransformer(VisionTransformer):
         return torch.cat(outs, dim=1) if len(outs) > 1 else outs[0]
 
     def init_weights(self) -> None:
-        """As V-JEPA's encoder; ``init_cfg`` has the last word."""
+        """Initialise as V-JEPA's encoder, then apply ``init_cfg``."""
         nn.init.trunc_normal_(self.patch_embed.projection.weight, std=0.02)
         nn.init.zeros_(self.patch_embed.projection.bias)
         init_attention_blocks(self.blocks)

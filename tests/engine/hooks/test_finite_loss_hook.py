@@ -1,4 +1,4 @@
-"""A supervised training stops at the first loss that is not finite."""
+"""Supervised training stops at the first loss that is not finite."""
 
 import pytest
 import torch

@@ -39,7 +39,7 @@ def clip(frames=4, height=32, width=32, batch=2):
 
 
 def randomised(net):
-    """Every parameter matters: no zeros, no symmetries."""
+    """Make every parameter matter: no zeros, no symmetries."""
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -185,7 +185,7 @@ def test_visible_tokens_depend_on_their_own_clip_and_patches_alone():
 
 
 def test_scans_of_a_subset_start_at_its_first_token():
-    """A visible subset is a sequence of its own: the same as a clip of those tokens."""
+    """A visible subset is encoded like a clip of only these tokens."""
     net = randomised(VideoMambaPro(**SMALL, **RAW)).eval()
     keep = torch.tensor([[1, 4, 6], [0, 2, 7]])
     tokens = net.patch_embed(clip()).flatten(2).mT
@@ -199,13 +199,13 @@ def test_scans_of_a_subset_start_at_its_first_token():
 @pytest.mark.parametrize(
     ('keep', 'message'),
     [
-        ([torch.zeros(2, 1, dtype=torch.long)], 'int64 tensor, but are list'),
-        (torch.zeros(2, 3), 'int64 tensor, but are torch.float32'),
-        (torch.zeros(3, dtype=torch.long), r'B=2 and K >= 1, but are \(3,\)'),
-        (torch.zeros(1, 3, dtype=torch.long), r'B=2 and K >= 1, but are \(1, 3\)'),
-        (torch.zeros(2, 0, dtype=torch.long), r'B=2 and K >= 1, but are \(2, 0\)'),
-        (torch.tensor([[0, 8], [1, 2]]), r'in \[0, 8\), but reach from 0 to 8'),
-        (torch.tensor([[0, -1], [1, 2]]), r'in \[0, 8\), but reach from -1 to 2'),
+        ([torch.zeros(2, 1, dtype=torch.long)], 'int64 tensor, but got list'),
+        (torch.zeros(2, 3), 'int64 tensor, but got torch.float32'),
+        (torch.zeros(3, dtype=torch.long), r'B=2 and K >= 1, but have \(3,\)'),
+        (torch.zeros(1, 3, dtype=torch.long), r'B=2 and K >= 1, but have \(1, 3\)'),
+        (torch.zeros(2, 0, dtype=torch.long), r'B=2 and K >= 1, but have \(2, 0\)'),
+        (torch.tensor([[0, 8], [1, 2]]), r'in \[0, 8\), but range from 0 to 8'),
+        (torch.tensor([[0, -1], [1, 2]]), r'in \[0, 8\), but range from -1 to 2'),
     ],
 )
 def test_wrong_indices_are_named(keep, message):
@@ -347,7 +347,7 @@ def test_layer_depth_and_weight_decay():
     ('arguments', 'message'),
     [
         (dict(arch='huge'), "arch must be one of .*'huge'"),
-        (dict(arch=dict(depth=3)), 'arch misses embed_dims'),
+        (dict(arch=dict(depth=3)), 'arch lacks embed_dims'),
         (dict(out_type='logits'), 'out_type must be one of'),
         (dict(with_cls_token=False), 'needs with_cls_token=True'),
         (dict(bimamba='v2'), 'bimamba must be one of'),

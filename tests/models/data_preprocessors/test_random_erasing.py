@@ -1,4 +1,4 @@
-"""Random erasing: where, how often, and what is put there."""
+"""Random erasing: where, how often, and with what."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def preprocessor(**erasing):
 
 
 def erase(model, batch=64, value=100, size=(40, 60), training=True):
-    """Clips of one brightness, which becomes 0, and where it is erased."""
+    """Clips of one brightness, normalised to 0, and a mask of what is erased."""
     clip = torch.full((1, 3, 4, *size), value, dtype=torch.uint8)
     data = dict(
         inputs=[clip.clone() for _ in range(batch)],

@@ -1,4 +1,4 @@
-"""The attentive probe, against loops that are written down step by step."""
+"""Compare the attentive probe with loops written out step by step."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ def test_clips_and_crops_one_by_one(depth, use_out_proj, num_clips, crops):
 
 
 def test_in_a_recognizer_with_a_frozen_backbone():
-    """Views as pipelines make them; only the head learns, and no graph is kept."""
+    """Views from pipelines; only the head is trained, and no graph is kept."""
     model = MODELS.build(
         dict(
             type='Recognizer3D',
@@ -111,7 +111,7 @@ def test_in_a_recognizer_with_a_frozen_backbone():
 
 @pytest.mark.parametrize(('depth', 'last'), [(1, 1), (2, 1), (3, 2), (4, 3)])
 def test_initial_weights_are_those_of_v_jepa_2(depth, last):
-    """Read off its code: all 0.02, outputs over the root of twice their layer's number.
+    """Std 0.02, outputs divided by the root of twice their layer's number.
 
     Of 4 layers the last MLP's is 0.02 / 6 ** 0.5 = 0.0082; the classifier starts as
     PyTorch's Linear does, uniform up to 1 / C ** 0.5: 0.0295 for 384 channels.
@@ -149,7 +149,7 @@ def test_published_sizes():
         (lambda: head(depth=5), r'depth must be in \[1, 4\]'),
         (lambda: head(num_heads=5), 'must divide in_channels=12'),
         (lambda: head()(torch.zeros(2, 12)), "out_type='raw'"),
-        (lambda: head(num_clips=2)(torch.zeros(3, 7, 12)), 'with num_clips=2'),
+        (lambda: head(num_clips=2)(torch.zeros(3, 7, 12)), 'of num_clips=2'),
     ],
 )
 def test_what_is_wrong_is_told(make, message):

@@ -98,7 +98,7 @@ def test_further_pairs_and_their_names():
 
 
 def published(base, start, final, warmup, step, total):
-    """V-JEPA 2's value at a step, from 1 on."""
+    """V-JEPA 2's value at a step, counted from 1."""
     if step < warmup:
         return start + (base - start) * step / warmup
     share = (step - warmup) / max(1, total - warmup)
@@ -183,7 +183,7 @@ def test_best_of_validation_predicts():
     ('make', 'message'),
     [
         (lambda: grid(lrs=()), 'at least one value'),
-        (lambda: grid(lrs=(0.1, 0.1)), 'none twice'),
+        (lambda: grid(lrs=(0.1, 0.1)), 'without duplicates'),
         (
             lambda: ProbeGridScheduler(wrapper(grid()), starts=[1], end=3),
             'starts has 1 numbers for 4 probes',

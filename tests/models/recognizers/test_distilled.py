@@ -1,4 +1,4 @@
-"""A teacher guides the tokens, and leaves no trace behind the training."""
+"""A teacher guides the tokens, and leaves no trace after training."""
 
 from collections import OrderedDict
 
@@ -63,7 +63,7 @@ def test_loss_is_that_of_the_definition(batch):
 
 
 def test_tokens_turn_to_the_teachers(batch):
-    """Which itself does not change, nor leave the mode of evaluation."""
+    """The teacher does not change and stays in evaluation mode."""
     model = build().train()
     assert not model.teacher.training
     before = [p.clone() for p in model.teacher.parameters()]
@@ -97,7 +97,7 @@ def test_without_a_teacher_in_tests(batch):
 
 @pytest.mark.parametrize('functions', ['torch', 'mmengine'])
 def test_checkpoints_are_without_the_teacher(functions, tmp_path):
-    """Which comes from its own file in each training."""
+    """Its weights come from its own file in each run."""
     teacher = MODELS.build(network(16, 1))
     teacher.init_weights()
     torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
@@ -121,7 +121,7 @@ def test_checkpoints_are_without_the_teacher(functions, tmp_path):
 
 
 def test_averaged_weights_are_without_the_teacher():
-    """As EMAHook keeps them: behind another prefix."""
+    """As EMAHook saves them: under another prefix."""
     model = build()
     average = ExponentialMovingAverage(model)
     average.update_parameters(model)
@@ -170,7 +170,7 @@ def test_what_can_not_be_taught_is_refused():
 
 
 def test_published_files_are_tested_without_the_projection():
-    """Which only a training needs; a head is needed here too."""
+    """Only training needs them; the head is needed in tests, too."""
     model = build()
     state = {k: v for k, v in model.state_dict().items() if 'distill' not in k}
     adapt(dict(state_dict=state), model, complete=True)

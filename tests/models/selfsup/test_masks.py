@@ -1,4 +1,4 @@
-"""Masks are what was published, or better, and depend on their key alone."""
+"""Masks are as published, or better, and depend only on their key."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def draw(mask, batches, batch=24, grid=GRID):
 
 
 def in_time(indices):
-    """How often tokens are of each time step, from all batches."""
+    """How often tokens of each time step are chosen, over all batches."""
     counts = sum(
         np.bincount(i.numpy().ravel() // 196, minlength=8) / i.shape[0] for i in indices
     )
@@ -98,7 +98,7 @@ def test_invariants(grid, batch, blocks, scale, time, equalise, max_keep, step):
     try:
         keep, targets = mask(grid, range(batch), batch, (1, step))
     except ValueError as error:
-        assert 'covers a whole grid' in str(error)  # noqa: PT017
+        assert 'covered the whole grid' in str(error)  # noqa: PT017
         return
     tokens = grid[0] * grid[1] * grid[2]
     for indices in (keep, targets):
@@ -142,7 +142,7 @@ def test_visible_in_the_beginning_only():
 
 @pytest.mark.parametrize(('share', 'steps'), [(0.01, 1), (0.12, 1), (0.2, 1), (0.3, 2)])
 def test_at_least_one_time_step_is_visible(share, steps):
-    """int(8 share) of 8 steps, but one at least, as published."""
+    """int(8 share) of 8 steps, but at least one, as published."""
     mask = MultiBlock3DMask(**SHORT, max_temporal_keep=share, equalise='truncate')
     for keep, _ in draw(mask, 20, batch=1):
         assert set(np.unique(keep // 196)) == set(range(steps))
@@ -164,13 +164,13 @@ def test_tubes_see_the_same_places_in_all_frames():
     [
         (lambda: MultiBlock3DMask(equalise='pad'), "equalise must be one of .*'pad'"),
         (lambda: MultiBlock3DMask(spatial_scale=(0.5, 1.5)), 'spatial_scale is no'),
-        (lambda: MultiBlock3DMask(aspect_ratio=(2, 1)), 'aspect_ratio is no range'),
+        (lambda: MultiBlock3DMask(aspect_ratio=(2, 1)), 'aspect_ratio is not a valid'),
         (lambda: MultiBlock3DMask(num_blocks=0), 'num_blocks must be at least 1'),
         (lambda: MultiBlock3DMask(max_keep=0), 'max_keep must be at least 1'),
         (lambda: RandomTubeMask(1), r'ratio must be inside \(0, 1\)'),
         (
             lambda: MultiBlock3DMask(1, (1, 1))((2, 2, 2), range(1), 1, (0,)),
-            'covers a whole grid',
+            'covered the whole grid',
         ),
         (
             lambda: RandomTubeMask(0.9)((2, 2, 2), range(1), 1, (0,)),

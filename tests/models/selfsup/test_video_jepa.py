@@ -302,7 +302,7 @@ def test_layers_of_the_control_one_after_the_other():
     x = last.patch_embed(clips)[0] + sincos_pos_embed((4, 4, 4), 24)
     first = last.norm(last.blocks[0](x))
     torch.testing.assert_close(both(clips)[:, :64], first)
-    with pytest.raises(ValueError, match='the 2 layers are numbered from 0'):
+    with pytest.raises(ValueError, match='the 2 layers, which are numbered from 0'):
         MODELS.build({**VIT, 'out_layers': [2]})
 
 
