@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
     check_initial_weights(cfg.get('model'))
     needed = cfg.copy()
-    if cfg.resume == 'auto' and checkpoints(cfg.work_dir):
+    if cfg.get('resume') == 'auto' and checkpoints(cfg.work_dir):
         needed.load_from = None
     loaders = ('train_dataloader', *validate)
     check_files(needed, loaders)
