@@ -123,7 +123,7 @@ def test_color_jitter_works_for_all_hues():
         jitter.transform(dict(imgs=[frame]))
 
 
-def test_decord_clash_is_told(monkeypatch):
+def test_decord_clash_is_reported(monkeypatch):
     assert compat.decord_clash() is None
     monkeypatch.setattr(metadata, 'version', lambda name: '1.0')
     clash = compat.decord_clash()

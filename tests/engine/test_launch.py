@@ -94,7 +94,7 @@ def test_missing_checkpoint():
         (dict(sampler=dict(num_samples=10**12)), r'train_dataloader\.sampler\.num_sam'),
     ],
 )
-def test_numbers_that_no_machine_serves(loader, message):
+def test_impossible_numbers(loader, message):
     with pytest.raises(UsageError, match=message):
         check_files(Config(dict(train_dataloader=loader)), ('train_dataloader',))
 
