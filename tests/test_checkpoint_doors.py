@@ -115,7 +115,7 @@ DOORS = [
 
 
 @pytest.mark.parametrize('door', DOORS)
-def test_no_door_runs_code(doors, tmp_path, door):
+def test_no_reader_executes_code(doors, tmp_path, door):
     marker, methods = tmp_path / 'marker', dict(HistoryBuffer._statistics_methods)
     for attack in ATTACKS.values():
         file = tmp_path / 'hostile.pth'

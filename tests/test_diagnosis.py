@@ -3,7 +3,7 @@ from mmaction_videomambapro.compat import PATCHES
 from tests.conftest import ROOT
 
 
-def test_page_tells_what_a_bug_report_needs(monkeypatch):
+def test_page_has_what_a_bug_report_needs(monkeypatch):
     monkeypatch.setattr(diagnosis, 'decord_clash', lambda: 'decord and decord2')
     page = diagnosis.page()
     for word in (

@@ -66,7 +66,7 @@ def test_links_are_followed_and_rights_kept(tmp_path):
         write(tmp_path / 'round')
 
 
-def test_what_is_no_regular_file_is_written_to(tmp_path):
+def test_other_than_regular_files_are_written_to(tmp_path):
     pipe, link = tmp_path / 'pipe', tmp_path / 'null'
     os.mkfifo(pipe)
     read = []
@@ -122,7 +122,7 @@ def test_protected_files_and_folders_are(tmp_path):
     tmp_path.chmod(0o755)
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path):
+def test_a_full_disk_is_reported_with_the_file(tmp_path):
     path = tmp_path / 'file'
     write(path, 'old')
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)

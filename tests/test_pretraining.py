@@ -228,7 +228,7 @@ def test_control_shares_the_code_path(config, tmp_path):
     assert losses[-1] < losses[0]
 
 
-def test_a_loss_that_is_no_number_is_one_sentence(tool, config, tmp_path):
+def test_a_nan_loss_is_one_sentence(tool, config, tmp_path):
     config({'model.loss_exponent': float('nan')}).dump(tmp_path / 'config.py')
     text = (tmp_path / 'config.py').read_text()
     (tmp_path / 'config.py').write_text(text.replace('=nan', "=float('nan')"))

@@ -327,7 +327,7 @@ def test_a_log_buffer_extends_no_class(tmp_path):
         ({(1,) * 9: 0}, 'a key that is a tuple'),
     ],
 )
-def test_what_no_checkpoint_holds_is_told(tmp_path, value, reason):
+def test_other_content_is_refused(tmp_path, value, reason):
     torch.save(dict(state_dict=dict(weight=value)), tmp_path / 'odd.pth')
     with pytest.raises(CheckpointError, match=rf'odd\.pth .*{reason}'):
         safe_load(tmp_path / 'odd.pth')
@@ -346,7 +346,7 @@ def test_compressed_files_are_not_blown_up(tmp_path):
         safe_load(file)
 
 
-def test_what_is_not_a_file_is_told(tmp_path):
+def test_other_than_files_are_refused(tmp_path):
     os.mkfifo(tmp_path / 'pipe.pth')  # opening it would wait for a writer
     (tmp_path / 'folder.pth').mkdir()
     for path in ('pipe.pth', 'folder.pth', 'absent.pth', 'nul\0.pth'):

@@ -120,7 +120,7 @@ def plan_folder(
     files = [path for path in files if os.sep in path and path not in without]
     splits = _splits(source, files)
     if 'train' not in splits:
-        raise ListError.of(source, 'there are no folders of videos, one for each class')
+        raise ListError.of(source, 'it has no folders of videos, one per class')
     classes = sorted(splits['train'])
     notes = _empty_folders(source, files)
     notes += _compare_classes(source, splits)

@@ -183,7 +183,7 @@ def test_stale_features_are_refused(config, checkpoint, tmp_path):
     refused('preprocessing', cfg=changed)
 
 
-def test_what_does_not_fit_is_told(config, checkpoint, tmp_path):
+def test_mismatches_are_reported(config, checkpoint, tmp_path):
     folder = tmp_path / 'cache'
     state = torch.load(checkpoint, weights_only=True)['state_dict']
     torch.save(dict(x=torch.zeros(1)), tmp_path / 'none.pth')
@@ -314,7 +314,7 @@ def test_probes_on_a_cache(config, checkpoint, tmp_path):
         test(tmp_path / 'unchosen.pth')
 
 
-def test_damaged_samples_are_told(config, checkpoint, tmp_path):
+def test_damaged_samples_are_reported(config, checkpoint, tmp_path):
     """A file of another cache or sample, another shape, a number that is not finite."""
     cache = extract_features(config, checkpoint, str(tmp_path / 'val'))
     other = FeatureCache.create(str(tmp_path / 'more'), 8, dict(weights='others'))

@@ -109,7 +109,7 @@ def test_resumes_only_from_what_it_wrote(tmp_path):
     assert again.work_dir == job.work_dir
 
 
-def test_slurm_gets_what_was_asked_for(tmp_path, monkeypatch):
+def test_slurm_gets_the_options(tmp_path, monkeypatch):
     """The batch script, from an ``sbatch`` that keeps it."""
     programs = tmp_path / 'bin'
     programs.mkdir()
@@ -136,7 +136,7 @@ def test_slurm_gets_what_was_asked_for(tmp_path, monkeypatch):
     assert any(line.startswith('#SBATCH --array=0-1') for line in lines)
 
 
-def test_what_a_cluster_can_not_do_is_one_sentence(tmp_path, monkeypatch):
+def test_unsupported_clusters_are_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match='leave out --launcher'):
         training_job([str(ROOT / DEMO_CONFIG), '--launcher', 'slurm'])
     monkeypatch.setenv('PATH', str(tmp_path))

@@ -568,7 +568,7 @@ def test_pretrain_cool_down_and_probe(clips, tmp_path):
     assert runner.iter == 3  # 16 videos, 6 a batch: none is left out
 
 
-def test_what_may_be_left_out_is_v_jepas_default():
+def test_optional_keys_have_v_jepas_defaults():
     experiment = pretraining()
     experiment['data']['datasets'] = ['/lists/one.csv']
     for key in (
@@ -824,7 +824,7 @@ def test_val_only_is_a_config_for_tests():
     'kind', ['pretraining', 'video', 'image', 'pretraining 2', 'cool-down', 'video 2',
              'image 2', 'val_only'],
 )  # fmt: skip
-def test_no_key_is_without_effect(kind):
+def test_every_key_has_an_effect(kind):
     """Each key changes the config, is ignored, or is refused with another value."""
     experiment = {
         'pretraining': pretraining,
@@ -872,7 +872,7 @@ def other(value):
     return (value / 2 or 0.1) if isinstance(value, float) else value + 1
 
 
-def test_unknown_keys_are_all_told():
+def test_unknown_keys_are_all_reported():
     experiment = pretraining(data__fps=4, model__use_rope=True)
     experiment['wandb'] = dict(project='x')
     experiment['mask'][1]['full_complement'] = True
@@ -955,7 +955,7 @@ def changed(experiment, keys, value):
     return experiment
 
 
-def test_missing_keys_are_all_told():
+def test_missing_keys_are_all_reported():
     experiment = pretraining()
     del experiment['optimization']['ipe'], experiment['logging']
     with pytest.raises(UsageError, match=r'missing keys: logging.folder, optim.*\.ipe'):
@@ -1052,7 +1052,7 @@ def test_inherits_from_the_package_by_default():
 
 
 @pytest.mark.parametrize('text', ['a: [', '- 1', '', 'just text'])
-def test_what_is_no_experiment(tmp_path, text):
+def test_files_that_are_not_experiments(tmp_path, text):
     source = tmp_path / 'some.yaml'
     source.write_text(text)
     with pytest.raises(UsageError, match=r'some\.yaml'):

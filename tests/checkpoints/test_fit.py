@@ -345,7 +345,7 @@ def test_tubelets_of_more_frames(given, wanted):
 
 
 @pytest.mark.parametrize('inflate', ['centre', 'mean'])
-def test_patches_of_another_size_are_no_tubelets(inflate):
+def test_patches_of_another_size_are_not_tubelets(inflate):
     source, model = build(tubelet_size=1), build(tubelet_size=2, patch_size=8)
     with pytest.raises(MismatchError, match=r'patch_embed\.proj\.weight .* instead of'):
         adapt(source.state_dict(), model, inflate=inflate)
@@ -625,7 +625,7 @@ def test_what_was_converted_with_random_weights_is_not_tested(
     run(ours, recognizer(), 'train')
 
 
-def test_published_image_file_is_tested_as_it_is(official, save, run):
+def test_published_image_file_is_tested_unchanged(official, save, run):
     """An image has no temporal position."""
     file = save(as_image_file(official['state_dict'], classes=5))
     backbone = run(file, recognizer(num_frames=1, tubelet_size=1), 'test').backbone
@@ -965,7 +965,7 @@ def test_random_heads_are_not_written(official, save, tmp_path):
     assert set(report.fresh) == {'cls_head.fc_cls.weight', 'cls_head.fc_cls.bias'}
 
 
-def test_wrong_prefix_is_told(tmp_path):
+def test_wrong_prefix_is_reported(tmp_path):
     """With those that there are."""
     path = str(tmp_path / 'some.pth')
     state = {'target.module.x': torch.zeros(1), 'backbone.x': torch.zeros(1)}

@@ -68,7 +68,7 @@ def test_the_same_weights_get_the_same_hash(trained, tmp_path):
     assert one.name == two.name
 
 
-def test_no_more_than_the_weights(tmp_path):
+def test_only_the_weights(tmp_path):
     """A slice is saved without the rest of its tensor."""
     torch.save(dict(state_dict=dict(x=torch.zeros(10**6)[:3])), tmp_path / 'large.pth')
     path = publish(tmp_path / 'large.pth', tmp_path / 'small')
@@ -83,7 +83,7 @@ def test_no_more_than_the_weights(tmp_path):
         ([1], None, 'no state_dict'),
     ],
 )
-def test_what_is_not_there_is_said(content, weights, reason, tmp_path):
+def test_missing_parts_are_reported(content, weights, reason, tmp_path):
     torch.save(content, tmp_path / 'in.pth')
     with pytest.raises(CheckpointError, match=rf'in\.pth.*{reason}'):
         publish(tmp_path / 'in.pth', tmp_path / 'out', weights)

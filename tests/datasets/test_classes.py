@@ -47,7 +47,7 @@ def test_files_of_names(tmp_path, name, text, expected):
         ('classInd.txt', 'ApplyEyeMakeup\n', 'not a number and a name'),
     ],
 )
-def test_what_does_not_name_classes_is_told(tmp_path, name, text, message):
+def test_files_without_class_names(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(ListError, match=message):
         read_classes(tmp_path / name)

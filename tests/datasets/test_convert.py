@@ -78,7 +78,7 @@ def test_published_frame_list(tmp_path):
     assert (info['frame_dir'], info['total_frames'], info['label']) == ('v/1', 120, 5)
 
 
-def test_bad_lines_leave_what_was_there(run, tmp_path):
+def test_bad_lines_leave_the_old_file(run, tmp_path):
     source, destination = tmp_path / 'list', tmp_path / 'out'
     source.write_text('a.mp4 1\nb.mp4 x\nc d.mp4 2\n')
     destination.write_text('before')
@@ -117,7 +117,7 @@ def test_names_that_mmaction_cannot_read_are_refused(tmp_path, line, reason):
             convert_list(str(source), str(destination))
 
 
-def test_frame_counts_are_told_from_labels(tmp_path):
+def test_frame_counts_are_distinguished_from_labels(tmp_path):
     source, destination = tmp_path / 'a', tmp_path / 'b'
     source.write_text('a.mp4 300 5\nb.mp4 250 7\n')
     with pytest.raises(ListError, match='two numbers follow each path'):
@@ -128,7 +128,7 @@ def test_frame_counts_are_told_from_labels(tmp_path):
     assert destination.read_text() == source.read_text()
 
 
-def test_prefixes_are_found_or_told(tmp_path):
+def test_missing_prefixes_are_reported(tmp_path):
     source, destination = tmp_path / 'a', tmp_path / 'b'
     source.write_text('your_path/a.mp4 3\nyour_path2/b.mp4 0\n')
     convert_list(str(source), str(destination), strip_prefix='your_path')
@@ -243,7 +243,7 @@ def test_frames_of_folders(tmp_path):
     assert finding.kind == 'short'
 
 
-def test_what_is_not_a_file_is_not_waited_for(tmp_path):
+def test_pipes_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / 'a.mp4')
     ((finding,), *_) = check_rows([Row(str(tmp_path / 'a.mp4'), (0,))], 'decode')
     assert finding[2:] == ('undecodable', 'it is not a file')

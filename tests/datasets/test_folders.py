@@ -153,7 +153,7 @@ def run(monkeypatch, capsys):
     return run
 
 
-def test_what_cannot_be_split_is_told(run, videos, tmp_path):
+def test_folders_that_cannot_be_split(run, videos, tmp_path):
     (videos / 'wave' / 'deep' / '0 a.mp4').unlink()
     with pytest.raises(UsageError, match=r"only one video in 'wave'.*nothing was"):
         run(videos, tmp_path / 'lists')
@@ -168,7 +168,7 @@ def test_what_cannot_be_split_is_told(run, videos, tmp_path):
         run(videos, tmp_path / 'lists', '--jobs', 100_000)
 
 
-def test_what_was_found_is_told(run, videos, tmp_path):
+def test_findings_are_reported(run, videos, tmp_path):
     for name in ('deep/0 a.mp4', '1 a.mp4'):  # what is left is not a class
         (videos / 'wave' / name).unlink()
     output = run(videos, tmp_path / 'lists')
@@ -208,7 +208,7 @@ def test_every_name_that_a_file_system_allows(tmp_path):
             assert classes[info['label']] == folder
 
 
-def test_what_is_hidden_is_left_out(tmp_path):
+def test_hidden_files_are_left_out(tmp_path):
     source = make(
         tmp_path / 'src', 'a/1.gif', 'a/2.mp4', 'b/1.mp4', 'b/deep/2.MOV',
         'a/._1.mp4', 'a/.DS_Store', '.ipynb_checkpoints/1.mp4', '__MACOSX/a/._1.mp4',

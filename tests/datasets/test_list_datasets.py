@@ -229,14 +229,14 @@ def test_names_of_classes(tmp_path):
         listed(tmp_path, text, metainfo=dict(classes=[1, 2]))
 
 
-def test_what_no_dataset_can_be_made_of_is_told(tmp_path):
+def test_unusable_lists_are_refused(tmp_path):
     with pytest.raises(ListError, match='num_classes is 0'):
         listed(tmp_path, 'a.mp4 0\n', num_classes=0)
     with pytest.raises(ListError, match='it cannot be read: No such file'):
         DATASETS.build(dict(type='VideoClsDataset', ann_file='nowhere', pipeline=[]))
 
 
-def test_official_files_are_read_as_they_are(tmp_path):
+def test_official_files_are_read_unchanged(tmp_path):
     text = 'label,youtube_id,time_start,time_end,split\nstir,abc,1,11,train\n'
     names = dict(metainfo=dict(classes=['pour', 'stir']))
     dataset = listed(tmp_path, text, 'train.csv', **names)
@@ -254,7 +254,7 @@ def test_official_files_are_read_as_they_are(tmp_path):
     assert dataset.get_data_info(0)['filename'] == 'run/c.avi'
 
 
-def test_what_is_no_image_shifts_no_labels(tmp_path):
+def test_other_files_do_not_shift_labels(tmp_path):
     for path in (
         *('a/1.png', 'a/2.JPEG', 'b/deep/3.webp', 'b/.DS_Store', 'b/notes.txt'),
         *('.ipynb_checkpoints/1.png', 'a/._1.png', 'Empty/notes.txt'),

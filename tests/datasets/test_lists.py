@@ -76,7 +76,7 @@ def test_gzip(write):
     assert rows(write(gzip.compress(b'a.mp4 3\n'))) == [('a.mp4', (3,), None)]
 
 
-def test_all_bad_lines_are_told_at_once(write):
+def test_all_bad_lines_are_reported_at_once(write):
     lines = [
         'a.mp4 1',
         'b.mp4 x',
@@ -203,7 +203,7 @@ def test_labels_may_be_words(write):
     assert [bad.number for bad in error.value.bad] == [2]
 
 
-def test_what_is_not_a_list_is_told_in_bounded_memory(write):
+def test_files_that_are_not_lists_take_bounded_memory(write):
     with pytest.raises(ListError, match='line 2 is too long'):
         read_list(write(gzip.compress(b'a.mp4 1\n' + bytes(10**7))))
 

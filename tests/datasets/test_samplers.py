@@ -76,7 +76,7 @@ def test_any_number_of_workers_gives_the_same_numbers():
     assert not {x for s in later for x in s[1:]} & {x for s in alone for x in s[1:]}
 
 
-def test_random_numbers_outside_go_on_as_before():
+def test_random_numbers_outside_are_unaffected():
     """The model's random numbers, if samples are made in its process."""
     np.random.seed(3)
     expected = np.random.rand(2)
@@ -179,7 +179,7 @@ def test_numbers_of_samples_are_bounded(number):
         (dict(num_samples=0), 'num_samples is 0, but with a dataset of 12'),
     ],
 )
-def test_what_does_not_fit_is_told(config, message):
+def test_mismatches_are_reported(config, message):
     with pytest.raises(ValueError, match=message):
         sampler(Noise(), **config)
 

@@ -128,7 +128,7 @@ def test_those_of_an_earlier_run_come_last(work_dir):
     assert found == [f'epoch_{k}.pth' for k in (2, 1, 4, 3)]
 
 
-def test_others_are_no_checkpoints_to_go_on_from(work_dir):
+def test_other_files_are_not_resumed_from(work_dir):
     for name in ('best_acc_epoch_9.pth', 'epoch_4-1a2b3c4d.pth', '.epoch_9.pthxyz',
                  'epoch_9.pth.tmp'):  # fmt: skip
         shutil.copy(work_dir / 'epoch_1.pth', work_dir / name)
@@ -173,7 +173,7 @@ def test_load_from_holds_where_there_is_nothing_to_resume(trained, tmp_path):
     assert runner.iter == 7
 
 
-def test_a_test_loads_what_it_is_given(trained, tmp_path):
+def test_a_test_loads_the_given_checkpoint(trained, tmp_path):
     """With the config that a resumed run saved in its work directory."""
     runner = run(tmp_path, epochs=2, val=True)
     first = weights(runner)
@@ -198,7 +198,7 @@ def test_weights_are_not_resumed_from(tmp_path):
 
 @pytest.mark.parametrize('keep', [1, 2])
 @pytest.mark.parametrize('save_best', [None, 'acc'])
-def test_at_no_moment_is_there_none(tmp_path, monkeypatch, keep, save_best):
+def test_there_is_always_a_checkpoint(tmp_path, monkeypatch, keep, save_best):
     """Every change of a file leaves the newest checkpoint, or a newer one."""
     seen, names = [], set()
 

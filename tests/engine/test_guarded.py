@@ -118,7 +118,7 @@ def test_spikes_in_a_row_end_the_training():
 
 
 @pytest.mark.parametrize('loss', [float('nan'), float('inf')])
-def test_a_loss_that_is_no_number_ends_the_training_first(loss):
+def test_a_nan_loss_ends_training_first(loss):
     model = Pair()
     wrapped = wrapper(model, init=6)
     before = model.backbone.weight.detach().clone()

@@ -90,7 +90,7 @@ def test_frozen_parameters_stay_out(model):
     assert count == 2
 
 
-def test_what_is_unknown_is_told(model):
+def test_unknown_names_are_reported(model):
     with pytest.raises(ValueError, match='unknown paramwise_cfg decay_rate, expected'):
         settings(model, decay_rate=0.5)
     other = torch.nn.Module()

@@ -227,7 +227,7 @@ def test_a_seed_that_nobody_gave_is_resumed(tmp_path, options):
     assert_same(whole, resumed)
 
 
-def test_infinite_samplers_go_on(tmp_path):
+def test_infinite_samplers_continue(tmp_path):
     """Only their order; augmentations have no seeds there."""
     endless = dict(
         iters=25,

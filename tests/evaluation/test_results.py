@@ -143,7 +143,7 @@ GOOD = torch.tensor([0.25, 0.75])
         *(('gt_label', x) for x in (2, -2, 0.0, None, [0, '1'], torch.ones(1), 1j)),
     ],
 )  # fmt: skip
-def test_values_that_are_no_predictions_are_told(tmp_path, key, value):
+def test_values_that_are_not_predictions_are_reported(tmp_path, key, value):
     good = dict(
         pred_score=GOOD, pred_label=torch.tensor([1]), gt_label=torch.tensor([1])
     )

@@ -279,7 +279,7 @@ def test_malicious_checkpoint_ends_in_one_line(tool, demo_options, tmp_path):
 @pytest.mark.parametrize(
     'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh']
 )
-def test_scripts_tell_their_usage(tool, script):
+def test_scripts_print_their_usage(tool, script):
     process = tool(script, check=False, command=['bash'])
     assert process.returncode == 2
     assert process.stderr.startswith('usage:')

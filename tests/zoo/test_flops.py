@@ -152,7 +152,7 @@ def test_models_of_mmaction2(path, shape, published):
 
 @pytest.mark.parametrize('depth', [1, 3])
 @pytest.mark.parametrize('kind', ['VideoMamba', 'VideoMambaPro'])
-def test_two_layers_tell_of_all(kind, depth):
+def test_two_layers_determine_all(kind, depth):
     cfg = config(dict(embed_dims=16, depth=depth))
     cfg.model.backbone.type = kind
     shape = 1, 3, 2, 32, 32

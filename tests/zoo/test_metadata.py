@@ -120,7 +120,7 @@ def test_sampling():
     assert facts(SMALL, cfg)['Sampling method'] == 'uniform 16'
 
 
-def test_what_can_not_be_told_is_said():
+def test_unknown_values_are_reported():
     cfg = Config.fromfile(SMALL)
     del cfg.test_dataloader.dataset.pipeline[4]
     with pytest.raises(UsageError, match='crop with crop_size'):

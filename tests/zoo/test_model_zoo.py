@@ -330,7 +330,7 @@ def test_a_config_outside_the_zoo(tmp_path):
     assert (tmp_path / 'run/zoo/videomambapro.yml').is_file()
 
 
-def test_nothing_is_added_of_what_can_not_be_measured(root, tmp_path):
+def test_nothing_unmeasurable_is_added(root, tmp_path):
     config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
     good = dict(config=config, run=run)
     (tmp_path / 'bad.pkl').write_bytes(b'no predictions')

@@ -160,7 +160,7 @@ RAW = dict(out_type='raw', pos_embed='sincos3d', with_cls_token=False, tubelet_s
 
 @pytest.mark.parametrize('pro', [VideoMamba, VideoMambaPro])
 @pytest.mark.parametrize('changes', [{}, dict(with_cls_token=True)])
-def test_keeping_all_tokens_is_no_mask(pro, changes):
+def test_keeping_all_tokens_masks_nothing(pro, changes):
     net = randomised(pro(**{**SMALL, **RAW, **changes})).eval()
     everything = torch.arange(8).expand(2, 8)
     torch.testing.assert_close(net(clip(), everything), net(clip()))

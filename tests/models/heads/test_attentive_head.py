@@ -152,6 +152,6 @@ def test_published_sizes():
         (lambda: head(num_clips=2)(torch.zeros(3, 7, 12)), 'of num_clips=2'),
     ],
 )
-def test_what_is_wrong_is_told(make, message):
+def test_wrong_arguments_are_reported(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -198,6 +198,6 @@ def test_best_of_validation_predicts():
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told(make, message):
+def test_wrong_arguments_are_reported(make, message):
     with pytest.raises(ValueError, match=message):
         make()

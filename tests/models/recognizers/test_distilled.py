@@ -155,7 +155,7 @@ def test_published_image_file_as_a_teacher(tmp_path):
     assert torch.equal(teacher.pos_embed, image.pos_embed)
 
 
-def test_what_can_not_be_taught_is_refused():
+def test_impossible_teachers_are_refused():
     with pytest.raises(ValueError, match='the teacher has no weights'):
         MODELS.build(
             dict(

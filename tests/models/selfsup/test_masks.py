@@ -178,6 +178,6 @@ def test_tubes_see_the_same_places_in_all_frames():
         ),
     ],
 )
-def test_what_is_impossible_is_told(make, message):
+def test_impossible_masks_are_reported(make, message):
     with pytest.raises(ValueError, match=message):
         make()

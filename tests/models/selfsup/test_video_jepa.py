@@ -135,7 +135,7 @@ def test_loss_exponent_and_variance_term():
     torch.testing.assert_close(result['var_hinge'], hinge)
 
 
-def test_figures_tell_what_has_collapsed():
+def test_metrics_show_a_collapse():
     """Features of nothing, of the place alone, and of the clip too."""
     model = jepa(VIT, 'transformer').eval()
     watched = model(clips(), mode='loss')
@@ -230,7 +230,7 @@ def test_predictions_stay_with_their_places():
         assert not torch.allclose(kinds, pred)
 
 
-def test_keeping_all_tokens_is_no_mask():
+def test_keeping_all_tokens_masks_nothing():
     net = MODELS.build(VIT).eval()
     x = clips(batch=2).flatten(0, 1)
     everything = torch.arange(64).expand(2, 64)
@@ -239,7 +239,7 @@ def test_keeping_all_tokens_is_no_mask():
         net(x, everything[:1])
 
 
-def test_frozen_control_stays_as_it_is():
+def test_frozen_control_does_not_change():
     net = MODELS.build({**VIT, 'frozen': True}).train()
     assert not net.training
     assert not net(clips(batch=2).flatten(0, 1)).requires_grad
@@ -355,6 +355,6 @@ def test_moving_average_ends_where_the_papers_say():
         ),
     ],
 )
-def test_what_is_wrong_is_told(make, message):
+def test_wrong_arguments_are_reported(make, message):
     with pytest.raises(ValueError, match=message):
         make()
