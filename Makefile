@@ -2,7 +2,8 @@
 # make demo         train and test a small VideoMambaPro on clips made on the spot
 # make demo-vjepa   pre-train one on clips without their labels, and probe it frozen
 # make test         the whole test suite
-# make lint         style
+# make lint         style and types
+# make docs         the pages of docs/ and the reference, in build/docs
 # make help         this text
 
 PYTHON ?= python3
@@ -63,6 +64,7 @@ test: install
 lint: install
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	for script in tools/*.sh benchmarks/*.sh .ci/run; do bash -n $$script || exit 1; done
 
 format: install

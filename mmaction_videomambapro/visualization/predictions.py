@@ -8,6 +8,7 @@ from os import PathLike
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -55,8 +56,7 @@ def draw_predictions(
     chosen = _choose(results, labels, samples)
 
     size = (FRAMES * 1.5 + 2, len(chosen) * 1.75 + 0.3)
-    figure = Figure(figsize=size, layout='constrained')
-    figure.get_layout_engine().set(w_pad=0.03, wspace=0)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, wspace=0))
     widths = [*[1] * FRAMES, 1.2]
     rows = figure.subplots(len(chosen), FRAMES + 1, squeeze=False, width_ratios=widths)
     for (*row, bars), i in zip(rows, chosen):
@@ -113,4 +113,6 @@ def _choose(results, labels, samples):
 
 
 def _name(label: int, classes: list[str] | None) -> str:
-    return quote(classes[label]) if label < len(classes or ()) else f'class {label}'
+    if classes and label < len(classes):
+        return quote(classes[label])
+    return f'class {label}'

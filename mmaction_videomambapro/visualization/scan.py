@@ -88,7 +88,7 @@ def _draw_lanes(axes: Axes, pro: bool) -> None:
     for i in range(TOKENS):
         colour = FRAME_COLOURS[i // PATCHES]
         axes.add_patch(_token(i, colour))
-        axes.text(i, 0, i, size=10, color=INK, ha='center', va='center')
+        axes.text(i, 0, str(i), size=10, color=INK, ha='center', va='center')
     axes.text(-0.75, 0, 'tokens', size=10, color=INK, ha='right', va='center')
     for reverse in (False, True):
         _draw_lane(axes, reverse, residual=pro, masked=pro and reverse)
