@@ -16,7 +16,7 @@ DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py
 VJEPA_CONFIG := configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py
 PROBE_CONFIG := configs/demo/vjepa-probe_videomambapro-nano_8x2x1-30e_demo-clips-plain-rgb.py
 
-.PHONY: help install demo demo-vjepa test lint format
+.PHONY: help install demo demo-vjepa test lint format docs
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -66,6 +66,10 @@ lint: install
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	for script in tools/*.sh benchmarks/*.sh .ci/run; do bash -n $$script || exit 1; done
+
+docs: install
+	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
 
 format: install
 	$(BIN)/python -m ruff check --fix .
