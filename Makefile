@@ -70,6 +70,7 @@ lint: install
 docs: install
 	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[docs]'
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
+	@echo docs: build/docs/docs/index.html
 
 format: install
 	$(BIN)/python -m ruff check --fix .

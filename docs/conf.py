@@ -1,6 +1,7 @@
 """Builds the pages and the reference: ``make docs``."""
 
 import ast
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -96,7 +97,14 @@ def escape_stars(_app, _what, _name, _object, _options, lines):
     ]
 
 
+def skip_values(_app, _what, _name, member, _skip, _options):
+    """Leave out fields without a text of their own: their class describes them."""
+    described = inspect.isroutine(member) or inspect.isclass(member)
+    return None if described or isinstance(member, property) else True
+
+
 def setup(app):
     """Write the reference before Sphinx looks for pages."""
     app.connect('builder-inited', write_reference)
+    app.connect('autodoc-skip-member', skip_values)
     app.connect('autodoc-process-docstring', escape_stars)
