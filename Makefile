@@ -2,7 +2,8 @@
 # make demo         train and test a small VideoMambaPro on clips made on the spot
 # make demo-vjepa   pre-train one on clips without their labels, and probe it frozen
 # make test         the whole test suite
-# make lint         style
+# make lint         style and types
+# make docs         the pages of docs/ and the reference, in build/docs
 # make help         this text
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py
 VJEPA_CONFIG := configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py
 PROBE_CONFIG := configs/demo/vjepa-probe_videomambapro-nano_8x2x1-30e_demo-clips-plain-rgb.py
 
-.PHONY: help install demo demo-vjepa test lint format
+.PHONY: help install demo demo-vjepa test lint format docs
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -63,7 +64,13 @@ test: install
 lint: install
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	for script in tools/*.sh benchmarks/*.sh .ci/run; do bash -n $$script || exit 1; done
+
+docs: install
+	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
+	@echo docs: build/docs/docs/index.html
 
 format: install
 	$(BIN)/python -m ruff check --fix .

@@ -50,15 +50,33 @@ setup(
         r"__version__ = '(.+)'", (ROOT / PACKAGE / '__init__.py').read_text()
     )[1],
     description='VideoMamba and VideoMambaPro for MMAction2',
+    author='The mmaction_videomambapro contributors',
+    keywords=(
+        'video understanding, action recognition, state-space models, Mamba, '
+        'VideoMamba, VideoMambaPro, MMAction2, OpenMMLab, PyTorch'
+    ),
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: MacOS',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3',
+        *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 14)),
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+        'Typing :: Typed',
+    ],
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
+    license_files=['LICENSE'],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['py.typed']},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)
-        for name in ('test', 'image', 'cuda', 'tensorboard', 'submit')
+        for name in ('test', 'docs', 'image', 'cuda', 'tensorboard', 'submit')
     },
     cmdclass={'build_py': BuildWithMim},
 )

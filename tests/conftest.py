@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 if not torch.cuda.is_available():  # its kernels run in Triton's interpreter
     os.environ['TRITON_INTERPRET'] = '1'
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
+import mmaction_videomambapro  # noqa: F401  patches and registers
 from mmaction_videomambapro.datasets.demo_clips import DemoClips
 
 ROOT = Path(__file__).parent.parent

@@ -1,48 +1,89 @@
-"""What the README shows works."""
+"""What the README and the pages of docs/ show works."""
 
+import ast
+import os
 import re
 
 import pytest
+import torch
 from mmaction.registry import DATA_SAMPLERS, MODELS
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.registry import init_default_scope
 
-from tests.conftest import ROOT
+from tests.conftest import DEMO_CONFIG, ROOT
 
+CHINESE = 'README_zh-CN.md'
 DOCUMENTS = [
-    'README.md',
-    'model_zoo.md',
-    'configs/README.md',
-    'docs/install.md',
-    'docs/data.md',
-    'docs/performance.md',
-    'docs/checkpoints.md',
-    'docs/finetune.md',
-    'docs/pretraining.md',
-    'docs/training.md',
-    'docs/zoo.md',
+    str(path.relative_to(ROOT))
+    for path in (
+        *ROOT.glob('*.md'),
+        *ROOT.glob('docs/*.md'),
+        *ROOT.glob('configs/**/*.md'),
+    )
 ]
 
 
-def blocks(language, document='README.md'):
+def fences(document):
+    """Language and text of what stands between fences."""
     text = (ROOT / document).read_text()
-    return re.findall(rf'```{language}\n(.*?)```', text, flags=re.DOTALL)
+    return re.findall(r'^```(\w*)\n(.*?)^```$', text, flags=re.DOTALL | re.MULTILINE)
 
 
-def test_config_block_builds():
+def blocks(language, document='README.md'):
+    return [text for name, text in fences(document) if name == language]
+
+
+@pytest.fixture
+def after_the_demo(clips, tmp_path, monkeypatch):
+    """A folder as ``make demo`` leaves it; the model finds that all shapes move up."""
     init_default_scope('mmaction')
-    model = MODELS.build(Config.fromstring(blocks('python')[0], '.py').model)
+    weights = MODELS.build(Config.fromfile(ROOT / DEMO_CONFIG).model).state_dict()
+    weights['cls_head.fc_cls.bias'][3] = 100
+    (tmp_path / 'work_dirs/demo').mkdir(parents=True)
+    torch.save(dict(state_dict=weights), tmp_path / 'work_dirs/demo/epoch_15.pth')
+    (tmp_path / 'data').mkdir()
+    os.symlink(clips, tmp_path / 'data/demo_clips')
+    os.symlink(ROOT / 'configs', tmp_path / 'configs')
+    monkeypatch.chdir(tmp_path)
+
+
+def run_with_results(block):
+    """Run a block; what a line gives has to be what the comment below it says."""
+    scope, shown = {}, 0
+    for statement in ast.parse(block).body:
+        code = ast.get_source_segment(block, statement)
+        if not isinstance(statement, ast.Expr):
+            exec(code, scope)
+            continue
+        comment = block.splitlines()[statement.end_lineno]
+        assert repr(eval(code, scope)) == comment.removeprefix('# ')
+        shown += 1
+    assert shown
+
+
+@pytest.mark.parametrize('block', blocks('python')[:-1])
+def test_python_blocks_give_what_they_say(block, after_the_demo):
+    run_with_results(block)
+
+
+@pytest.mark.parametrize('document', ['README.md', 'docs/models.md'])
+def test_config_block_builds(document):
+    init_default_scope('mmaction')
+    block = blocks('python', document)[-1]
+    model = MODELS.build(Config.fromstring(block, '.py').model)
     assert model.backbone.layers[0].mixer.masked
 
 
-def test_python_block_runs():
-    *lines, last = blocks('python')[1].strip().splitlines()
-    scope = {}
-    exec('\n'.join(lines), scope)
-    expression, shape = last.split('#')
-    assert str(tuple(eval(expression, scope))) == shape.strip()
+def test_readme_in_chinese_shows_the_same():
+    def shown(document):
+        text = (ROOT / document).read_text()
+        links = set(re.findall(r'\]\(([^)]+)\)', text)) - {'README.md', CHINESE}
+        code = [re.sub(r'  # .*', '', block) for _, block in fences(document)]
+        return code, links
+
+    assert shown(CHINESE) == shown('README.md')
 
 
 @pytest.mark.parametrize('document', DOCUMENTS)
@@ -51,12 +92,28 @@ def test_every_file_that_is_named_exists(document):
     named = re.findall(
         r'(?:tools|configs|requirements|docs|benchmarks)/[\w./-]*\w\.\w+', text
     )
-    assert named
     for path in named:
-        assert (ROOT / path).is_file(), path
-    for link in re.findall(r'\]\(([^)#]+)\)', text):
-        if '://' not in link:
-            assert ((ROOT / document).parent / link).exists(), link
+        assert (ROOT / path).exists(), path
+    for link in re.findall(r'\]\(([^)\s]+)\)', text):
+        path, _, anchor = link.partition('#')
+        if '://' in link:
+            continue
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text()), link
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / 'docs/index.md').read_text()
+    for page in ROOT.glob('docs/*.md'):
+        assert page.name == 'index.md' or f']({page.name})' in index, page
+
+
+def anchors(text):
+    """What the headings of a page are called in links, as GitHub has it."""
+    headings = re.findall('^#+ (.+)$', text, flags=re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', x.lower()).replace(' ', '-') for x in headings}
 
 
 @pytest.mark.parametrize('block', blocks('python', 'docs/data.md'))

@@ -6,7 +6,9 @@ from collections import Counter
 from os import PathLike
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -15,7 +17,7 @@ from ..datasets.rows import quote
 from ..evaluation.results import ResultError, top_k
 from .pictures import save
 
-FRAMES = 6
+FRAMES, BARS = 6, 4
 
 
 def draw_predictions(
@@ -53,16 +55,17 @@ def draw_predictions(
     labels = [int(r['gt_label']) for r in results]
     chosen = _choose(results, labels, samples)
 
-    size = (FRAMES * 1.5, len(chosen) * 1.45)
-    figure = Figure(figsize=size, layout='constrained')
-    rows = figure.subplots(len(chosen), FRAMES, squeeze=False)
-    for row, i in zip(rows, chosen):
+    size = (FRAMES * 1.5 + 2, len(chosen) * 1.75 + 0.3)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, wspace=0))
+    widths = [*[1] * FRAMES, 1.2]
+    rows = figure.subplots(len(chosen), FRAMES + 1, squeeze=False, width_ratios=widths)
+    for (*row, bars), i in zip(rows, chosen):
         clip = dataset[i]['inputs']
         while clip.ndim > 4:
             clip = clip[0]
         clip = clip.movedim(0, -1).numpy()  # (C, T, H, W) -> (T, H, W, C)
         for axis, t in zip(row, np.linspace(0, len(clip) - 1, FRAMES).round()):
-            axis.imshow(clip[int(t)])
+            axis.imshow(clip[int(t)], interpolation='bicubic')
             axis.axis('off')
         predicted, score = int(results[i]['pred_label']), results[i]['pred_score']
         right = predicted == labels[i]
@@ -71,11 +74,26 @@ def draw_predictions(
             text += f', should be {_name(labels[i], classes)}'
         colour = 'darkgreen' if right else 'darkred'
         row[0].set_title(text, loc='left', fontsize=9, color=colour, parse_math=False)
+        _draw_scores(bars, results[i], classes, labels[i])
     figure.suptitle(
         f'top-1 {top_k(results, 1):.3f}, top-5 {top_k(results, 5):.3f} '
         f'on {len(results)} clips'
     )
     save(figure, out)
+
+
+def _draw_scores(axis, result, classes, label):
+    """Bars of the highest scores, the highest on top."""
+    scores = torch.as_tensor(result['pred_score']).float()
+    top = scores.topk(min(BARS, len(scores)))
+    for place, (score, k) in enumerate(zip(top.values.tolist(), top.indices.tolist())):
+        colour = 'darkgreen' if k == label else 'darkred'
+        axis.barh(place, 1, 0.2, color='whitesmoke')
+        axis.barh(place, score, 0.2, color=colour)
+        name = _name(k, classes)
+        axis.text(0, place - 0.2, name, fontsize=8, clip_on=True, parse_math=False)
+    axis.set(xlim=(-0.06, 1), ylim=(BARS - 0.6, -0.75))
+    axis.axis('off')
 
 
 def _choose(results, labels, samples):
@@ -95,4 +113,6 @@ def _choose(results, labels, samples):
 
 
 def _name(label: int, classes: list[str] | None) -> str:
-    return quote(classes[label]) if label < len(classes or ()) else f'class {label}'
+    if classes and label < len(classes):
+        return quote(classes[label])
+    return f'class {label}'

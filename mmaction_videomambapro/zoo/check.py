@@ -63,7 +63,9 @@ def check(zoo: Zoo) -> list[str]:
         return [*faults, str(error)]
     for path, text in expected.items():
         if not path.is_file() or path.read_text(encoding='utf-8') != text:
-            faults.append(f'{path.name}: its tables are not those of the metafiles')
+            faults.append(
+                f'{zoo.relative(path)}: its tables are not those of the metafiles'
+            )
     return faults
 
 

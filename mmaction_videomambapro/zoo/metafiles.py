@@ -18,8 +18,9 @@ from ..errors import UsageError
 from ..files import replacing
 from ..safe_yaml import read_yaml
 from .metadata import FACTS, facts, initial_checkpoint, is_recipe, type_name
+from .pages import pages, readme_of
 from .references import Reference, load_references
-from .tables import MODEL_ZOO, README, fill_in, overview, tables
+from .tables import fill_in
 
 INDEX = 'model-index.yml'
 NAMES = {'Name', 'Config', 'In Collection'}
@@ -174,7 +175,7 @@ class Zoo:
             UsageError: If it is not clear which collection the model belongs to.
         """
         kind = type_name(read_config(self.path(config)).model.backbone)
-        new = dict(Collections=[dict(Name=kind, README=MODEL_ZOO)], Models=[])
+        new = dict(Collections=[dict(Name=kind, README=readme_of(metafile))], Models=[])
         content = self.metafiles.setdefault(metafile, new)
         collections = [c['Name'] for c in content['Collections']]
         if len(collections) > 1 and kind not in collections:
@@ -209,7 +210,6 @@ class Zoo:
         Raises:
             UsageError: If an entry lacks what stands in a table.
         """
-        rows = []
         for metafile, entry in self.entries():
             missing = sorted(NEEDED - set(entry.get('Metadata') or {}))
             if missing:
@@ -217,11 +217,10 @@ class Zoo:
                     f'{metafile}, {entry["Name"]}: Metadata lacks '
                     f'{", ".join(missing)}; tools/model_zoo.py update adds it'
                 )
-            rows.append(entry)
-        made = {self.root / MODEL_ZOO: tables(rows, self.references)}
-        if (self.root / README).is_file():
-            made[self.root / README] = overview(rows)
-        return {path: fill_in(path, text) for path, text in made.items()}
+        return {
+            self.root / name: fill_in(self.root / name, text, title)
+            for name, (title, text) in pages(self.metafiles, self.references).items()
+        }
 
     def save(self) -> None:
         """Write index, metafiles and tables, where they differ from those on disk."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from collections import defaultdict
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import compress, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,21 +13,12 @@ from ..errors import UsageError
 from ..literals import markdown_link, markdown_text
 from .references import Reference
 
-MODEL_ZOO, README = 'model_zoo.md', 'README.md'
 BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
 COLUMNS = (
     'frame sampling strategy', 'resolution', 'backbone', 'pretrain', 'top1 acc',
     'top5 acc', 'reference top1 acc', 'reference top5 acc', 'reference',
     'testing protocol', 'FLOPs', 'projection FLOPs', 'params', 'config', 'ckpt', 'log',
 )  # fmt: skip
-NOTES = """\
-Top-1 and top-5 accuracies were measured with this code, and the predictions that they
-come from are on record. Reference accuracies are what others printed, and *official*
-checkpoints are theirs. FLOPs are multiply-adds of one view, or of the clips that a
-probe attends to together; those of a scan are half of 9 operations for each token,
-channel and state. Projection FLOPs are only those of the patch embedding and of the
-projections into and out of each mixer: what the paper of VideoMamba counts.
-"""
 
 
 class Link(NamedTuple):
@@ -36,21 +28,27 @@ class Link(NamedTuple):
     target: str
 
 
-def tables(entries: Iterable[dict], references: dict[str, Reference]) -> str:
-    """One table for each collection and data set.
+def tables(
+    entries: Iterable[dict], references: dict[str, Reference], folder: str
+) -> str:
+    """One table for each data set.
 
     Args:
-        entries (Iterable[dict]): Of the metafiles.
-        references (dict[str, Reference]): By the names that entries have.
+        entries (Iterable[dict]): Of metafiles in one folder.
+        references (dict[str, Reference]): What their references name.
+        folder (str): The folder, as paths in metafiles; links are relative to it.
 
     Returns:
         str: Markdown.
     """
-    parts = [NOTES]
-    for (collection, dataset), group in groupby(sorted(entries, key=_order), _group):
+    parts = []
+    entries = sorted(entries, key=_order)
+    collections = {entry['In Collection'] for entry in entries}
+    for (collection, dataset), group in groupby(entries, _group):
         rows = [(entry, references.get(entry.get('Reference'))) for entry in group]
-        parts.append(f'## {markdown_text(f"{collection}, {dataset}")}\n')
-        parts.append(_table(COLUMNS, [_row(*row) for row in rows]))
+        heading = f'{collection}, {dataset}' if len(collections) > 1 else dataset
+        parts.append(f'## {markdown_text(heading)}\n')
+        parts.append(table(COLUMNS, [_row(*row) for row in rows], folder))
         notes = [
             '- The reference of '
             f'{markdown_text(entry["Name"])}: {markdown_text(reference.note)}.'
@@ -62,20 +60,21 @@ def tables(entries: Iterable[dict], references: dict[str, Reference]) -> str:
     return '\n'.join(parts)
 
 
-def overview(entries: Iterable[dict]) -> str:
-    """One line for each backbone.
+def overview(rows: Iterable[tuple[dict, str]]) -> str:
+    """One line for each backbone of each folder.
 
     Args:
-        entries (Iterable[dict]): Of the metafiles.
+        rows (Iterable[tuple[dict, str]]): Entries, each with the page of its folder.
 
     Returns:
         str: Markdown.
     """
     groups = defaultdict(list)
-    for entry in entries:
-        groups[entry['In Collection'], entry['Metadata']['Architecture']].append(entry)
-    rows = []
-    for (collection, backbone), group in groups.items():
+    for entry, page in rows:
+        metadata = entry['Metadata']
+        groups[page, entry['In Collection'], metadata['Architecture']].append(entry)
+    lines = []
+    for (page, collection, backbone), group in groups.items():
         size = min(entry['Metadata']['Parameters'] for entry in group)
         datasets = {entry['Metadata']['Training Data'] for entry in group}
         datasets = {'LVU' if name.startswith('LVU ') else name for name in datasets}
@@ -84,20 +83,22 @@ def overview(entries: Iterable[dict]) -> str:
         cells = ', '.join(sorted(datasets)), len(group), measured, referring
         if not backbone.startswith(collection):
             backbone = f'{backbone} ({collection})'
-        rows.append((collection, size, backbone, f'{size / 1e6:.3g}M', *cells))
+        cells = Link(backbone, page), f'{size / 1e6:.3g}M', *cells
+        lines.append(((page, collection, size), cells))
     columns = (
         'backbone', 'params', 'data sets', 'configs', 'measured here',
         'published by others',
     )  # fmt: skip
-    return _table(columns, [cells for _, _, *cells in sorted(rows)])
+    return table(columns, [cells for _, cells in sorted(lines)])
 
 
-def fill_in(path: Path, text: str) -> str:
+def fill_in(path: Path, text: str, title: str) -> str:
     """Content of a file with the text put between its markers.
 
     Args:
         path (Path): The file. One that does not exist becomes a title and the text.
         text (str): Markdown.
+        title (str): Of a file that does not exist.
 
     Returns:
         str: The content; as it is if a README has no markers.
@@ -111,9 +112,9 @@ def fill_in(path: Path, text: str) -> str:
         except UnicodeDecodeError as error:
             raise UsageError(f'{path} is not text in UTF-8') from error
     else:
-        content = f'# Model zoo\n\n{BEGIN}\n{END}\n'
+        content = f'# {markdown_text(title)}\n\n{BEGIN}\n{END}\n'
     count = content.count(BEGIN), content.count(END)
-    if count == (0, 0) and path.name == README:
+    if count == (0, 0) and path.name == 'README.md':
         return content
     if count != (1, 1):
         raise UsageError(f'{path} has to have {BEGIN} once, and {END} once behind it')
@@ -174,10 +175,28 @@ def _params(metadata):
     return f'{metadata["Parameters"] / 1e6:.2f}M'
 
 
-def _table(columns, rows):
-    lines = [columns, ['---'] * len(columns), *(map(_cell, row) for row in rows)]
+def table(columns: Sequence[str], rows: Iterable[Sequence], folder: str = '.') -> str:
+    """A table in Markdown, without columns in which nothing stands.
+
+    Args:
+        columns (Sequence[str]): What stands above.
+        rows (Iterable[Sequence]): Cells, texts, numbers or links.
+        folder (str): What links to files are relative to. Defaults to ``'.'``.
+
+    Returns:
+        str: Its lines.
+    """
+    cells = [[_cell(value, folder) for value in row] for row in rows]
+    full = [any(column) for column in (zip(*cells) if cells else columns)]
+    columns, *cells = ([*compress(line, full)] for line in (columns, *cells))
+    lines = [columns, ['---'] * len(columns), *cells]
     return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
 
 
-def _cell(value):
-    return markdown_link(*value) if isinstance(value, Link) else markdown_text(value)
+def _cell(value, folder):
+    if not isinstance(value, Link):
+        return markdown_text(value)
+    text, target = value
+    if '://' not in target:
+        target = Path(osp.relpath(target, folder)).as_posix()
+    return markdown_link(text, target)

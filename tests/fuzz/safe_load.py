@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-import mmaction_videomambapro  # noqa: F401  mends and registers
+import mmaction_videomambapro  # noqa: F401  patches and registers
 from mmaction_videomambapro.evaluation.results import (
     ResultError,
     accuracies,

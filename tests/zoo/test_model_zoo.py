@@ -85,7 +85,8 @@ def template(tmp_path_factory):
             f'             cls_head=dict(in_channels={width}))\n'
         )
         add_run(zoo, config, make_run(root / 'runs' / name, config, seed))
-    (root / 'README.md').write_text('# A\n<!-- zoo:begin -->\n<!-- zoo:end -->\nB\n')
+    page = root / 'configs' / 'README.md'
+    page.write_text('# A\n<!-- zoo:begin -->\n<!-- zoo:end -->\nB\n')
     zoo.save()
     return root
 
@@ -125,9 +126,7 @@ def test_added_rows_are_true_and_in_the_tables(root):
     assert metadata['Training Time (h)'] == 2.0
     assert metadata['Parameters'] < second['Metadata']['Parameters']
     assert first['Weights SHA-256'] == sha256(root / first['Weights'])
-    row = next(
-        x for x in lines(root / 'model_zoo.md') if x['config'] in first['Config']
-    )
+    row = next(x for x in lines(page_of(root)) if first['Config'].endswith(x['config']))
     assert row == {
         'frame sampling strategy': '8x2x1',
         'resolution': '48x48',
@@ -138,15 +137,24 @@ def test_added_rows_are_true_and_in_the_tables(root):
         'FLOPs': f'{metadata["FLOPs"] / 1e9:.3g}G',
         'projection FLOPs': f'{metadata["Projection FLOPs"] / 1e9:.3g}G',
         'params': f'{metadata["Parameters"] / 1e6:.2f}M',
-        'config': first['Config'],
-        'ckpt': first['Weights'],
-        'log': f'runs/{NAMES[0]}',
+        'config': Path(first['Config']).name,
+        'ckpt': f'../{first["Weights"]}',
+        'log': f'../runs/{NAMES[0]}',
     }
-    readme = (root / 'README.md').read_text()
-    assert readme.startswith('# A\n')
-    assert readme.endswith('\nB\n')
+    page = page_of(root).read_text()
+    assert page.startswith('# A\n')
+    assert page.endswith('\nB\n')
+    assert '[How to read the tables](../model_zoo.md)' in page
     size = f'{metadata["Parameters"] / 1e6:.3g}M'
-    assert f'| VideoMambaPro | {size} | clips | 2 | 2 | 0 |' in readme
+    overview = (root / 'model_zoo.md').read_text()
+    link = '[VideoMambaPro](configs/README.md)'
+    assert f'| {link} | {size} | clips | 2 | 2 | 0 |' in overview
+    best = max(x['Results'][0]['Metrics']['Top 1 Accuracy'] for x in (first, second))
+    assert f'| clips | 2 | {best} | [VideoMambaPro, 8 x 48x48](configs/' in overview
+
+
+def page_of(root):
+    return root / 'configs' / 'README.md'
 
 
 def lines(path):
@@ -226,7 +234,7 @@ def set_key(key, value):
         (set_key('In Collection', 'MViT'), 'In Collection is MViT'),
         (set_key('Weights', 'nowhere.pth'), 'nowhere.pth does not exist'),
         (set_key('Weights', 'https://x.org/a_20260101-00000000.pth'), 'disagree'),
-        (set_key('Weights', 'README.md'), 'is not the checkpoint that was tested'),
+        (set_key('Weights', 'model_zoo.md'), 'is not the checkpoint that was tested'),
         (set_key('Reference', 'my_paper'), 'my_paper is in no published.yml'),
         (set_key('Converted From', {}), 'are not those of its Reference'),
     ],
@@ -239,7 +247,7 @@ def test_lies_in_a_metafile(change, expected, root):
 
 
 def test_lies_elsewhere(root):
-    folder, table = root / 'configs', root / 'model_zoo.md'
+    folder, table = root / 'configs', page_of(root)
     run = root / 'runs' / NAMES[0]
     for lie, undo, expected in (
         (lambda: (folder / f'{NAMES[0]}.py').rename(folder / 'better.py'),
@@ -247,7 +255,7 @@ def test_lies_elsewhere(root):
          ['better.py has no entry', f'{NAMES[0]}.py does not exist']),
         (lambda: table.write_text(table.read_text().replace('48x48', '96x96')),
          lambda: table.write_text(table.read_text().replace('96x96', '48x48')),
-         ['model_zoo.md: its tables']),
+         ['configs/README.md: its tables']),
         (lambda: table.write_text(table.read_text().replace('zoo:end', 'end')),
          lambda: table.write_text(table.read_text().replace('- end', '- zoo:end')),
          ['has to have <!-- zoo:begin --> once']),
@@ -516,7 +524,7 @@ def ported(tmp_path):
     shutil.copy(ROOT / PUBLISHED, folder)
     (tmp_path / 'model-index.yml').write_text('Import: [configs/metafile.yml]')
     metafile(tmp_path).write_text(
-        'Collections: [{Name: VideoMamba, README: model_zoo.md}]\nModels: []\n'
+        'Collections: [{Name: VideoMamba, README: configs/README.md}]\nModels: []\n'
     )
     base = ROOT / PUBLISHED.replace('published.yml', f'{RECIPE}.py')
     for name, sampler in (('u16', 'SampleSparse'), ('16x4x1', 'SampleFrames')):
@@ -541,12 +549,12 @@ def test_published_numbers_are_references_only(ported):
     assert sparse['Reference'] == 'videomamba_t16_k400_f16_res224'
     assert sparse['Weights'] == f'{LINK}videomamba_t16_k400_f16_res224.pth'
     assert 'Results' not in sparse
-    row = next(x for x in lines(ported / 'model_zoo.md') if 'u16' in x['config'])
+    row = next(x for x in lines(page_of(ported)) if 'u16' in x['config'])
     assert row['reference top1 acc'] == '78.1'
     assert row['reference top5 acc'] == '93.5'
     assert row['reference'] == 'https://arxiv.org/abs/2403.06977'
     assert not {'top1 acc', 'top5 acc'} & set(row)
-    assert '[official]' in (ported / 'model_zoo.md').read_text()
+    assert '[official]' in page_of(ported).read_text()
     assert faults(ported) == []
 
 
@@ -572,7 +580,7 @@ def test_official_weights_that_were_tested_here(ported, tmp_path):
     zoo.save()
     assert entry['Weights'].startswith(LINK)
     assert entry['Weights SHA-256'] == sha256(weights)
-    row = next(x for x in lines(ported / 'model_zoo.md') if 'u16' in x['config'])
+    row = next(x for x in lines(page_of(ported)) if 'u16' in x['config'])
     assert {'top1 acc', 'reference top1 acc'} <= set(row)
     assert faults(ported) == []
 
@@ -624,7 +632,7 @@ def test_check_lists_all_faults_and_fails(root, tool):
     message = process.stderr[process.stderr.index('model_zoo.py: error: ') :]
     first, *rest = message.strip().splitlines()
     assert first == 'model_zoo.py: error: 4 faults:'
-    wanted = 'Parameters is', 'not 99.5', 'model_zoo.md: its', 'README.md: its'
+    wanted = 'Parameters is', 'not 99.5', 'README.md: its', 'model_zoo.md: its'
     for line, expected in zip(rest, wanted):
         assert expected in line
 
@@ -657,7 +665,7 @@ def test_from_a_checkpoint_to_a_row(call, tmp_path):
     with pytest.raises(UsageError, match=r'result\.pkl does not exist'):
         call('model_zoo.py', 'add', DEMO_CONFIG, published, '--zoo', zoo,
              '--result', zoo / 'result.pkl')  # fmt: skip
-    row = next(lines(zoo / 'model_zoo.md'))
+    row = next(lines(zoo / 'README.md'))
     assert (zoo / row['ckpt']).samefile(published)
 
 
