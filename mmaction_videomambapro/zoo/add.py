@@ -1,4 +1,4 @@
-"""Adds a row that was measured: every number is read from a file, none is typed."""
+"""Adds a measured row: every number is read from a file, none is typed."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def add(
     log: str | PathLike | None = None,
     options: dict | None = None,
 ) -> dict:
-    """Add a row, or measure one again.
+    """Add a row, or measure an existing one again.
 
     Args:
-        zoo (Zoo): Where to; nothing is saved.
+        zoo (Zoo): Gets the row; nothing is saved.
         config (str | PathLike): The config that was tested.
         checkpoint (str | PathLike): The checkpoint that was tested.
         result (str | PathLike): What ``tools/test.py --dump`` wrote.
         log (str | PathLike, optional): Work directory of the training.
             Defaults to None.
-        options (dict, optional): Keys of the config that said where the list of the
-            test set was. Defaults to None.
+        options (dict, optional): The config keys that said where the list of the test
+            set was. Defaults to None.
 
     Returns:
         dict: The entry.
 
     Raises:
         UsageError: If a file is missing, the config cannot be used, the checkpoint does
-            not fit its model, or the predictions are not of its model and test set.
+            not fit its model, or the predictions are not from its model and test set.
         ResultError: If ``result`` holds no predictions.
     """
     cfg = read_config(config)
@@ -97,16 +97,16 @@ def _test_set(cfg, options):
 
 
 def training_cost(log: str | PathLike) -> dict[str, float]:
-    """Largest memory of a process, where it used a GPU, and the time of all steps.
+    """Peak memory of a process, if it used a GPU, and the total time of all steps.
 
     Args:
         log (str | PathLike): Work directory, with ``*/vis_data/scalars.json``.
 
     Returns:
-        dict[str, float]: Keys :data:`LOGGED`.
+        dict[str, float]: With the keys :data:`LOGGED`.
 
     Raises:
-        UsageError: If it holds no log of a training.
+        UsageError: If it has no training log.
     """
     train, _ = read_scalars(log)
     memory = max((s.get('memory', 0) for s in train.values()), default=0)
@@ -131,9 +131,9 @@ def _entry(zoo, config, kind):
     for _, entry in zoo.entries():
         if entry['Config'] == config:
             return entry
-    if config.startswith('..'):  # outside: nothing can stand beside it
+    if config.startswith('..'):  # outside: nothing can be placed beside it
         return zoo.make_entry(f'{kind.lower()}.yml', config)
     metafile = (Path(config).parent / 'metafile.yml').as_posix()
     entry = zoo.make_entry(metafile, config)
-    zoo.complete(metafile)  # a new metafile is about the other configs as well
+    zoo.complete(metafile)  # a new metafile covers the other configs too
     return entry

@@ -24,20 +24,20 @@ SOURCES = {
 
 
 def check(zoo: Zoo) -> list[str]:
-    """Look for rows that are wrong, or could be.
+    """Find rows that are wrong, or might be.
 
-    A config has to exist, to have an entry of its name, and to build; what can be
-    measured has to be true; accuracies need recorded predictions, checkpoints and
-    lists, and have to agree with them where these are at hand; checkpoints and
-    predictions have to be those of the config's model on that list; references have
-    to be about the same model, data and clips; no two rows may share predictions,
-    checkpoints, references or accuracies; tables have to say what metafiles say.
+    A config has to exist, to have an entry of its name, and to build. What can be
+    measured has to be true. Accuracies need recorded predictions, checkpoints and
+    lists, and have to agree with them where these are available. Checkpoints and
+    predictions have to come from the config's model and that list. References have to
+    be about the same model, data and clips. No two rows may share predictions,
+    checkpoints, references or accuracies. Tables have to match the metafiles.
 
     Args:
         zoo (Zoo): The zoo.
 
     Returns:
-        list[str]: All faults, each with where it is.
+        list[str]: All faults, each with its location.
     """
     faults = [
         f'{metafile}: {config} has no entry' for metafile, config in zoo.unlisted()
@@ -70,7 +70,7 @@ def check(zoo: Zoo) -> list[str]:
 
 
 def unseen(zoo: Zoo) -> list[str]:
-    """What rows were made of and is not at hand to be compared, with their names."""
+    """Names of the sources of rows that are not available for comparison."""
     found = []
     for _, entry in zoo.entries():
         for result in entry.get('Results') or []:
@@ -85,7 +85,7 @@ def unseen(zoo: Zoo) -> list[str]:
 
 
 def _read(zoo, entry):
-    """The config of an entry, or None: what is wrong with it is said elsewhere."""
+    """The config of an entry, or None if it is broken, which is reported elsewhere."""
     try:
         cfg = read_config(zoo.path(entry['Config']))
     except UsageError:
@@ -132,7 +132,7 @@ def _reference(zoo, entry, masked):
 
 
 def _results(zoo: Zoo, entry: dict, cfg: Config | None) -> Iterator[str]:
-    """Faults of the numbers that were measured."""
+    """Faults of the measured numbers."""
     for result in entry.get('Results') or []:
         missing = SOURCES - set(result)
         if missing or 'Weights SHA-256' not in entry:
@@ -214,7 +214,7 @@ def _weights(zoo: Zoo, entry: dict, cfg: Config | None) -> Iterator[str]:
 
 
 def _shared(zoo: Zoo) -> Iterator[str]:
-    """Faults of rows that share what belongs to one of them."""
+    """Faults of rows that share what should belong to only one of them."""
     owners = defaultdict(list)
     for _, entry in zoo.entries():
         name = entry['Name']
@@ -224,7 +224,7 @@ def _shared(zoo: Zoo) -> Iterator[str]:
                 owners[f'{key} {entry[key]}'].append(name)
         for result in entry.get('Results') or []:
             owners[f'predictions {result.get("Predictions SHA-256")}'].append(name)
-            # one equal number can be chance
+            # a single equal number can be chance
             if len(result.get('Metrics') or {}) > 1:
                 owners[f'accuracies {result["Metrics"]}'].append(name)
     for what, names in owners.items():

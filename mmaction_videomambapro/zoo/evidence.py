@@ -1,4 +1,4 @@
-"""What a row is made of, held against its config: weights, predictions, their list."""
+"""Checks a row's weights, predictions and test list against its config."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class TestSet:
 
     Attributes:
         ann_file (str): Their list.
-        labels (list[int]): Of all of them, in order.
-        sha256 (str): Of their names below the ``data_prefix``, and labels: the same
-            list has the same wherever its videos are.
+        labels (list[int]): All their labels, in order.
+        sha256 (str): Hash of their names below the ``data_prefix`` and their labels;
+            it does not depend on where the videos are.
     """
 
-    __test__ = False  # pytest takes the name for a test
+    __test__ = False  # pytest would take it for a test
 
     ann_file: str
     labels: list[int]
@@ -42,16 +42,16 @@ class TestSet:
 
 
 def read_test_set(cfg: Config) -> TestSet | None:
-    """Read the list that a config is tested on, and no video.
+    """Read the list that a config is tested on, without reading videos.
 
     Args:
         cfg (Config): With a ``test_dataloader``.
 
     Returns:
-        TestSet | None: None if it is not at hand.
+        TestSet | None: None if it is not available.
 
     Raises:
-        UsageError: If it cannot be read, or has no single labels.
+        UsageError: If it cannot be read, or its samples do not have one label each.
     """
     config = deepcopy(cfg.test_dataloader.dataset)
     ann_file = config.get('ann_file')
@@ -67,7 +67,7 @@ def read_test_set(cfg: Config) -> TestSet | None:
         dataset.full_init()
         samples = [dataset.get_data_info(i) for i in range(len(dataset))]
         labels = [int(sample['label']) for sample in samples]
-    except Exception as error:  # a list can be wrong in any way, and so a dataset
+    except Exception as error:  # lists and datasets can fail in any way
         reason = ' '.join(str(error).split())
         raise UsageError(
             f'{ann_file} cannot be read as a test set: {reason}'
@@ -82,7 +82,7 @@ def read_test_set(cfg: Config) -> TestSet | None:
 
 
 def _name(sample: dict, folders: list[str]) -> str:
-    """Of the file, below the folder that its list is about."""
+    """Name of the file, relative to the folder that its list refers to."""
     template = sample.get('filename_tmpl', '')
     path = sample.get('filename') or osp.join(sample.get('frame_dir', ''), template)
     path = osp.abspath(path)
@@ -96,12 +96,12 @@ def _name(sample: dict, folders: list[str]) -> str:
 def check_predictions(
     results: list[dict], cfg: Config, test_set: TestSet | None
 ) -> Iterator[str]:
-    """Faults of predictions that are not those of a config's model on its test set.
+    """Find predictions that do not come from a config's model on its test set.
 
     Args:
-        results (list[dict]): As ``load_results`` returns them.
+        results (list[dict]): As returned by ``load_results``.
         cfg (Config): The config that was tested.
-        test_set (TestSet, optional): Its list; without it only scores are compared.
+        test_set (TestSet, optional): Its list; without it only scores are checked.
     """
     classes = cfg.model.get('cls_head', {}).get('num_classes')
     for i, result in enumerate(results):
@@ -133,7 +133,7 @@ def check_predictions(
 
 
 def check_weights(checkpoint: str | PathLike, cfg: Config) -> Iterator[str]:
-    """Faults of a checkpoint that a test of a config's model would not take.
+    """Find what would keep a checkpoint from being tested with a config's model.
 
     Args:
         checkpoint (str | PathLike): A file.

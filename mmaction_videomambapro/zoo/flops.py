@@ -1,9 +1,9 @@
 """Parameters and multiply-adds of a model, counted on the meta device.
 
 PyTorch's counter sees every matrix product, convolution and attention that runs, in
-whatever module, and meta tensors make that run free of computation. MMEngine's analyzer
-has to trace the model, which fails on meta tensors and elsewhere takes as long as the
-model does; and it would need a handle for the scan of each kind of machine.
+any module, and meta tensors make that run free of computation. MMEngine's analyzer
+has to trace the model, which fails on meta tensors and elsewhere takes as long as
+running the model; it would also need a handle for each device's scan.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ..models.backbones import VideoMamba
 from ..models.layers import MaskedResidualBiMamba
 from ..ops.backends import META_SCAN
 
-# As is the custom for Mamba (state-spaces/mamba#110): products with A, B and C, the
-# exponential, and the steps of the state, for each token, channel and state.
+# As is customary for Mamba (state-spaces/mamba#110): products with A, B and C, the
+# exponential, and the state update, per token, channel and state.
 SCAN_FLOPS = 9
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """What a model costs.
+    """The cost of a model.
 
     Attributes:
-        parameters (int): All of them.
-        macs (int): Multiply-adds of a forward pass, a multiply-add being two FLOPs:
-            matrix products, convolutions, attention and scans, and nothing
-            element-wise. Papers and OpenMMLab call multiply-adds FLOPs.
-        scan_macs (int): Those of the scans among them.
-        projection_macs (int | None): Those of the mixers' ``in_proj`` and ``out_proj``
-            and of the patch embedding, which is all that the figures of VideoMamba's
-            paper contain; None for models without such mixers.
+        parameters (int): Number of parameters.
+        macs (int): Multiply-adds of a forward pass (one multiply-add is two FLOPs) in
+            matrix products, convolutions, attention and scans; element-wise operations
+            are not counted. Papers and OpenMMLab call multiply-adds FLOPs.
+        scan_macs (int): The part of them in scans.
+        projection_macs (int | None): The part of them in the mixers' ``in_proj`` and
+            ``out_proj`` and in the patch embedding, which is all that the figures in
+            VideoMamba's paper contain; None for models without such mixers.
     """
 
     parameters: int
@@ -52,16 +52,16 @@ class Complexity:
 def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
     """Count the model of a config.
 
-    The layers of a VideoMamba are alike, so that networks of one and two tell what any
-    number costs. Of a grid of probes one is counted: the others are not kept. Neither
-    is a teacher.
+    All layers of a VideoMamba cost the same, so networks of one and two layers give the
+    cost of any number. Of a grid of probes only one is counted, because the others are
+    not kept. A teacher is not counted.
 
     Args:
         cfg (Config): With a ``model``, a recognizer.
-        shape (tuple[int]): Of one sample's inputs, as for :func:`count`.
+        shape (tuple[int]): Shape of one sample's inputs, as for :func:`count`.
 
     Returns:
-        Complexity: For these inputs.
+        Complexity: The cost for these inputs.
     """
     cfg = deepcopy(cfg)
     if 'weight_decays' in cfg.model.get('cls_head', {}):
@@ -85,7 +85,7 @@ def complexity(cfg: Config, shape: tuple[int, ...]) -> Complexity:
 
 
 def build_on_meta(cfg: Config) -> nn.Module:
-    """Build the model of a config without memory for its parameters.
+    """Build a config's model without allocating memory for its parameters.
 
     Args:
         cfg (Config): With a ``model``, a recognizer.
@@ -96,16 +96,16 @@ def build_on_meta(cfg: Config) -> nn.Module:
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     model = deepcopy(cfg.model)
     preprocessor = model.pop('data_preprocessor', None)
-    if preprocessor is not None:  # its mixup computes when it is built
+    if preprocessor is not None:  # its mixup computes while it is built
         MODELS.build(preprocessor)
     with torch.device('meta'), _LinspaceHasValues():
         model = MODELS.build(model)
-    # the counter cannot track views of parameters that get gradients
+    # the counter cannot track views of parameters that require gradients
     return model.to('meta').eval().requires_grad_(False)
 
 
 class _LinspaceHasValues(TorchFunctionMode):
-    """Models take their drop path rates out of a linspace when they are built."""
+    """Keeps linspace off the meta device: models read drop path rates from it."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -119,11 +119,11 @@ def count(model: nn.Module, shape: tuple[int, ...]) -> Complexity:
 
     Args:
         model (nn.Module): From :func:`build_on_meta`.
-        shape (tuple[int]): Of one sample's inputs: (views, C, T, H, W) for a
+        shape (tuple[int]): Shape of one sample's inputs: (views, C, T, H, W) for a
             Recognizer3D, (segments, C, H, W) for a Recognizer2D.
 
     Returns:
-        Complexity: For these inputs.
+        Complexity: The cost for these inputs.
     """
     scan = META_SCAN.scan.op.overloadpacket
     counter = FlopCounterMode(display=False, custom_mapping={scan: _scan_flops})
@@ -143,7 +143,7 @@ def count(model: nn.Module, shape: tuple[int, ...]) -> Complexity:
 
 
 def _scan_flops(z, u, delta, A, B, C, D, delta_bias, u_2, *_, **__):
-    """Of shapes, in the order of the operator's arguments."""
+    """Takes shapes, in the order of the operator's arguments."""
     batch, _, length = u
     directions = 1 if u_2 is None else 2
     return SCAN_FLOPS * directions * batch * length * A[0] * A[1]

@@ -1,4 +1,4 @@
-"""What a config tells about its row in the zoo: all but the results."""
+"""What a config says about its row in the zoo: everything but the results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CROPS = {'ThreeCrop': 3, 'TenCrop': 10}
 DENSE_SAMPLERS = 'SampleFrames', 'DenseSampleFrames', 'SampleDense', 'SampleVJEPA'
 SIZES = {'tiny': 'Ti', 'small': 'S', 'middle': 'M', 'base': 'B', 'large': 'L'}
 VIT_SIZES = {192: 'Ti', 384: 'S', 768: 'B', 1024: 'L', 1280: 'H'}
-DATASETS = {  # in the names of configs and of published checkpoints
+DATASETS = {  # in names of configs and published checkpoints
     'in1k': 'ImageNet-1K',
     'imagenet1k': 'ImageNet-1K',
     'k400': 'Kinetics-400',
@@ -44,13 +44,13 @@ DATASETS = {  # in the names of configs and of published checkpoints
 
 @dataclass(frozen=True)
 class Views:
-    """What a test pipeline makes of a video.
+    """What a test pipeline makes from a video.
 
     Attributes:
-        clips (int): Clips, or segments where a clip is one image.
-        crops (int): Crops of each.
-        frames (int): That a model sees at once.
-        shape (tuple[int]): Inputs of one crop: (1, 3, T, H, W), or
+        clips (int): Number of clips, or of segments where a clip is one image.
+        crops (int): Crops per clip.
+        frames (int): Frames that the model sees at once.
+        shape (tuple[int]): Shape of one crop's inputs: (1, 3, T, H, W), or
             (segments, 3, H, W); where a head attends to several clips together,
             (clips, 3, T, H, W).
     """
@@ -62,20 +62,20 @@ class Views:
 
 
 def facts(path: str | PathLike, cfg: Config) -> dict:
-    """What can be told of a config without training or testing its model.
+    """What can be said about a config without training or testing its model.
 
     Args:
         path (str | PathLike): Its file, named by MMAction2's rule,
             ``..._DATASET-rgb.py``.
-        cfg (Config): Its content, a recognizer's.
+        cfg (Config): Its content, a recognizer config.
 
     Returns:
-        dict: Keys :data:`FACTS` of a metafile's ``Metadata``, without those that do
-        not apply. ``FLOPs`` are multiply-adds of one view, as in the other zoos of
-        OpenMMLab; for both kinds see :class:`Complexity`.
+        dict: Those of the keys :data:`FACTS` of a metafile's ``Metadata`` that apply.
+        ``FLOPs`` are multiply-adds per view, as in the other zoos of OpenMMLab; for
+        the difference see :class:`Complexity`.
 
     Raises:
-        UsageError: If the model cannot be built, or the test pipeline does not tell
+        UsageError: If the model cannot be built, or the test pipeline does not show
             the shape of a view.
     """
     views = views_of(cfg)
@@ -102,7 +102,7 @@ def facts(path: str | PathLike, cfg: Config) -> dict:
 
 
 def is_recipe(cfg: Config) -> bool:
-    """Whether a row can be about a config: one of a classifier that is tested."""
+    """Whether the config can have a row: it has a classifier that is tested."""
     model, loader = cfg.get('model'), cfg.get('test_dataloader')
     if not isinstance(model, dict) or not isinstance(loader, dict):
         return False
@@ -116,10 +116,10 @@ def views_of(cfg: Config) -> Views:
         cfg (Config): With a ``test_dataloader``.
 
     Returns:
-        Views: That it makes.
+        Views: What it makes.
 
     Raises:
-        UsageError: If it does not tell their shape.
+        UsageError: If it does not show their shape.
     """
     transforms = _transforms(cfg, 'test')
     sampler, crop, layout = (
@@ -133,7 +133,7 @@ def views_of(cfg: Config) -> Views:
         )
     frames, clips = sampler['clip_len'], sampler.get('num_clips', 1)
     clips *= 2 if sampler.get('twice_sample') else 1
-    size = crop['crop_size']  # (width, height), if two
+    size = crop['crop_size']  # (width, height) if there are two
     width, height = (size, size) if isinstance(size, int) else size
     together = cfg.model.get('cls_head', {}).get('num_clips', 1)
     shape = (together, 3, frames, height, width)
@@ -151,13 +151,13 @@ def initial_checkpoint(cfg: Config) -> str | None:
     path = next((Path(path) for path in found if path), None)
     if path is None:
         return None
-    # MMEngine's names tell nothing, those of work directories do
+    # MMEngine's file names say nothing, work directories do
     own = path.stem.startswith(('epoch_', 'iter_', 'best_'))
     return path.parent.name if own else path.stem
 
 
 def type_name(config: dict) -> str:
-    """``type`` of a config, which may be a class."""
+    """``type`` of a config as a name; the config may hold a class."""
     return getattr(config['type'], '__name__', config['type'])
 
 
@@ -171,7 +171,7 @@ def _architecture(backbone):
 
 
 def _pretraining(checkpoint):
-    """The data that its name tells of, and how if not with labels; else the name."""
+    """Data and method (if not supervised) inferred from the name; else the name."""
     if checkpoint is None:
         return None
     known = [DATASETS[x] for x in re.split('[_-]', checkpoint) if x in DATASETS]
@@ -181,7 +181,7 @@ def _pretraining(checkpoint):
 
 
 def _sampling(cfg):
-    """As OpenMMLab writes it: frames x interval x clips of training, or uniform."""
+    """In OpenMMLab's notation: frames x interval x clips of training, or uniform."""
     train, test = (
         _last(_transforms(cfg, split), 'clip_len') for split in ('train', 'test')
     )

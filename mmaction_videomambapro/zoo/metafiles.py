@@ -1,4 +1,4 @@
-"""The zoo on disk: an index, metafiles beside the configs, and tables made of them."""
+"""The zoo on disk: an index, metafiles beside the configs, and their tables."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ NOTE = '# tools/model_zoo.py writes this file, and checks what is added by hand.
 class Zoo:
     """A folder with ``model-index.yml`` and the metafiles that it imports.
 
-    Formats are OpenMMLab's, which mim reads. An entry has more keys than those:
+    The formats are OpenMMLab's, which mim reads. Entries have additional keys:
     ``Reference`` names a row of ``published.yml`` beside the metafile, ``Weights
-    SHA-256`` is of the checkpoint, and a result tells its ``Samples`` and
+    SHA-256`` is the checkpoint's hash, and a result also has its ``Samples`` and
     ``Predictions``.
 
     Args:
         root (str | PathLike): The folder; paths in metafiles are relative to it.
-        create (bool): Whether it may be empty. Defaults to False.
+        create (bool): Whether the zoo may be empty. Defaults to False.
 
     Raises:
         UsageError: If a file is damaged.
-        OSError: If one is missing.
+        OSError: If a file is missing.
     """
 
     def __init__(self, root: str | os.PathLike, create: bool = False) -> None:
@@ -81,7 +81,7 @@ class Zoo:
             self.metafiles[name] = content
 
     def entries(self) -> Iterator[tuple[str, dict]]:
-        """Entries of all models, each with the metafile that it stands in."""
+        """Entries of all models, each with its metafile."""
         for metafile, content in self.metafiles.items():
             for entry in content['Models']:
                 yield metafile, entry
@@ -101,7 +101,7 @@ class Zoo:
     def unlisted(self) -> Iterator[tuple[str, str]]:
         """Configs beside metafiles without an entry, each with its metafile.
 
-        Those that no row can be about, as of a pre-training, need none.
+        Configs that cannot have a row, such as those of pre-training, need no entry.
         """
         listed = {entry['Config'] for _, entry in self.entries()}
         for metafile in self.metafiles:
@@ -110,19 +110,19 @@ class Zoo:
                     yield metafile, self.relative(path)
 
     def relative(self, path: str | os.PathLike) -> str:
-        """A path as metafiles say it."""
+        """A path as metafiles write it."""
         return Path(osp.relpath(path, self.root)).as_posix()
 
     def path(self, name: str) -> Path:
-        """Where something is that a metafile names."""
+        """Location of something that a metafile names."""
         return Path(osp.normpath(self.root / name))
 
     def update(self) -> None:
-        """Make entries that are missing, and bring the others up to date.
+        """Add missing entries, and bring the others up to date.
 
         Raises:
-            UsageError: If a config cannot be read or its model not be built, or if
-                results were measured with a config that was another one.
+            UsageError: If a config cannot be read or its model cannot be built, or if
+                results were measured with a different version of the config.
         """
         for metafile, config in list(self.unlisted()):
             self.make_entry(metafile, config)
@@ -149,7 +149,7 @@ class Zoo:
                 refer(agreeing[0], row)
 
     def complete(self, metafile: str) -> None:
-        """Make the entries that a metafile lacks, but for configs that are wrong."""
+        """Add the entries that a metafile lacks, except for broken configs."""
         for other, config in list(self.unlisted()):
             if other != metafile:
                 continue
@@ -158,15 +158,15 @@ class Zoo:
             try:
                 cfg = read_config(self.path(config))
                 self.measure(self.make_entry(metafile, config), cfg)
-            except UsageError:  # which "check" says
+            except UsageError:  # reported by "check"
                 models[:] = before
 
     def make_entry(self, metafile: str, config: str) -> dict:
         """Add an entry with what its config says.
 
         Args:
-            metafile (str): Where to; made if need be.
-            config (str): Path, as metafiles say it.
+            metafile (str): Gets the entry; created if necessary.
+            config (str): Its path, as metafiles write it.
 
         Returns:
             dict: The entry.
@@ -195,7 +195,7 @@ class Zoo:
         return entry
 
     def measure(self, entry: dict, cfg: Config) -> None:
-        """Bring up to date what the config of an entry tells."""
+        """Update what an entry says about its config."""
         path = self.path(entry['Config'])
         given = entry.get('Metadata') or {}
         others = {key: value for key, value in given.items() if key not in FACTS}
@@ -205,10 +205,10 @@ class Zoo:
             raise UsageError(f'{path}: {error}') from error
 
     def tables(self) -> dict[Path, str]:
-        """Files with tables, and what has to stand in them.
+        """Files with tables, and the text that each has to contain.
 
         Raises:
-            UsageError: If an entry lacks what stands in a table.
+            UsageError: If an entry lacks a value that the tables show.
         """
         for metafile, entry in self.entries():
             missing = sorted(NEEDED - set(entry.get('Metadata') or {}))
@@ -223,7 +223,7 @@ class Zoo:
         }
 
     def save(self) -> None:
-        """Write index, metafiles and tables, where they differ from those on disk."""
+        """Write the index, metafiles and tables that differ from those on disk."""
         contents = {
             self.root / name: NOTE + _dump(content)
             for name, content in self.metafiles.items()
@@ -237,7 +237,7 @@ class Zoo:
 
 
 def _can_have_row(path: Path) -> bool:
-    """Whether a config is one of a classifier that is tested, or cannot be read."""
+    """Whether a config has a classifier that is tested, or cannot be read."""
     try:
         return is_recipe(read_config(path))
     except UsageError:
@@ -250,7 +250,7 @@ def is_masked(name: str, cfg: Config) -> bool:
 
 
 def refer(entry: dict, row: Reference) -> None:
-    """Give an entry its reference and, unless it has its own, the weights to it."""
+    """Give an entry its reference and, unless it has its own, the linked weights."""
     entry['Reference'] = row.name
     if row.weights and 'Weights' not in entry:
         entry['Weights'] = row.weights

@@ -1,4 +1,4 @@
-"""Pages of the zoo: a README in each folder of configs, and an overview of all."""
+"""Pages of the zoo: a README per folder of configs, and an overview of all."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ projections into and out of each mixer: what the paper of VideoMamba counts.
 
 
 def readme_of(metafile: str) -> str:
-    """The page beside a metafile, as metafiles say paths."""
+    """The page beside a metafile, both as metafiles write paths."""
     return PurePosixPath(metafile).with_name(README).as_posix()
 
 
 def pages(
     metafiles: dict[str, dict], references: dict[str, Reference]
 ) -> dict[str, tuple[str, str]]:
-    """What the zoo writes into its pages.
+    """Text that the zoo writes into its pages.
 
     Args:
         metafiles (dict[str, dict]): Content of each metafile.
-        references (dict[str, Reference]): What references of entries name.
+        references (dict[str, Reference]): The references that entries name.
 
     Returns:
-        dict[str, tuple[str, str]]: Title, for a page that does not exist, and Markdown
-        of each page.
+        dict[str, tuple[str, str]]: Title, used if the page does not exist yet, and
+        Markdown of each page.
     """
     made: dict[str, tuple[str, str]] = {}
     rows = []
@@ -68,7 +68,7 @@ def datasets(rows: Iterable[tuple[dict, str]], references: dict[str, Reference])
 
     Args:
         rows (Iterable[tuple[dict, str]]): Entries, each with its page.
-        references (dict[str, Reference]): What their references name.
+        references (dict[str, Reference]): The references that entries name.
 
     Returns:
         str: Markdown.

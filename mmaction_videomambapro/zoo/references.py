@@ -17,15 +17,15 @@ class Reference:
     """One row of a published table.
 
     Attributes:
-        name (str): Its own, that of the published checkpoint.
+        name (str): Its name, that of the published checkpoint.
         facts (dict): What has to agree with a config: keys of a metafile's
             ``Metadata``, and ``Masked``.
-        metrics (dict): The numbers, in percent but for ``Mean Squared Error``.
+        metrics (dict): The numbers, in percent except for ``Mean Squared Error``.
         protocol (str): How they were measured.
         gflops (float | None): As printed.
-        source (str): Which table.
-        url (str): Of the paper.
-        weights (str | None): Link to the checkpoint, if it exists for certain.
+        source (str): The table it is from.
+        url (str): Link to the paper.
+        weights (str | None): Link to the checkpoint, if it is known to exist.
         code (str): Link to the released code.
         note (str | None): What is wrong with the row.
     """
@@ -42,14 +42,14 @@ class Reference:
     note: str | None
 
     def disagreements(self, metadata: dict, masked: bool) -> list[str]:
-        """What a config says otherwise: of these two, one has to be wrong.
+        """Find where a config disagrees: one of the two has to be wrong.
 
         Args:
-            metadata (dict): Of the config's entry.
+            metadata (dict): That of the config's entry.
             masked (bool): Whether the config starts from masked pre-training.
 
         Returns:
-            list[str]: Descriptions; none if the row is about this config.
+            list[str]: Descriptions; empty if the row is about this config.
         """
         found = []
         for key, value in self.facts.items():
@@ -73,7 +73,7 @@ ROW = {
     ...: str,
 }
 SHAPE = {'Tables': [{'Rows': {...: ROW}, 'Frame': int, ...: str}], ...: str}
-SAMPLING = 'Sampling method'  # 'uniform' is said of any number of frames
+SAMPLING = 'Sampling method'  # 'uniform' fits any number of frames
 FACTS = 'Architecture', 'Training Data', 'Frame', 'Resolution', SAMPLING
 
 
@@ -81,14 +81,14 @@ def load_references(path: str | PathLike) -> dict[str, Reference]:
     """Read a ``published.yml``.
 
     Args:
-        path (str | PathLike): The file; one that does not exist has no rows.
+        path (str | PathLike): The file; a missing one has no rows.
 
     Returns:
         dict[str, Reference]: Rows by name.
 
     Raises:
-        YamlError: If it is something else.
-        KeyError: If it lacks something.
+        YamlError: If it is not such a file.
+        KeyError: If a key is missing.
     """
     path, rows = Path(path), {}
     content = read_yaml(path, SHAPE) if path.is_file() else {'Tables': []}

@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 class Link(NamedTuple):
-    """A cell that leads to a file or a page."""
+    """A cell that links to a file or a page."""
 
     text: str
     target: str
@@ -31,12 +31,12 @@ class Link(NamedTuple):
 def tables(
     entries: Iterable[dict], references: dict[str, Reference], folder: str
 ) -> str:
-    """One table for each data set.
+    """One table per data set.
 
     Args:
-        entries (Iterable[dict]): Of metafiles in one folder.
-        references (dict[str, Reference]): What their references name.
-        folder (str): The folder, as paths in metafiles; links are relative to it.
+        entries (Iterable[dict]): Entries of the metafiles in one folder.
+        references (dict[str, Reference]): The references that they name.
+        folder (str): The folder, as metafiles write paths; links are relative to it.
 
     Returns:
         str: Markdown.
@@ -61,7 +61,7 @@ def tables(
 
 
 def overview(rows: Iterable[tuple[dict, str]]) -> str:
-    """One line for each backbone of each folder.
+    """One line per backbone and folder.
 
     Args:
         rows (Iterable[tuple[dict, str]]): Entries, each with the page of its folder.
@@ -93,15 +93,15 @@ def overview(rows: Iterable[tuple[dict, str]]) -> str:
 
 
 def fill_in(path: Path, text: str, title: str) -> str:
-    """Content of a file with the text put between its markers.
+    """Content of a file with the text placed between its markers.
 
     Args:
-        path (Path): The file. One that does not exist becomes a title and the text.
+        path (Path): The file. If it does not exist, it gets a title and the text.
         text (str): Markdown.
-        title (str): Of a file that does not exist.
+        title (str): Title for a file that does not exist.
 
     Returns:
-        str: The content; as it is if a README has no markers.
+        str: The content, unchanged if a README has no markers.
 
     Raises:
         UsageError: If the markers are not a pair.
@@ -130,7 +130,7 @@ def _group(entry):
 def _order(entry):
     metadata = entry['Metadata']
     width = int(metadata['Resolution'].split('x')[-1])
-    size = float(f'{metadata["Parameters"]:.1g}')  # embeddings differ with the clip
+    size = float(f'{metadata["Parameters"]:.1g}')  # embeddings depend on the clip
     return *_group(entry), size, metadata['Frame'], width, entry['Name']
 
 
@@ -176,15 +176,15 @@ def _params(metadata):
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence], folder: str = '.') -> str:
-    """A table in Markdown, without columns in which nothing stands.
+    """A table in Markdown, without its empty columns.
 
     Args:
-        columns (Sequence[str]): What stands above.
-        rows (Iterable[Sequence]): Cells, texts, numbers or links.
-        folder (str): What links to files are relative to. Defaults to ``'.'``.
+        columns (Sequence[str]): Column headings.
+        rows (Iterable[Sequence]): Cells: strings, numbers or links.
+        folder (str): Folder that links to files are relative to. Defaults to ``'.'``.
 
     Returns:
-        str: Its lines.
+        str: The table.
     """
     cells = [[_cell(value, folder) for value in row] for row in rows]
     full = [any(column) for column in (zip(*cells) if cells else columns)]
