@@ -1,1 +1,1 @@
-"""What tools and people call."""
+"""Entry points for the tools and for users' code."""

@@ -1,4 +1,4 @@
-"""What all tools share: arguments, configs, one line for what is wrong."""
+"""What all tools share: arguments, configs, one-line error messages."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ WRONG_PATH = (
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run ``main``; what the user or the machine has to change becomes one line.
+    """Run ``main``; report what the user or the machine has to change in one line.
 
     The exit code is 2, or 1 if a run that had begun stopped itself or was stopped by
-    the machine, or that of the signal: 130 for Ctrl-C, 143 for SIGTERM. Processes that
-    it started, such as data loaders', are ended.
+    the machine, or the signal's: 130 for Ctrl-C, 143 for SIGTERM. Processes that it
+    started, such as data loaders, are ended.
     """
     keep_freed_memory()
     quiet_console()
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'):  # or a name that is not UTF-8 ends the tool
+        if hasattr(stream, 'reconfigure'):  # else non-UTF-8 names end the tool
             stream.reconfigure(errors='backslashreplace')
     try:
         with ending_children(), refusing_configs():
@@ -66,20 +66,20 @@ def _end(reason, code):
         text = str(reason)
         if 'in DataLoader worker process' in text:  # and its traceback
             text = text.strip().split('\n')[-1].partition(': ')[2]
-        text = printable_lines(text)  # names of files may hold what moves a cursor
+        text = printable_lines(text)  # file names may contain cursor controls
         print(f'{osp.basename(sys.argv[0])}: error: {text}', file=sys.stderr)
     sys.exit(code)
 
 
 @contextmanager
 def refusing_configs() -> Iterator[None]:
-    """What a class refuses of its config becomes a :class:`UsageError`."""
+    """Turn errors that a class raises about its config into a :class:`UsageError`."""
     try:
         yield
     except UsageError as error:
         if 'Traceback' not in str(error):
             raise
-        # of a data loader's process
+        # from a data loader's process
         *_, last = str(error).strip().splitlines()
         raise UsageError(last.partition(': ')[2]) from error
     except (AssertionError, KeyError, TypeError, ValueError) as error:
@@ -97,7 +97,7 @@ def refusing_configs() -> Iterator[None]:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of training and testing; names and meaning are MMAction2's."""
+    """Arguments of training and testing; names and meaning are those of MMAction2."""
     parser.add_argument(
         '--work-dir',
         help='folder for logs, checkpoints and metrics; '
@@ -131,14 +131,14 @@ def load_config(
     work_dir: str | None = None,
     launcher: str = 'none',
 ) -> Config:
-    """Read the config of a run and apply what the command line says.
+    """Read the config of a run and apply the command line to it.
 
     Args:
         path (str | PathLike): The config.
-        options (dict, optional): Of ``--cfg-options``. Defaults to None.
-        work_dir (str, optional): Its ``work_dir``. Defaults to None, what the config
-            says, or ``work_dirs/`` and its name.
-        launcher (str): Who started the processes. Defaults to 'none'.
+        options (dict, optional): From ``--cfg-options``. Defaults to None.
+        work_dir (str, optional): Its ``work_dir``. Defaults to None: the config's own,
+            or ``work_dirs/`` and the config's name.
+        launcher (str): What started the processes. Defaults to 'none'.
 
     Raises:
         UsageError: If the file, or one it inherits from, is missing or wrong, or the
@@ -155,14 +155,14 @@ def load_config(
 
 
 def check_output(path: str, option: str) -> None:
-    """Make sure that a file can be written before it is worked for.
+    """Make sure that a file can be written before any work is done for it.
 
     Args:
-        path (str): The file; its folder is made if need be.
-        option (str): What names it, for errors.
+        path (str): The file; its folder is created if necessary.
+        option (str): The option that names it, for errors.
 
     Raises:
-        UsageError: If it cannot.
+        UsageError: If it cannot be written.
     """
     folder = osp.dirname(osp.abspath(path))
     try:

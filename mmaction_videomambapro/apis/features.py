@@ -39,28 +39,28 @@ def extract_features(
     seed: int = 0,
     dtype: torch.dtype = torch.float16,
 ) -> FeatureCache:
-    """Write the tokens that a recognizer's backbone makes of a list.
+    """Write the tokens that a recognizer's backbone computes for a list.
 
-    A folder that has some of them already gets the others. Random numbers of a sample
-    depend on the seed and its number alone. Blending, which includes random erasing, is
-    left out.
+    A folder that already has some of them gets the rest. The random numbers of a sample
+    depend only on the seed and the sample's index. Blending, which includes random
+    erasing, is left out.
 
     Args:
-        cfg (Config): Of a recognizer.
-        checkpoint (str): Of a recognizer, or of a ``VideoJEPA``, of which the target is
-            taken; file or URL.
-        folder (str): Where to.
-        split (str): Which data loader's list, pipeline and batch size.
+        cfg (Config): Config of a recognizer.
+        checkpoint (str): File or URL of a checkpoint of a recognizer, or of a
+            ``VideoJEPA``, whose target encoder is used.
+        folder (str): Output folder.
+        split (str): Which data loader's list, pipeline and batch size to use.
             Defaults to 'val'.
-        seed (int): Of random augmentation. Defaults to 0.
-        dtype (torch.dtype): Of what is written. Defaults to float16.
+        seed (int): Seed for random augmentation. Defaults to 0.
+        dtype (torch.dtype): Data type of the written tokens. Defaults to float16.
 
     Returns:
         FeatureCache: The whole cache.
 
     Raises:
         UsageError: If the config has no such list, or the checkpoint does not fit.
-        FeatureCacheError: If the folder has something else in it, or features of other
+        FeatureCacheError: If the folder contains something else, or features from other
             weights, another pipeline and so on.
     """
     loader = cfg.get(f'{split}_dataloader')
@@ -71,7 +71,7 @@ def extract_features(
         load_backbone(model.backbone, checkpoint)
         dataset = DATASETS.build(loader.dataset)
         dataset.full_init()
-    dataset.on_error = 'raise'  # another sample would stand in
+    dataset.on_error = 'raise'  # another sample would replace it
     origin = dict(
         weights=_digest_of_state(model.backbone),
         backbone=_digest([_without_init_cfg(cfg.model).backbone]),
@@ -109,10 +109,10 @@ def extract_features(
 
 
 def _unbroken(batches):
-    """The batches; a broken sample ends them in one sentence."""
+    """Yield the batches; report a broken sample in one sentence and stop."""
     try:
         yield from batches
-    except RuntimeError as error:  # with a traceback of the worker in front
+    except RuntimeError as error:  # preceded by the worker's traceback
         reason = str(error).strip().split('\n')[-1]
         if 'broken sample' not in reason:
             raise
@@ -137,7 +137,7 @@ def _encode(model, batch):
 
 
 def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
-    """Load a backbone from a checkpoint of a recognizer or of a pre-training.
+    """Load a backbone from a checkpoint of a recognizer or of pre-training.
 
     Args:
         backbone (nn.Module): Gets the weights.
@@ -145,7 +145,7 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
 
     Raises:
         UsageError: If it has no backbone, or one that does not fit.
-        CheckpointError: If it holds something other than weights, or NaN.
+        CheckpointError: If it contains something other than weights, or NaN.
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     state = state_dict_in(content)
@@ -173,7 +173,7 @@ def load_backbone(backbone: nn.Module, checkpoint: str) -> None:
 
 
 def _without_init_cfg(model):
-    """The model's config, for weights that come from elsewhere."""
+    """The model's config, for weights from another source."""
     model = model.copy()
     model.backbone = {**model.backbone, 'init_cfg': None}
     return model
@@ -189,12 +189,12 @@ def _seed(seed, index):
 
 
 def _files(dataset):
-    """Size and time of every sample's file: another one may take its place."""
+    """Size and time of every sample's file, to notice a replaced file."""
     for i in range(len(dataset)):
         try:
             status = os.stat(file_of_info(dataset.get_data_info(i)) or '')
             yield status.st_size, status.st_mtime_ns
-        except OSError:  # read from elsewhere, or broken, which is said later
+        except OSError:  # not a local file, or broken, which is reported later
             yield None
 
 

@@ -1,4 +1,4 @@
-"""Training as a job of a cluster, by submitit: preempted, it goes on where it was."""
+"""Submit training jobs with submitit; a preempted job resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MAX_TIMEOUTS = 20  # a training of many days on a cluster that gives hours
 
 
 class TrainingJob:
-    """One process of a training in a job of submitit; can be pickled.
+    """One process of a training in a submitit job; it can be pickled.
 
     Args:
-        arguments (Sequence[str]): Of ``tools/train.py``.
-        work_dir (str): The work directory that they lead to.
-        run (int): How often it was in the queue before. Defaults to 0.
+        arguments (Sequence[str]): Arguments of ``tools/train.py``.
+        work_dir (str): The work directory that they select.
+        run (int): How often it has been requeued. Defaults to 0.
     """
 
     def __init__(self, arguments: Sequence[str], work_dir: str, run: int = 0) -> None:
@@ -39,7 +39,7 @@ class TrainingJob:
         self.started = None
 
     def __call__(self) -> None:
-        """Train, with the rank and the addresses that the job gives."""
+        """Train, with the rank and the addresses that the job provides."""
         from submitit.helpers import TorchDistributedEnvironment
 
         self.started = time.time()
@@ -47,22 +47,22 @@ class TrainingJob:
         os.register_at_fork(after_in_child=_ignore_signals)
         environment = TorchDistributedEnvironment()
         environment.export(set_cuda_visible_devices=False, overwrite=True)
-        # something of the last run may still hold its port
+        # a process of the last run may still hold its port
         os.environ['MASTER_PORT'] = str(environment.master_port + self.run)
         run_tool(partial(train.main, [*self.arguments, '--launcher', 'pytorch']))
 
     def checkpoint(self) -> DelayedSubmission:
-        """What submitit puts into the queue at a preemption or a timeout.
+        """What submitit requeues after a preemption or a timeout.
 
-        It resumes from the newest whole checkpoint. Where this run has not written one
-        yet, it starts again, with whatever the first one was told to load.
+        It resumes from the newest complete checkpoint. If this run has not written one
+        yet, it starts again and loads what the first run was to load.
         """
         from submitit.helpers import DelayedSubmission
 
         arguments = self.arguments
         written = map(os.path.getmtime, checkpoints(self.work_dir))
         if any(time >= self.started for time in written):
-            arguments = (*arguments, '--resume')  # the last --resume counts
+            arguments = (*arguments, '--resume')  # the last --resume wins
         return DelayedSubmission(TrainingJob(arguments, self.work_dir, self.run + 1))
 
 
@@ -73,7 +73,7 @@ def _preemption_signal():
 
 
 def _leave_at_once():
-    """End at a preemption even where Python drops exceptions, as in ``__del__``."""
+    """Exit at a preemption even where Python drops exceptions, as in ``__del__``."""
     number = _preemption_signal()
     requeue = signal.getsignal(number)
 
@@ -81,7 +81,7 @@ def _leave_at_once():
         try:
             requeue(signum, frame)
         except SystemExit as e:
-            # data loaders would hold the port that the next run listens at
+            # data loaders would hold the port that the next run listens on
             for child in multiprocessing.active_children():
                 child.kill()
                 child.join()
@@ -91,7 +91,7 @@ def _leave_at_once():
 
 
 def _ignore_signals():
-    """Data loaders leave to their parent what submitit does at signals."""
+    """Let data loaders leave submitit's signals to their parent."""
     signal.signal(_preemption_signal(), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -99,10 +99,10 @@ def _ignore_signals():
 def training_job(arguments: Sequence[str]) -> TrainingJob:
     """Check the arguments of a training, and its config, before it waits in a queue.
 
-    Files that only the cluster may have, such as videos, are left to the job.
+    Files that only the cluster may have, such as videos, are checked by the job.
 
     Args:
-        arguments (Sequence[str]): Of ``tools/train.py``, the config first.
+        arguments (Sequence[str]): Arguments of ``tools/train.py``, the config first.
 
     Raises:
         UsageError: If the config, or an argument, is wrong.
@@ -128,10 +128,10 @@ def check_work_dirs(jobs: Sequence[TrainingJob]) -> None:
 
 
 def read_batch(path: str | os.PathLike) -> list[str]:
-    """Configs of a file for ``--batch-launch``: a list in YAML, ``- CONFIG`` a line.
+    """Read the configs of a ``--batch-launch`` file: a YAML list, one per line.
 
     Raises:
-        UsageError: If the file has something else in it.
+        UsageError: If the file contains anything else.
     """
     configs = read_yaml(path)
     if not (
@@ -157,32 +157,34 @@ def make_executor(
     qos: str | None = None,
     exclude: str | None = None,
 ) -> AutoExecutor:
-    """Submitit's executor, with one GPU for each task.
+    """Create submitit's executor, with one GPU per task.
 
     Args:
         cluster (str): 'slurm', or 'local' for processes on this machine.
-        folder (str | PathLike): For logs and pickles, whose names begin with the job's
-            number.
-        name (str): Of the jobs.
-        time (int): Minutes after which a job is put into the queue again, at most
-            ``MAX_TIMEOUTS`` times. Defaults to 4300.
-        nodes (int): Machines; 1 where the cluster is 'local'. Defaults to 1.
-        tasks_per_node (int): Processes, and GPUs, of a machine. Defaults to 1.
-        cpus_per_task (int): Defaults to 5.
-        partition (str, optional): SLURM's, and so the next ones. Defaults to None,
-            the cluster's default.
-        account (str, optional): Who pays. Defaults to None.
-        qos (str, optional): Quality of service. Defaults to None.
-        exclude (str, optional): Machines not to use. Defaults to None.
+        folder (str | PathLike): For logs and pickles, whose names begin with the job
+            id.
+        name (str): Name of the jobs.
+        time (int): Minutes after which a job is requeued, at most ``MAX_TIMEOUTS``
+            times. Defaults to 4300.
+        nodes (int): Number of machines; 1 if the cluster is 'local'. Defaults to 1.
+        tasks_per_node (int): Processes, and GPUs, per machine. Defaults to 1.
+        cpus_per_task (int): CPU cores per process. Defaults to 5.
+        partition (str, optional): SLURM partition. Defaults to None, the cluster's
+            default.
+        account (str, optional): SLURM account to charge. Defaults to None, the
+            cluster's default.
+        qos (str, optional): SLURM quality of service. Defaults to None, the cluster's
+            default.
+        exclude (str, optional): Machines that SLURM must not use. Defaults to None.
 
     Raises:
-        UsageError: If submitit is not installed, or the cluster cannot do that.
+        UsageError: If submitit is not installed, or the cluster does not support this.
     """
     options = dict(
         folder=folder, partition=partition, account=account, qos=qos, exclude=exclude
     )
     for option, value in options.items():
-        if not str(value).isprintable():  # it would end its line of the job script
+        if not str(value).isprintable():  # it would break its line in the job script
             raise UsageError(f'--{option} {str(value)!r} has control characters')
     try:
         from submitit import AutoExecutor
@@ -192,7 +194,7 @@ def make_executor(
         ) from e
     try:
         executor = AutoExecutor(
-            # none for each job: 'local' opens its logs before it is there
+            # not one per job: 'local' opens its logs before it exists
             folder=Path(folder).absolute(),
             cluster=cluster,
             slurm_max_num_timeout=MAX_TIMEOUTS,
@@ -218,7 +220,7 @@ def make_executor(
 
 
 def submit(executor: AutoExecutor, jobs: Sequence[TrainingJob]) -> list[Job]:
-    """Put jobs into the queue of the cluster, several as an array."""
+    """Submit jobs to the cluster's queue, several as an array."""
     if len(jobs) == 1:
         return [executor.submit(jobs[0])]
     with executor.batch():
@@ -227,7 +229,7 @@ def submit(executor: AutoExecutor, jobs: Sequence[TrainingJob]) -> list[Job]:
 
 
 def run_local(executor: AutoExecutor, jobs: Sequence[TrainingJob]) -> None:
-    """Run jobs on this machine, one after the other, until the first that fails.
+    """Run jobs on this machine, one after another, until one fails.
 
     Raises:
         UsageError: If a job fails.
@@ -238,7 +240,7 @@ def run_local(executor: AutoExecutor, jobs: Sequence[TrainingJob]) -> None:
         submitted.wait()
         tasks = range(submitted.num_tasks)
         for task in map(submitted.task, tasks):
-            # without a result it ended early, as at a wrong argument
+            # no result: it ended early, for instance at a wrong argument
             if not task.paths.result_pickle.is_file() or task.exception():
                 raise UsageError(
                     f'the training of {job.arguments[0]} failed, see '
@@ -247,5 +249,5 @@ def run_local(executor: AutoExecutor, jobs: Sequence[TrainingJob]) -> None:
 
 
 def describe(job: Job) -> str:
-    """The number of a job, and where it tells how it goes."""
+    """Job id and log path."""
     return f'job {job.job_id}, log in {job.paths.stderr}'

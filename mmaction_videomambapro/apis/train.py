@@ -1,4 +1,4 @@
-"""Training as tools/train.py and the jobs of a cluster do it."""
+"""Training, for tools/train.py and for cluster jobs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AMP = {
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Arguments of ``tools/train.py``, those of this process by default."""
+    """Parse the arguments of ``tools/train.py``, by default those of this process."""
     parser = argparse.ArgumentParser('train.py', description='Train a recognizer.')
     parser.add_argument('config', help='training config')
     add_run_arguments(parser)
@@ -107,20 +107,20 @@ def training_config(args: argparse.Namespace) -> Config:
 
 
 def _set_resume(cfg, checkpoint):
-    """Resume from a checkpoint, from the newest of a folder, or by itself."""
+    """Resume from a checkpoint, from the newest one in a folder, or automatically."""
     cfg.resume = 'auto' if checkpoint == 'auto' else True
     if checkpoint != 'auto':
         cfg.load_from = newest_of(checkpoint)
 
 
 def _use_amp(optim_wrapper, dtype):
-    """Turn an OptimWrapper config into a mixed precision one."""
+    """Turn an OptimWrapper config into a mixed-precision one."""
     name = optim_wrapper.get('type', 'OptimWrapper')
     name = getattr(name, '__name__', name)
     if name not in (*AMP, *AMP.values()):
         raise UsageError(f'--amp cannot change an optim_wrapper of type {name}')
     optim_wrapper.type = AMP.get(name, name)
-    if dtype == 'bf16':  # has the range of float32: nothing to scale
+    if dtype == 'bf16':  # it has the range of float32, so no scaling is needed
         optim_wrapper.update(dtype='bfloat16', loss_scale=dict(enabled=False))
     else:
         optim_wrapper.update(dtype='float16', loss_scale='dynamic')
@@ -147,12 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def hold_work_dir(cfg: Config) -> None:
-    """Make the work directory, and refuse one in which another training runs.
+    """Create the work directory, and refuse one in which another training runs.
 
-    All processes of one run share it; the first of them keeps it.
+    All processes of a run share it; the first of them holds the lock.
 
     Raises:
-        UsageError: If it cannot be made, or written to.
+        UsageError: If it cannot be created or written to.
         InUseError: If another training runs in it.
     """
     if not is_main_process():

@@ -1,4 +1,4 @@
-"""Experiment files of V-JEPA, and of Video Mamba JEPA, as configs of MMEngine."""
+"""Translates experiment files of V-JEPA and Video Mamba JEPA into MMEngine configs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def convert_experiment(
 ) -> tuple[str, list[str]]:
     """Translate an experiment of V-JEPA or V-JEPA 2 into a config.
 
-    Pre-trainings, cool-downs, and probes of videos and of images (those with
+    This covers pre-training, cool-downs, and probes of videos and of images (those with
     ``eval_name``).
-    Rates, decays and the moving average follow the same curves, in updates; what is
-    known as a fault there is not repeated: with accumulation, schedules count updates,
-    and no layer is dropped in pre-training. Masks are made equally long by
-    ``'truncate'``, as in V-JEPA. State-space models become VideoMambas with tokens of
-    the predictor in raster order.
+    Rates, decays and the moving average follow the same curves, in updates. Known
+    faults are not repeated: with accumulation, schedules count updates, and no layer
+    is dropped in pre-training. Masks are cut to equal length by ``'truncate'``, as in
+    V-JEPA. State-space models become VideoMambas whose predictor has its tokens in
+    raster order.
 
     Args:
-        experiment (Mapping): Of :func:`read_experiment`.
-        name (str): Of the file, for messages. Defaults to 'experiment'.
-        base (str): Config to inherit hooks and the like from.
+        experiment (Mapping): From :func:`read_experiment`.
+        name (str): Name of the file, for messages. Defaults to 'experiment'.
+        base (str): Config from which hooks and other settings are inherited.
             Defaults to the default runtime.
 
     Returns:
@@ -42,8 +42,8 @@ def convert_experiment(
         no meaning here.
 
     Raises:
-        UsageError: If keys are unknown or missing, all of them; if a value is wrong or
-            has no counterpart.
+        UsageError: If keys are unknown or missing (all of them are listed), or if a
+            value is wrong or has no counterpart.
     """
     try:
         config, ignored = translate(experiment)
@@ -65,10 +65,10 @@ def convert_experiment(
 
 
 def write_config(source: str, destination: str, base: str = BASE) -> list[str]:
-    """Translate an experiment file, and read the config back before it appears.
+    """Translate an experiment file, and read the config back before it is put in place.
 
     Args:
-        source (str): The experiment file; it stays as it is.
+        source (str): The experiment file; it is not changed.
         destination (str): The config, ``.py``.
         base (str): As for :func:`convert_experiment`. Defaults to the default runtime.
 
@@ -76,8 +76,8 @@ def write_config(source: str, destination: str, base: str = BASE) -> list[str]:
         list[str]: Keys of the experiment that have no meaning here.
 
     Raises:
-        UsageError: As :func:`convert_experiment` does; or if the destination is
-            the source, or would not be read as a config of these values.
+        UsageError: As for :func:`convert_experiment`; also if the destination is
+            the source, or would not be read back with these values.
     """
     if not destination.endswith('.py'):
         raise UsageError(f'{destination} does not end in .py, as configs do')
@@ -92,7 +92,7 @@ def write_config(source: str, destination: str, base: str = BASE) -> list[str]:
 
 
 def _check_written(path, name, config):
-    """Make sure that what was written is read as these values."""
+    """Make sure that the written config is read back with these values."""
     cfg = read_config(path, f'config file {name}')
     merged = cfg.copy()
     merged.merge_from_dict(config)
@@ -101,7 +101,7 @@ def _check_written(path, name, config):
 
 
 def translate(experiment: Mapping) -> tuple[dict, list[str]]:
-    """The config of :func:`convert_experiment` as a dictionary, without the base."""
+    """Like :func:`convert_experiment`, but returns a dictionary without the base."""
     if 'eval_name' not in experiment:
         values, config = pretraining(experiment)
     elif experiment['eval_name'] in PROBES:

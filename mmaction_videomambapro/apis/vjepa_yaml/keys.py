@@ -1,4 +1,4 @@
-"""The keys of V-JEPA's experiment files, and what they may hold."""
+"""The keys of V-JEPA's experiment files, and their allowed values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ REQUIRED = object()
 
 
 class Key(NamedTuple):
-    """What a key of an experiment file may hold; null where the default is None."""
+    """Allowed values of a key in an experiment file; null if the default is None."""
 
     kind: str
     default: Any = REQUIRED
 
 
-LARGEST = 10**15  # not infinite, no NaN, and exact as a float
+LARGEST = 10**15  # finite, not NaN, and exact as a float
 KINDS = {
     'a text': lambda v: isinstance(v, str),
     'true or false': lambda v: isinstance(v, bool),
@@ -236,7 +236,7 @@ IMAGE_PROBE = {
 IMAGE_PROBE_NAMES = {'optimization.resolution': 'data.resolution'}
 
 
-# V-JEPA 2; names are those of V-JEPA's keys, where there is one
+# V-JEPA 2; named like V-JEPA's keys where those exist
 PROBE_2_NAMES = {
     'data.num_classes': 'experiment.data.num_classes',
     'optimization.num_epochs': 'experiment.optimization.num_epochs',
@@ -324,7 +324,7 @@ IMAGE_PROBE_2 = {
         if old in IMAGE_PROBE
     },
 }
-ONE_PROBE = {  # of multihead_kwargs
+ONE_PROBE = {  # an entry of multihead_kwargs
     'lr': FROM_0,
     'start_lr': FROM_0,
     'final_lr': FROM_0,
@@ -335,10 +335,10 @@ ONE_PROBE = {  # of multihead_kwargs
 
 
 def read_experiment(path: str | os.PathLike) -> dict:
-    """The keys and values of an experiment file.
+    """Read the keys and values of an experiment file.
 
     Raises:
-        UsageError: If it is not YAML, or no mapping.
+        UsageError: If it is not YAML, or not a mapping.
     """
     experiment = read_yaml(path)
     if not isinstance(experiment, dict):
@@ -347,19 +347,19 @@ def read_experiment(path: str | os.PathLike) -> dict:
 
 
 class Values(dict):
-    """The values of an experiment by dotted keys; defaults where it has none.
+    """The values of an experiment by dotted keys, with defaults for missing ones.
 
     Args:
         experiment (Mapping): Keys and values, in sections or not.
-        keys (Mapping[str, Key]): All that there can be, dotted.
-        names (Mapping[str, str]): What the file calls keys that code asks for under
+        keys (Mapping[str, Key]): All allowed keys, dotted.
+        names (Mapping[str, str]): The file's names of keys that the code asks for under
             another name. Defaults to none.
-        implied (Mapping): Values of what code asks for and files do not have.
+        implied (Mapping): Values that the code asks for and files do not have.
             Defaults to none.
 
     Raises:
-        UsageError: If keys are unknown or missing, all of them; or if a value is none
-            of its kind.
+        UsageError: If keys are unknown or missing (all of them are listed), or if a
+            value is not of its kind.
     """
 
     def __init__(
@@ -396,17 +396,17 @@ class Values(dict):
         return self.implied[key] if key in self.implied else self.known[key].default
 
     def name(self, key: str) -> str:
-        """What the file calls a key."""
+        """The file's name of a key."""
         return self.names.get(key, key)
 
     def ignore(self, key: str, reason: str) -> None:
-        """Note a key, or section, that has no meaning here because of others."""
+        """Note a key, or section, that other keys make meaningless here."""
         key = self.name(key)
         if key in self or any(known.startswith(f'{key}.') for known in self):
             self._ignored[key] = reason
 
     def ignored(self) -> list[str]:
-        """Keys that are there and have no meaning here, with a reason if it is said."""
+        """Keys that are set but have no meaning here, with the reason if known."""
         keys = {key for key in self if self.known[key] is NO_MEANING} | set(
             self._ignored
         )
@@ -422,7 +422,7 @@ class Values(dict):
             raise UsageError(f'{self.name(key)}: {value} is not possible: {reason}')
 
     def choose(self, key: str, choices: Iterable) -> Any:
-        """The value, one of some choices; what they stand for, if it is a mapping."""
+        """The value, one of some choices; if they are a mapping, what it maps to."""
         value = self[key]
         if value not in choices:
             raise UsageError(
@@ -433,7 +433,7 @@ class Values(dict):
 
 
 def _flatten(experiment):
-    """Sections, and lists of sections, become dotted keys."""
+    """Turn sections, and lists of sections, into dotted keys."""
     flat = {}
     for key, value in experiment.items():
         if isinstance(value, list) and value and all(map(_is_section, value)):

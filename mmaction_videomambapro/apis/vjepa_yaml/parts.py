@@ -1,10 +1,10 @@
-"""What pre-trainings and probes of V-JEPA have in common."""
+"""What V-JEPA's pre-trainings and probes have in common."""
 
 from __future__ import annotations
 
 from ...errors import UsageError
 
-# channels, layers, heads, hidden channels of a layer over channels
+# channels, layers, heads, ratio of a layer's hidden channels to channels
 VITS = {
     'vit_tiny': (192, 12, 3, 4),
     'vit_small': (384, 12, 6, 4),
@@ -24,7 +24,7 @@ POLICY = 'rand-m7-n4-mstd0.5-inc1'
 
 
 def refuse_common(values, section):
-    """What neither knows here; ``section`` is where the network stands."""
+    """Refuse what neither supports; ``section`` is where the network is described."""
     values.refuse(
         f'{section}.uniform_power',
         False,
@@ -66,7 +66,7 @@ def make_backbone(values, name, key, **arguments):
 
 
 def preprocessor(erase_prob, normalization=None):
-    """Normalising, by ImageNet's figures unless others are given, and then erasing."""
+    """Normalisation, by ImageNet's figures unless others are given, then erasing."""
     mean, std = normalization or ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     config = dict(
         type='ActionDataPreprocessor',
@@ -83,7 +83,7 @@ _EPOCHS = dict(by_epoch=True, convert_to_iter_based=True)
 
 
 def warmup_and_cosine(values, epochs, stretch):
-    """The rate; the cosine ends after ``stretch`` times the epochs."""
+    """The learning rate; its cosine ends after ``stretch`` times the epochs."""
     warmup = _whole(values['optimization.warmup'])
     start, lr = values['optimization.start_lr'], values['optimization.lr']
     schedulers = []
@@ -114,7 +114,7 @@ def warmup_and_cosine(values, epochs, stretch):
 
 
 def straight_line(values, epochs, stretch):
-    """The rate of a cool-down; it would be at its end after more than the epochs."""
+    """The rate of a cool-down; its line ends after ``stretch`` times the epochs."""
     lr, final = values['optimization.lr'], values['optimization.final_lr']
     if not 0 <= final <= lr or not lr:
         raise UsageError(
@@ -140,7 +140,7 @@ def cosine_of_decay(values, stretch, final):
             type='StretchedCosineParamScheduler',
             param_name='weight_decay',
             stretch=stretch,
-            # a ratio leaves what is not decayed at 0
+            # a ratio keeps parameters without decay at 0
             eta_min_ratio=final / decay,
             **_EPOCHS,
         )
@@ -152,7 +152,7 @@ def _whole(number):
 
 
 def workers(number, persistent=True):
-    """Processes of a data loader."""
+    """The worker processes of a data loader."""
     return dict(num_workers=number, persistent_workers=persistent and number > 0)
 
 
@@ -165,5 +165,5 @@ def pack():
 
 
 def bfloat16():
-    """Arguments of an optimizer wrapper: no gradient needs to be scaled."""
+    """Arguments of an optimizer wrapper; bfloat16 gradients need no scaling."""
     return dict(dtype='bfloat16', loss_scale=dict(enabled=False))

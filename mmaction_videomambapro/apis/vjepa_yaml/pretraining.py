@@ -1,4 +1,4 @@
-"""Pre-trainings of V-JEPA as configs of MMEngine."""
+"""Translates V-JEPA's pre-trainings into MMEngine configs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def pretraining(experiment):
 
 
 def _first_version(experiment, data, masks):
-    # V-JEPA takes every other type for tubes
+    # V-JEPA treats every other type as tubes
     mask_type = data.get('mask_type')
     mask = MULTI_BLOCK if mask_type in (None, 'multiblock3d') else TUBE
     implied = {
@@ -157,7 +157,7 @@ def _schedules(values):
 
 
 def _resume(values):
-    """From the file, or from the latest checkpoint if there is one."""
+    """Resume from the given file, or from the latest checkpoint if there is one."""
     if values['optimization.is_anneal']:
         return dict(resume=False, load_from=values['optimization.anneal_ckpt'])
     if not values['meta.load_checkpoint']:
@@ -168,7 +168,7 @@ def _resume(values):
 
 
 def _checkpoints(every):
-    """Each epoch's takes the place of the last, or all of every some epochs stay."""
+    """Keep only the latest epoch's checkpoint, or one every ``every`` epochs."""
     if every > 0:
         return dict(interval=every, max_keep_ckpts=-1, save_best=None)
     return dict(interval=1, max_keep_ckpts=1, save_best=None)
@@ -358,7 +358,7 @@ def _pretraining_optimizer(values):
         ),
     )
     if values['optimization.clip_grad'] is not None:
-        # V-JEPA clips from the second epoch after the warm-up on
+        # V-JEPA starts clipping in the second epoch after the warm-up
         warm = (values['optimization.warmup'] + 1) * values['optimization.ipe']
         config['clip_grad'] = dict(max_norm=float(values['optimization.clip_grad']))
         config['clip_begin'] = round(warm)

@@ -1,4 +1,4 @@
-"""Attentive probes of V-JEPA as configs of MMEngine."""
+"""Translates V-JEPA's attentive probes into MMEngine configs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .parts import (
 
 PROBES = 'video_classification_frozen', 'image_classification_frozen'
 GRID = 'experiment.optimization.multihead_kwargs'
-MODULES = {  # what makes an encoder in V-JEPA 2, and whether it is asked for layers
+MODULES = {  # modules that build V-JEPA 2's encoders, and whether layers are selected
     f'evals.{PROBES[0]}.modelcustom.vit_encoder_multiclip': False,
     f'evals.{PROBES[0]}.modelcustom.vit_encoder_multiclip_multilevel': True,
     f'evals.{PROBES[1]}.modelcustom.vit_encoder': False,
@@ -208,7 +208,7 @@ def _choose_layers(values, name, backbone):
 
 
 def _grid(values, channels):
-    """What a grid of V-JEPA 2's probes says of itself."""
+    """The settings of a grid of V-JEPA 2's probes."""
     heads = values['experiment.classifier.num_heads']
     if channels % heads:
         raise UsageError(
@@ -225,13 +225,13 @@ def _grid(values, channels):
 
 
 def _each(values, name):
-    """One value of every probe of V-JEPA 2."""
+    """One setting, for each of V-JEPA 2's probes."""
     keys = [k for k in values.known if k.startswith(f'{GRID}.')]
     return [float(values[k]) for k in keys if k.endswith(f'.{name}')]
 
 
 def _evaluators(second):
-    """In validation, and in tests, where AccMetric is for the probe chosen before."""
+    """For validation and tests; in tests AccMetric scores the probe chosen before."""
     accuracy = dict(type='AccMetric')
     if not second:
         return accuracy, accuracy
@@ -318,7 +318,7 @@ def _grid_schedules(values, epochs):
 
 
 def _shares(values, name, whole):
-    """One value of every probe over another one."""
+    """One setting of every probe, relative to another."""
     shares = []
     for i, (value, base) in enumerate(zip(_each(values, name), _each(values, whole))):
         if value and not base:
@@ -380,7 +380,7 @@ def _three(size):
 
 
 def _image_probe_data(values):
-    """Folders of classes; an image is a clip of equal frames."""
+    """Folders of classes; an image is a clip of identical frames."""
     size = values['optimization.resolution']
     folder = osp.join(values['data.root_path'], values['data.image_folder'])
     load = [
