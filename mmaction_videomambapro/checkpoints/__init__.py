@@ -1,1 +1,1 @@
-"""Checkpoints from elsewhere fitted to a model, and ours made fit to publish."""
+"""Fits checkpoints from elsewhere to a model, and prepares ours for release."""

@@ -1,4 +1,4 @@
-"""Published checkpoints, and those of other shapes, fitted to a model.
+"""Fits published checkpoints, and those of other shapes, to a model.
 
 Knows VideoMamba, VideoMambaPro and VideoMAE (MMAction2's VisionTransformer), alone or
 as the ``backbone`` of a recognizer. Any other model is left alone.
@@ -59,15 +59,16 @@ NOT_STRICT = (
 
 @dataclass
 class Report:
-    """What became of every tensor.
+    """What happened to every tensor.
 
     Attributes:
-        loaded (list[str]): Names in the model of what was taken as it is.
-        adapted (dict[str, str]): Names in the model of what was changed, and how.
-        fresh (dict[str, str]): Names in the model of what keeps the values it has,
+        loaded (list[str]): Names in the model of tensors loaded unchanged.
+        adapted (dict[str, str]): Names in the model of tensors that were changed, and
+            how.
+        fresh (dict[str, str]): Names in the model of tensors that keep their values,
             and why.
-        unused (dict[str, str]): Names in the file of what was left out, and why.
-        notes (list[str]): What else the log should say.
+        unused (dict[str, str]): Names in the file of tensors left out, and why.
+        notes (list[str]): Further lines for the log.
     """
 
     loaded: list[str] = field(default_factory=list)
@@ -86,7 +87,7 @@ class Report:
         return '\n'.join([*lines, *self.notes])
 
     def log(self) -> None:
-        """Log it, as a warning if anything is fresh or unused."""
+        """Log the report, as a warning if anything is fresh or unused."""
         level = logging.WARNING if self.fresh or self.unused else logging.INFO
         print_log(f'Checkpoint fitted to the model:\n{self}', 'current', level)
 
@@ -105,37 +106,37 @@ def adapt(
     """Fit a checkpoint to a model, by the rules of :mod:`.rules`.
 
     Args:
-        checkpoint (Mapping): The content of a file, wrapped in ``state_dict``,
-            ``model`` or ``module`` or not, with prefixes or without.
+        checkpoint (Mapping): The content of a file, with or without prefixes and a
+            ``state_dict``, ``model`` or ``module`` wrapper.
         model (Module): A VideoMamba, VideoMambaPro or VisionTransformer, or a model
             with one as its ``backbone``. It is not changed.
-        inflate (str): How a patch kernel of fewer frames fills a tubelet: 'centre',
-            in its middle and zero elsewhere, as published for 2-D kernels, or 'mean',
-            stretched over all frames. Only 'mean' takes kernels of more frames than
-            the model's. Defaults to 'centre'.
+        inflate (str): How a patch kernel of fewer frames fills a tubelet: 'centre'
+            puts it in the middle and zeros elsewhere, as published for 2-D kernels;
+            'mean' stretches it over all frames. Only 'mean' takes kernels with more
+            frames than the model's. Defaults to 'centre'.
         label_map (tuple[PathLike], optional): Two text files, the label names of the
-            checkpoint and of the model, one a line in the order of the classes: rows
-            of the head are picked by name. Without it, a head of another class count
-            stays fresh. Defaults to None.
+            checkpoint and of the model, one per line in class order: rows of the head
+            are picked by name. Without it, a head with a different class count stays
+            fresh. Defaults to None.
         weights (str): 'ema' takes ``state_dict``, where MMEngine's EMAHook puts the
-            averaged weights; 'raw' takes those that were averaged.
+            averaged weights; 'raw' takes the live weights instead.
             Defaults to 'ema'.
-        strict (bool): Whether parameters that are missing in the backbone, unknown,
-            or of a shape that no rule knows, are an error. Defaults to True.
+        strict (bool): Whether backbone parameters that are missing, unknown, or of a
+            shape that no rule covers are an error. Defaults to True.
         complete (bool): Whether weights that stay fresh are an error, as in tests,
             where they would be random. Defaults to False.
-        classes (tuple[tuple[str]], optional): Names of the classes of the checkpoint
-            and of the model. Rows of the head are picked by name if only their order
-            differs; the head of other classes stays fresh. Defaults to None.
+        classes (tuple[tuple[str]], optional): Class names of the checkpoint and of the
+            model. Rows of the head are picked by name if only their order differs; a
+            head with other classes stays fresh. Defaults to None.
 
     Returns:
         tuple[OrderedDict, Report]: A state dict with every key of the model, where
-        fresh ones have the model's own values; and what was done.
+        fresh ones have the model's own values; and a report of what was done.
 
     Raises:
-        MismatchError: If there are no weights, or such as no model should get, if
-            nothing fits at all, if ``strict`` and something is unexpected, with all of
-            it, or if ``complete`` and something stays fresh.
+        MismatchError: If there are no weights, or unusable ones; if nothing fits at
+            all; if ``strict`` and something is unexpected (everything is listed); or if
+            ``complete`` and something stays fresh.
         CheckpointError: For another model, or a wrong ``label_map``.
     """
     if inflate not in ('centre', 'mean'):
@@ -176,14 +177,14 @@ def adapt(
 
 
 def check_complete(missing: Mapping[str, str], model: nn.Module) -> None:
-    """Refuse weights that no file has given, where a fresh start is not an answer.
+    """Refuse weights that no file provides, where a fresh start is not acceptable.
 
     Args:
-        missing (Mapping): Names of weights that keep the values they have, and why.
+        missing (Mapping): Names of weights that keep their values, and why.
         model (Module): Prefixes in its ``training_only`` name what tests do not need.
 
     Raises:
-        MismatchError: With all of them.
+        MismatchError: Lists all of them.
     """
     training_only = tuple(getattr(_unwrapped(model), 'training_only', ()))
     needed = {k: why for k, why in missing.items() if not k.startswith(training_only)}
@@ -196,7 +197,7 @@ def check_complete(missing: Mapping[str, str], model: nn.Module) -> None:
 
 
 def _match(own: _Names, file: _Names, case: Case):
-    """Apply the rules: the state dict, the report, and what no rule covers."""
+    """Apply the rules; return state dict, report, and what no rule covers."""
     result, report = OrderedDict(), Report()
     problems = dict(missing=[], misshapen=[], unknown=[])
     for key, values in own.tensors.items():
@@ -228,16 +229,16 @@ def _match(own: _Names, file: _Names, case: Case):
 def fit(
     checkpoint: Mapping[str, Any], model: nn.Module, **options: Any
 ) -> Mapping[str, Any]:
-    """Fit what MMEngine is about to load, for the purpose it says, and log how.
+    """Fit what MMEngine is about to load, for its current purpose, and log how.
 
     Args:
         checkpoint (Mapping): A state dict or the whole content of a file.
-        model (Module): What it is to be loaded into.
+        model (Module): The model that it will be loaded into.
         **options: Options of :func:`adapt`.
 
     Returns:
         Mapping: A state dict; that of ``checkpoint`` itself if its keys and shapes are
-        those of the model, or if the model is none that :func:`adapt` knows.
+        those of the model, or if :func:`adapt` does not know the model.
 
     Raises:
         CheckpointError: See :func:`adapt`.
@@ -280,23 +281,23 @@ def fit(
 
 
 def _check_as_it_is(state_dict, model, complete):
-    """Check what goes into a model of any kind, by its own rules for old names."""
+    """Check what goes into any other model, by its own rules for old names."""
     check_values(state_dict, model.state_dict())
     if not complete:
         return
     try:
-        with warnings.catch_warnings():  # of models without memory
+        with warnings.catch_warnings():  # from models on the meta device
             warnings.simplefilter('ignore')
             missing = model.load_state_dict(state_dict, strict=False).missing_keys
     except RuntimeError as error:
         raise MismatchError(' '.join(str(error).split())) from None
-    # MMEngine does not miss these either
+    # MMEngine does not report these either
     missing = [key for key in missing if 'num_batches_tracked' not in key]
     check_complete(dict.fromkeys(missing, 'not in the file'), model)
 
 
 def _about_the_head(purpose, loaded):
-    """That nobody knows whether a head is for these classes, if so."""
+    """Say that a head's classes are unknown, if they are."""
     kept = any(re.fullmatch(CLASSIFIER, official_name(name)) for name in loaded)
     if not purpose.fine_tuning or not kept or purpose.classes:
         return []
@@ -315,7 +316,7 @@ def convert(
     official: bool = False,
     **options: Any,
 ) -> Report:
-    """Write a checkpoint fitted to a model; the file appears whole or not at all.
+    """Write a checkpoint fitted to a model; the file appears complete or not at all.
 
     A head that stays fresh is left out, so that no random numbers are published.
 

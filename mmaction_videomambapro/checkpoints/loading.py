@@ -1,6 +1,6 @@
-"""What a checkpoint is being loaded for: said where it is known, read where it counts.
+"""The purpose for which a checkpoint is loaded, passed from runner to model.
 
-MMEngine has no argument for it on the way from a runner to a model.
+MMEngine has no argument for it on that way.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .state_dicts import MismatchError, class_names, names_in, state_dict_in, su
 
 @dataclass
 class Loading:
-    """What a checkpoint is being loaded for.
+    """The purpose for which a checkpoint is loaded.
 
     Attributes:
         file (str, optional): Its name, for errors.
         complete (bool): Whether every weight is needed, as in tests and resuming.
         fine_tuning (bool): Whether it starts a training, where a head may be fresh.
-        here (tuple[str], optional): Names of the classes of the data.
-        there (tuple[str], optional): Those of the checkpoint.
-        wrap (bool): Whether weights alone are needed as ``state_dict`` too.
-        fitted (bool): Whether it was fitted already, and this is said.
+        here (tuple[str], optional): Class names of the data.
+        there (tuple[str], optional): Class names of the checkpoint.
+        wrap (bool): Whether bare weights have to be wrapped as ``state_dict``.
+        fitted (bool): Whether it was already fitted, and this was logged.
     """
 
     file: str | None = None
@@ -40,7 +40,7 @@ class Loading:
 
     @property
     def classes(self) -> tuple | None:
-        """Names of both sides, where both have them."""
+        """Class names of both sides, if both have them."""
         return (self.there, self.here) if self.there and self.here else None
 
 
@@ -48,18 +48,18 @@ _LOADING: ContextVar[Loading | None] = ContextVar('loading', default=None)
 
 
 def current() -> Loading | None:
-    """What is being loaded now, if anybody has said it."""
+    """The current purpose, if one is set."""
     return _LOADING.get()
 
 
 @contextmanager
 def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
-    """Tell those who read and fit what for, and put the file in front of errors.
+    """Set the purpose for readers and fitters, and prefix errors with the file name.
 
     Args:
         file (str, optional): Name of the checkpoint. Defaults to None.
-        **purpose: Attributes of :class:`Loading`; the others are those of the context
-            around.
+        **purpose: Attributes of :class:`Loading`; the others keep their values from
+            the surrounding context.
     """
     if file is not None:
         purpose['file'] = str(file)
@@ -77,7 +77,7 @@ def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
 def purpose_of(runner: Any) -> dict[str, Any]:
     """What a runner is about to do with its checkpoint, for :func:`loading`.
 
-    The loop that it has built tells; before, it may be anything.
+    The loop that it has built shows this; before that, it may be anything.
     """
     for kind in ('train', 'test', 'val'):
         loop = getattr(runner, f'_{kind}_loop', None)
@@ -93,15 +93,15 @@ def purpose_of(runner: Any) -> dict[str, Any]:
 
 
 def read(content: Any, file: str) -> Mapping[str, Any]:
-    """Check what was read from a file before anything is done with it.
+    """Check what was read from a file before it is used.
 
     Args:
-        content (Any): The content.
+        content (Any): The content of the file.
         file (str): Its name.
 
     Returns:
         Mapping: The content, with its weights as ``state_dict`` if they were wrapped
-        otherwise.
+        differently.
 
     Raises:
         MismatchError: See :func:`state_dict_in`.
@@ -120,7 +120,7 @@ def read(content: Any, file: str) -> Mapping[str, Any]:
             f'{file}: weights are random, because tools/checkpoints/convert.py '
             f'--no-strict found none: {summary(map(str, random))}. Train it first'
         )
-    if state_dict is content:  # FlexibleRunner knows no others
+    if state_dict is content:  # FlexibleRunner knows no other form
         return dict(state_dict=content) if purpose and purpose.wrap else content
     if content.get('state_dict') is state_dict:
         return content

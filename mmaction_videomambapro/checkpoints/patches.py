@@ -1,6 +1,6 @@
-"""Patches through which MMEngine fits the checkpoints that it loads, or refuses them.
+"""Patches that make MMEngine fit the checkpoints that it loads, or refuse them.
 
-The model's own pre-hook of ``load_state_dict`` would not do: it sees neither what the
+The model's own pre-hook of ``load_state_dict`` would not do: it knows neither what the
 file is loaded for nor the head, and MMAction2's VisionTransformer has none.
 """
 

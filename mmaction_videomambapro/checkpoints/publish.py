@@ -1,4 +1,4 @@
-"""Makes of a checkpoint of a training one to publish."""
+"""Turns a training checkpoint into one for release."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from .state_dicts import check_values, state_dict_in
 def publish(
     checkpoint: str | PathLike, out: str | PathLike, weights: str | None = None
 ) -> Path:
-    """Keep the weights and what was noted about them, and name the file by its hash.
+    """Keep the weights and their notes, and name the file by its hash.
 
     Args:
         checkpoint (str | PathLike): A checkpoint that MMEngine saved.
         out (str | PathLike): Folder and name; date and hash are added, as in
             ``NAME_20261121-0123abcd.pth``.
         weights (str, optional): With an EMAHook, ``'ema'`` for the averaged weights,
-            those that were validated, or ``'raw'`` for the others. Defaults to those
-            that were validated.
+            which were validated, or ``'raw'`` for the others. Defaults to the
+            validated ones.
 
     Returns:
         Path: The file.
 
     Raises:
-        CheckpointError: If there is no such file, or it has no such weights, or NaN
+        CheckpointError: If the file does not exist, lacks these weights, or has NaN
             or infinity among them.
     """
     if not Path(checkpoint).is_file():
@@ -51,7 +51,7 @@ def publish(
         raw = weights == 'raw' and averages
         state = state_dict_in(content, 'raw' if raw else 'ema')
         check_values(state)
-    # a slice of a larger tensor would take all of it along
+    # a slice of a larger tensor would be saved with all of it
     state = {
         key: value.clone() if isinstance(value, torch.Tensor) else value
         for key, value in state.items()

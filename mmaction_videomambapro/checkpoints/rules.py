@@ -1,6 +1,6 @@
-"""How the weights of one network become those of another: a rule is a function.
+"""Rules that turn the weights of one network into those of another, as functions.
 
-Keys are compared by their official names, see :func:`official_name`.
+Keys are compared by their official names; see :func:`official_name`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BACKWARD = r'layers\.\d+\.mixer\.(A_b_log|D_b|(conv1d|x_proj|dt_proj)_b\.\w+)'
 
 
 def official_name(key: str) -> str:
-    """The published name of a parameter, whatever prefixes and modules hold it."""
+    """The published name of a parameter, without prefixes and wrapping modules."""
     for pattern, replacement in NAMES:
         key = re.sub(pattern, replacement, key)
     return key
@@ -38,7 +38,7 @@ def official_name(key: str) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """What a rule looks at.
+    """What a rule works on.
 
     Attributes:
         file (Mapping): The tensors of the file by official name.
@@ -59,22 +59,22 @@ class Case:
 
     @property
     def heads_differ(self) -> bool:
-        """Whether rows of the head are not those of the same classes, in order."""
+        """Whether the two heads have different classes or another order."""
         return self.rows is not None or self.other_classes is not None
 
     @cached_property
     def encoder(self) -> set[str]:
-        """Official names of what the backbone holds."""
+        """Official names of the backbone's tensors."""
         return {official_name(key) for key in self.backbone.state_dict()}
 
 
-# --- keys on both sides, of other shapes: (tensor, or None for fresh, and how) ---
+# --- keys on both sides, of different shapes: (tensor, or None for fresh, and how) ---
 
 
 def inflate(key: str, case: Case):
-    """A patch kernel of other frames: in the middle of the tubelet, or stretched.
+    """A patch kernel with other frames: put in the tubelet's middle, or stretched.
 
-    A 2-D kernel is one of a single frame.
+    A 2-D kernel counts as a single frame.
     """
     kernel, shape = _kernel_in_time(case.file[key]), case.model[key].shape
     if not _same_patches(kernel, case.model[key]):
@@ -93,9 +93,9 @@ def inflate(key: str, case: Case):
 
 
 def longer_kernel(case: Case) -> bool:
-    """Whether the patch kernel has too many frames to stand in the middle of a tubelet.
+    """Whether the patch kernel has too many frames for the middle of a tubelet.
 
-    Cut to fit, it would answer to a still clip otherwise than before.
+    Cut to fit, it would respond to a still clip differently than before.
     """
     key = 'patch_embed.proj.weight'
     if key not in case.file or key not in case.model:
@@ -113,7 +113,7 @@ def _kernel_in_time(kernel: Tensor) -> Tensor:
 
 
 def _same_patches(kernel: Tensor, target: Tensor) -> bool:
-    """Whether two kernels differ in time only, and have one."""
+    """Whether two kernels have a time axis and differ in nothing else."""
     if not kernel.ndim == target.ndim == 5 or kernel.shape[2] == 0:
         return False
     rest = (0, 1, 3, 4)
@@ -123,7 +123,7 @@ def _same_patches(kernel: Tensor, target: Tensor) -> bool:
 def _overlap(frames: int, wanted: int) -> Tensor:
     """Share of each frame of a stretched kernel in each frame of another length.
 
-    Rows add up to 1, so that a clip that stands still is embedded as before.
+    Rows add up to 1, so the embedding of a still clip does not change.
     """
     old, new = torch.arange(frames + 1) * wanted, torch.arange(wanted + 1) * frames
     begin = torch.maximum(old[:-1, None], new[:-1])
@@ -132,7 +132,7 @@ def _overlap(frames: int, wanted: int) -> Tensor:
 
 
 def fixed_table(key: str, case: Case):
-    """A position table that is computed needs no file."""
+    """A computed position table needs nothing from a file."""
     if key in dict(case.backbone.named_buffers()):
         return case.model[key], 'fixed, computed by the model'
     return None
@@ -163,7 +163,7 @@ def resize_time(key: str, case: Case):
 
 
 def match_classes(key: str, case: Case):
-    """The head of other classes: rows picked by label name, else fresh."""
+    """A head for other classes: rows are picked by label name, else it is fresh."""
     head, target = case.file[key], case.model[key]
     if head.ndim == 0 or head.shape[1:] != target.shape[1:]:
         return None
@@ -192,7 +192,7 @@ def no_frames_in_an_image(key: str, case: Case):
 
 
 def copy_forward(key: str, case: Case):
-    """What the file shares between both directions is copied for the backward one."""
+    """What both directions share in the file is copied for the backward one."""
     kind = key.split('.mixer.')[1]
     forward = case.file.get(key.replace('_b', '', 1))
     if _has_mixer(case.file, kind) or forward is None:
@@ -203,12 +203,12 @@ def copy_forward(key: str, case: Case):
 
 
 def no_norm_in_pretraining(key: str, case: Case):
-    """A masked-pretraining file names its final norm otherwise: starts fresh."""
+    """A masked pre-training file names its final norm differently: fresh."""
     return (None, 'not in a pre-training file') if _pretraining(case.file) else None
 
 
 def behind_backbone(key: str, case: Case):
-    """What stands behind the backbone and is not in the file: fresh."""
+    """Parameters after the backbone that the file lacks: fresh."""
     torn = key.startswith('head.') and any(k.startswith('head.') for k in case.file)
     return None if torn or key in case.encoder else (None, 'not in the file')
 
@@ -217,7 +217,7 @@ def behind_backbone(key: str, case: Case):
 
 
 def other_head(key: str, case: Case):
-    """A head that the model does not have, or has of another kind."""
+    """A head that the model does not have, or has in another form."""
     return 'the model has no such head'
 
 
@@ -234,7 +234,7 @@ def pretraining_only(key: str, case: Case):
 
 
 def teaching_only(key: str, case: Case):
-    """The projection of tokens onto those of a teacher."""
+    """The projection of tokens onto a teacher's tokens."""
     return 'for distillation only'
 
 
@@ -249,7 +249,7 @@ def _pretraining(file: Mapping[str, Tensor]) -> bool:
 
 CLASSIFIER = r'(head|cls_head\.probes\.\d+\.fc_cls)\.(weight|bias)'
 
-# The first rule whose pattern fits the key, and which does not return None, decides.
+# The first rule whose pattern matches the key and that does not return None decides.
 RESHAPED = (
     (r'patch_embed\.proj\.weight', inflate),
     (r'pos_embed', fixed_table),

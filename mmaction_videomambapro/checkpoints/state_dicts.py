@@ -1,4 +1,4 @@
-"""The weights in a checkpoint: found, and refused if no model should get them."""
+"""Finds the weights in a checkpoint, and refuses unusable ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..safe_load import CheckpointError
 
 WRAPPERS = ('state_dict', 'model', 'module')
 MOST_WRAPPERS = 5  # a dictionary can hold itself
-# Views of one storage may be many, as of tied weights, but not without end.
+# One storage may have many views, as with tied weights, but not without limit.
 MOST_PER_BYTE, FREE_BYTES = 10, 1 << 24
 
 
@@ -25,16 +25,16 @@ class MismatchError(CheckpointError):
 
 
 def state_dict_in(content: Any, weights: str = 'ema') -> Mapping[str, Any]:
-    """The weights of a checkpoint, out of its wrappers.
+    """Unwrap the weights of a checkpoint.
 
     Args:
         content (Any): The content of a file.
         weights (str): 'ema' takes ``state_dict``, where MMEngine's EMAHook puts the
-            averaged weights; 'raw' takes those that were averaged.
+            averaged weights; 'raw' takes the live weights instead.
             Defaults to 'ema'.
 
     Returns:
-        Mapping: Tensors by name, and whatever ``_extra_state`` modules keep.
+        Mapping: Tensors by name, and any ``_extra_state`` that modules keep.
 
     Raises:
         MismatchError: If there are none, or no raw ones, or if something among them
@@ -62,17 +62,17 @@ def state_dict_in(content: Any, weights: str = 'ema') -> Mapping[str, Any]:
 def check_values(
     state_dict: Mapping[str, Any], own: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Refuse numbers of another kind than the model's, NaN and infinity.
+    """Refuse NaN, infinity, and numbers of a different kind than the model's.
 
-    A model may have infinite values itself, as in a mask.
+    A model may itself have infinite values, as in a mask.
 
     Args:
         state_dict (Mapping): Tensors by name.
-        own (Mapping, optional): Those of the model; tensors of other names are not
-            looked at. Defaults to None: all are, for NaN and infinity only.
+        own (Mapping, optional): Those of the model; tensors with other names are not
+            checked. Defaults to None: all are, for NaN and infinity only.
 
     Raises:
-        MismatchError: With the first of them.
+        MismatchError: Names the first of them.
     """
     tensors = {k: v for k, v in state_dict.items() if isinstance(v, Tensor)}
     if own is not None:
@@ -101,7 +101,7 @@ def check_values(
 
 
 def class_names(content: Any) -> tuple[str, ...] | None:
-    """Names of the classes that a checkpoint was trained for, where it has them.
+    """Names of the classes that a checkpoint was trained for, if it has them.
 
     MMEngine saves the ``metainfo`` of the training data.
     """
@@ -111,7 +111,7 @@ def class_names(content: Any) -> tuple[str, ...] | None:
 
 
 def names_in(metainfo: Any) -> tuple[str, ...] | None:
-    """Names of classes in the ``metainfo`` of a dataset, if there are any."""
+    """Class names in the ``metainfo`` of a dataset, if there are any."""
     names = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
     if not isinstance(names, (list, tuple)) or not names:
         return None
@@ -119,14 +119,14 @@ def names_in(metainfo: Any) -> tuple[str, ...] | None:
 
 
 def classes_of(config: Any) -> tuple[str, ...] | None:
-    """Names of the classes of the test data of a config, if it has any."""
+    """Class names of a config's test data, if it has any."""
     for key in ('test_dataloader', 'dataset', 'metainfo'):
         config = config.get(key) if hasattr(config, 'get') else None
     return names_in(config)
 
 
 def different_classes(there: tuple[str, ...], here: tuple[str, ...]) -> str:
-    """Where two lists of classes differ, the checkpoint's and the data's."""
+    """Where the class lists of checkpoint and data differ."""
     if len(there) != len(here):
         return f'{len(there)} classes in the checkpoint, {len(here)} in the data'
     differing = [i for i, (a, b) in enumerate(zip(there, here)) if a != b]
@@ -138,7 +138,7 @@ def different_classes(there: tuple[str, ...], here: tuple[str, ...]) -> str:
 
 
 def summary(names: Iterable[str], at_most: int = 40) -> str:
-    """Names in one line, those that differ in the layer only as one."""
+    """Names in one line; those that differ only in the layer count as one."""
     layers = defaultdict(list)
     for name in names:
         found = re.search(r'\b(?:layers|blocks)\.(\d{1,9})\.', name)
@@ -157,7 +157,7 @@ def summary(names: Iterable[str], at_most: int = 40) -> str:
 
 
 def by_reason(reasons: Mapping[str, str], at_most: int = 8) -> str:
-    """Names in one line with what is the matter with them, together if the same."""
+    """Names in one line with their reasons; equal reasons are grouped."""
     names = defaultdict(list)
     for name, reason in reasons.items():
         names[reason].append(name)
@@ -167,7 +167,7 @@ def by_reason(reasons: Mapping[str, str], at_most: int = 8) -> str:
 
 
 def printable(value: Any, quoted: bool = True) -> str:
-    """A name from a file as part of one line: short, and without control characters."""
+    """A name from a file for use in a line: short, without control characters."""
     text = value if isinstance(value, str) else ' '.join(reprlib.repr(value).split())
     if not text.isprintable():
         text, quoted = repr(text), False
@@ -177,7 +177,7 @@ def printable(value: Any, quoted: bool = True) -> str:
 
 
 def _innermost(content, depth=0):
-    """What holds tensors, in the first wrapper that leads there."""
+    """The mapping that holds tensors, inside the first wrapper that leads there."""
     if not isinstance(content, Mapping) or depth > MOST_WRAPPERS:
         return None
     for key in WRAPPERS:
@@ -192,7 +192,7 @@ def _raw_weights(content):
     averaged = content.get('ema_state_dict')
     if not isinstance(averaged, Mapping):
         raise MismatchError('the checkpoint has no ema_state_dict with raw weights')
-    # EMAHook exchanges both; the number of steps is not a weight
+    # EMAHook swaps the two; the number of steps is not a weight
     prefix = 'module.'
     return {
         key.removeprefix(prefix): value
@@ -232,7 +232,7 @@ def _unusable(value):
 
 
 def _check_memory(state_dict):
-    """Refuse tensors that repeat a few bytes to a size that copies could not have."""
+    """Refuse tensors that repeat a few bytes into a size too large to copy."""
     tensors = {k: v for k, v in state_dict.items() if isinstance(v, Tensor)}
     sizes = {k: v.numel() * v.element_size() for k, v in tensors.items()}
     storages = [v.untyped_storage() for v in tensors.values()]
@@ -255,7 +255,7 @@ def _kind(tensor):
 def _finite(tensor):
     if tensor.is_meta or not (tensor.is_floating_point() or tensor.is_complex()):
         return True
-    if tensor.is_floating_point() and tensor.itemsize == 1:  # float8 knows little
+    if tensor.is_floating_point() and tensor.itemsize == 1:  # float8 has few ops
         tensor = tensor.float()
     return bool(tensor.isfinite().all())
 
