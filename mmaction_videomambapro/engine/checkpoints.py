@@ -1,4 +1,4 @@
-"""The checkpoints of a work directory: which there are, which are whole, the newest."""
+"""Checkpoints in a work directory: lists them, checks them, finds the newest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..files import replacing
 from ..safe_load import CheckpointError, safe_load
 
-NAME = re.compile(r'(?!best_|\.)(.*?)(\d+)\.pth')  # of CheckpointHook, not the best
+NAME = re.compile(r'(?!best_|\.)(.*?)(\d+)\.pth')  # of CheckpointHook, except the best
 LAST = 'last_checkpoint'
 DAMAGED = 'it is damaged or cut short'
 NOT_RESUMABLE = 'it holds weights, but not the state of a training'
@@ -36,10 +36,10 @@ class _File(NamedTuple):
 
 
 def checkpoints(folder: str | os.PathLike) -> list[str]:
-    """What ``CheckpointHook`` saved in a folder, newest first, whole or not.
+    """List what ``CheckpointHook`` saved in a folder, newest first, complete or not.
 
-    The one that ``last_checkpoint`` names comes before all that are not later in number
-    and time: a folder may hold those of an earlier run, and copies lose their times.
+    The one that ``last_checkpoint`` names precedes all that are not later in number and
+    time: a folder may hold those of an earlier run, and copies lose their times.
 
     Args:
         folder (str | PathLike): The work directory.
@@ -52,7 +52,7 @@ def checkpoints(folder: str | os.PathLike) -> list[str]:
     if last is None:
         return [f.path for f in files]
     found = [f for f in files if osp.abspath(f.path) == osp.abspath(last)]
-    if not found:  # of another folder, or with a name of its own
+    if not found:  # in another folder, or with a custom name
         return [last, *(f.path for f in files)]
     named = found[0]
     files.remove(named)
@@ -74,7 +74,7 @@ def _files(folder) -> Iterator[_File]:
 
 
 def _named_last(folder) -> str | None:
-    """What ``last_checkpoint`` names, in its own folder if that was moved."""
+    """What ``last_checkpoint`` names, looked up in its own folder if that was moved."""
     try:
         file = osp.join(folder, LAST)
         name = os.fsdecode(Path(file).read_bytes()[:4096]) if osp.isfile(file) else ''
@@ -88,27 +88,27 @@ def _named_last(folder) -> str | None:
 
 
 def _is_of_deepspeed(path: str) -> bool:
-    """DeepSpeed's checkpoints are folders."""
+    """Whether it is a checkpoint of DeepSpeed, which saves folders."""
     return path.endswith('.pth') and osp.isdir(path) and bool(os.listdir(path))
 
 
 def newest_checkpoint(*folders: str | os.PathLike) -> str | None:
-    """The newest checkpoint that is whole and can be resumed from.
+    """Find the newest complete checkpoint that can be resumed from.
 
-    Those that are passed over are logged, with the reason.
+    Skipped checkpoints are logged with the reason.
 
     Args:
-        *folders (str | PathLike): Where to look, one after the other.
+        *folders (str | PathLike): Folders to search, in this order.
 
     Returns:
-        str | None: Its path, or None if there is none, nor a damaged one.
+        str | None: Its path, or None if there are no checkpoints, not even damaged.
 
     Raises:
         CheckpointError: If there are checkpoints, but all are damaged.
     """
     damaged = []
     for path in [path for folder in folders for path in checkpoints(folder)]:
-        if osp.isdir(path):  # DeepSpeed looks at it itself
+        if osp.isdir(path):  # DeepSpeed checks it itself
             return path
         fault = _fault(path)
         if fault is None:
@@ -125,13 +125,13 @@ def newest_checkpoint(*folders: str | os.PathLike) -> str | None:
 
 
 def newest_of(path: str) -> str:
-    """A checkpoint, or the newest one of a folder.
+    """Return a checkpoint, or the newest one in a folder.
 
     Args:
         path (str): File, URL or work directory.
 
     Raises:
-        CheckpointError: If a folder has none that is whole.
+        CheckpointError: If a folder has no complete checkpoint.
     """
     if not osp.isdir(path) or _is_of_deepspeed(path):
         return path
@@ -142,21 +142,21 @@ def newest_of(path: str) -> str:
 
 
 def _fault(path) -> str | None:
-    """Why a training cannot be resumed from a file."""
+    """Why training cannot be resumed from a file, or None."""
     try:
-        if zipfile.is_zipfile(path):  # PyTorch leaves out the check sums
+        if zipfile.is_zipfile(path):  # PyTorch does not verify checksums
             with zipfile.ZipFile(path) as archive:
                 if archive.testzip():
                     return DAMAGED
         return None if is_resumable(safe_load(path, 'cpu')) else NOT_RESUMABLE
     except CheckpointError as error:
         return str(error)
-    except Exception:  # zipfile and torch raise all kinds
+    except Exception:  # zipfile and torch raise errors of all kinds
         return DAMAGED
 
 
 def is_resumable(content: object) -> bool:
-    """Whether the content of a checkpoint has what MMEngine resumes from."""
+    """Whether a checkpoint contains what MMEngine needs to resume."""
     if not isinstance(content, dict):
         return False
     meta = content.get('meta')
@@ -169,13 +169,13 @@ def is_resumable(content: object) -> bool:
 
 
 def choose_start(runner, load_from: Callable[[], str | None]) -> None:
-    """Decide what a runner that is to resume by itself begins with.
+    """Decide what a runner that resumes automatically starts from.
 
-    The main process decides, for all.
+    The main process decides for all.
 
     Args:
         runner (Runner): Its ``_resume`` and ``_load_from`` are set.
-        load_from (Callable): Gives what to load where there is nothing to resume.
+        load_from (Callable): Returns what to load if there is nothing to resume.
 
     Raises:
         CheckpointError: If there are checkpoints, but all are damaged.
@@ -202,7 +202,7 @@ def choose_start(runner, load_from: Callable[[], str | None]) -> None:
 
 
 def _other_folders(runner):
-    """``out_dir`` of the hook, where that is another folder."""
+    """``out_dir`` of the hook, if it is another folder."""
     name = osp.basename(osp.abspath(runner.work_dir))
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook) and hook.out_dir:
@@ -210,19 +210,19 @@ def _other_folders(runner):
 
 
 def save_checkpoint(hook: CheckpointHook, runner, step: int, meta: dict) -> None:
-    """``CheckpointHook``'s, which removes the oldest after the newest is safe.
+    """Like ``CheckpointHook``'s, but removes the oldest only once the newest is safe.
 
     Args:
         hook (CheckpointHook): The hook that saves.
         runner (Runner): Its runner.
         step (int): Epoch or iteration, for the name.
-        meta (dict): What the checkpoint says of both.
+        meta (dict): The epoch and iteration that the checkpoint records.
     """
     outdated = []
     if hook.max_keep_ckpts > 0:
         kept = [*(k for k in hook.keep_ckpt_ids if k != step), step]
         outdated = kept[: -hook.max_keep_ckpts]
-        # with the outdated: who resumes removes them, if this run dies before
+        # includes outdated ones: a resumed run removes them if this one dies first
         runner.message_hub.update_info('keep_ckpt_ids', kept)
         hook.keep_ckpt_ids = deque(kept, hook.max_keep_ckpts)
     name = hook.filename_tmpl.format(step)
@@ -250,7 +250,7 @@ def save_checkpoint(hook: CheckpointHook, runner, step: int, meta: dict) -> None
 
 
 def _name_in(folder, path):
-    """A path as ``last_checkpoint`` has it, so that the folder can be moved."""
+    """A path as stored in ``last_checkpoint``, so that the folder can be moved."""
     if '://' in path:
         return path
     name = osp.relpath(path, folder)
@@ -265,7 +265,7 @@ def _remove(backend, path):
 
 
 class _RemovingLater:
-    """A file backend that only notes what it is to remove."""
+    """A file backend that only notes what it is asked to remove."""
 
     def __init__(self, backend) -> None:
         self._backend, self.outdated = backend, []
@@ -281,7 +281,7 @@ class _RemovingLater:
 
 @contextmanager
 def removing_later(hook: CheckpointHook) -> Iterator[None]:
-    """Let ``CheckpointHook`` remove only after it has saved, and not what it saved."""
+    """Let ``CheckpointHook`` remove files only after saving, and not what it saved."""
     backend = hook.file_backend
     hook.file_backend = later = _RemovingLater(backend)
     try:
@@ -305,7 +305,7 @@ def _best(hook) -> dict[str, str | None]:
 
 
 def follow_folder(hook: CheckpointHook, runner) -> None:
-    """Follow a work directory that was moved.
+    """Adjust paths to a work directory that was moved.
 
     Args:
         hook (CheckpointHook): The hook, after its ``before_train``.
@@ -325,10 +325,10 @@ def follow_folder(hook: CheckpointHook, runner) -> None:
 def share_gradients(runner) -> None:
     """Average gradients that wait for their update, so that one process has them all.
 
-    The update averages them over the processes anyway.
+    The update would average them over the processes anyway.
 
     Args:
-        runner (Runner): Of a training with ``accumulative_counts``.
+        runner (Runner): Runner of a training with ``accumulative_counts``.
     """
     if isinstance(runner.model, DistributedDataParallel) and gradients_wait(runner):
         parameters = [p for p in runner.model.parameters() if p.requires_grad]
@@ -342,7 +342,7 @@ def share_gradients(runner) -> None:
 
 
 def gradients_wait(runner) -> bool:
-    """Whether gradients have been added up that no update has used yet."""
+    """Whether there are accumulated gradients that no update has used yet."""
     wrapper = runner.optim_wrapper
     counts = getattr(wrapper, '_accumulative_counts', 1)
     if counts == 1 or wrapper._inner_count == wrapper._max_counts:

@@ -1,4 +1,4 @@
-"""What does not fit together, found before a run begins."""
+"""Finds settings that do not fit together before a run begins."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..datasets.samplers import MOST_SAMPLES
 from ..errors import UsageError
 
 LISTS = 'VideoClsDataset', 'RawFrameClsDataset', 'ImageListDataset'
-MOST_WORKERS = 64  # or four for each core
+MOST_WORKERS = 64  # or four per core
 MOST_AT_ONCE = 2**16
 
 
 def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
-    """Make sure that what the run will read is there, before anything is built.
+    """Make sure that what the run will read exists, before anything is built.
 
     Args:
         cfg (Config): The merged config.
-        dataloaders (tuple[str]): Its dataloaders to look at.
+        dataloaders (tuple[str]): Keys of the dataloaders to check.
 
     Raises:
         UsageError: For the first annotation file, video directory or checkpoint
@@ -94,14 +94,14 @@ def _check_dataset(key: str, dataset: dict) -> None:
 
 
 def check_initial_weights(node: Any, key: str = 'model') -> None:
-    """Make sure that files are there which parts of a model are initialised with.
+    """Make sure that the files that initialise parts of a model exist.
 
     Args:
         node (Any): Config of the model.
         key (str): Its key. Defaults to 'model'.
 
     Raises:
-        UsageError: For the first that does not exist, with the config key.
+        UsageError: For the first missing file, with its config key.
     """
     if isinstance(node, (list, tuple)):
         node = dict(enumerate(node))
@@ -119,11 +119,12 @@ def check_initial_weights(node: Any, key: str = 'model') -> None:
 
 
 def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
-    """Have lists checked against the classes of the head, as they are read.
+    """Have lists checked against the number of classes of the head when they are read.
 
     Args:
-        cfg (Config): Of a recognizer, or of something without labels.
-        dataloaders (tuple[str]): Whose datasets get ``num_classes``, unless they have.
+        cfg (Config): Config of a recognizer, or of something without labels.
+        dataloaders (tuple[str]): Keys of the dataloaders whose datasets get
+            ``num_classes`` if they lack it.
     """
     model = cfg.get('model') or {}
     head = model.get('cls_head') or model.get('head') or {}
@@ -157,10 +158,10 @@ def _is_local(path: str) -> bool:
 
 
 def check_blending(cfg: Config) -> None:
-    """Make sure that labels are mixed of as many classes as the head has.
+    """Make sure that labels are mixed over as many classes as the head has.
 
     Raises:
-        UsageError: If a blending has another number; with the keys of all.
+        UsageError: If a blending has a different number; lists the keys of all.
     """
     model = cfg.get('model') or {}
     classes = (model.get('cls_head') or {}).get('num_classes')
@@ -189,10 +190,10 @@ def _classes(node: Any, key: str) -> Iterator[tuple[str, int]]:
 
 
 def check_batches(runner: Runner) -> Runner:
-    """Make sure that there is something to train on; gives the runner back.
+    """Make sure that there is something to train on; return the runner.
 
     Raises:
-        UsageError: If an epoch has no batch: ``drop_last`` leaves out the only one.
+        UsageError: If an epoch has no batch because ``drop_last`` drops the only one.
     """
     loader = runner.train_loop.dataloader
     if len(loader) == 0:

@@ -1,4 +1,4 @@
-"""What of a run's log is shown: a few lines at the start, and how it goes."""
+"""What a run shows of its log: a few lines at the start, then its progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import nn
 
 PARTS = 'backbone', 'cls_head', 'head', 'predictor'
 
-# of MMEngine and MMAction2, for the log file only
+# messages of MMEngine and MMAction2 for the log file only
 _FOR_THE_FILE = re.compile(
     r'\s*-+\nSystem environment|Config:\n|Hooks will be executed|paramwise_options'
     r'|Param groups|Distributed training is not used|Exp name:|"FileClient" will be'
@@ -25,22 +25,22 @@ _FOR_THE_FILE = re.compile(
 
 
 class ConsoleFilter(logging.Filter):
-    """Keeps tables and dumps, which fill pages, to the log file."""
+    """Keeps tables and dumps that fill pages off the console."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not _FOR_THE_FILE.match(str(record.msg))
 
 
 def quiet_console() -> None:
-    """Let the loggers of MMEngine show on the console what is worth reading.
+    """Let MMEngine's loggers show only what is worth reading on the console.
 
-    The log file has everything. What decoders print of broken files themselves is
+    The log file has everything. What decoders themselves print about broken files is
     left out too: the datasets give the reason.
     """
     for name in ('OPENCV_FFMPEG_LOGLEVEL', 'OPENCV_AVFORMAT_LOGLEVEL'):
         os.environ.setdefault(name, '-8')
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    logging.raiseExceptions = False  # a log that cannot be written ends no run
+    logging.raiseExceptions = False  # a log that cannot be written must not end the run
 
     if hasattr(MMLogger.__init__, 'original'):
         return
@@ -55,7 +55,7 @@ def quiet_console() -> None:
 
 
 def introduce(runner: Runner) -> None:
-    """Log what will be trained, on what, and where it goes, in three lines."""
+    """Log in three lines what will be trained, on what, and where results go."""
     for line in (_about_model(runner), _about_data(runner.cfg)):
         runner.logger.info(line)
     runner.logger.info(

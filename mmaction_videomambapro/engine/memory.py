@@ -1,19 +1,19 @@
-"""Memory that is freed stays with the process."""
+"""Keeps freed memory in the process."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed for the next allocation.
+    """Make glibc keep freed memory for the next allocation.
 
-    It gives large blocks back to the system at once, which hands them out again page
-    by page, zeroed: a training step on a CPU spent a fifth of its time on that. Other
-    C libraries are left as they are.
+    By default it returns large blocks to the system at once, which hands them out again
+    page by page, zeroed: a training step on a CPU spent a fifth of its time on that.
+    Other C libraries are left as they are.
     """
     if sys.platform != 'linux':
         return

@@ -1,4 +1,4 @@
-"""Patches through which MMEngine saves, finds and resumes checkpoints safely."""
+"""Patches that make MMEngine save, find and resume checkpoints safely."""
 
 import os.path as osp
 import sys
@@ -27,7 +27,7 @@ def _checkpoints_removed_first(checkpoint_hook):
 
     @replace(hook, '_save_best_checkpoint')
     def save_best(original, self, runner, metrics):
-        if hasattr(self, 'file_backend'):  # not in a validation without training
+        if hasattr(self, 'file_backend'):  # missing in a validation without training
             with removing_later(self):
                 original(self, runner, metrics)
 
@@ -38,7 +38,7 @@ def _checkpoints_removed_first(checkpoint_hook):
 
 
 def _choose_start(runner):
-    """``resume='auto'``, or True without ``load_from`` as MMAction2's tool sets it."""
+    """Handle ``resume='auto'``, or True without ``load_from`` as MMAction2 sets it."""
     given = runner._load_from
     auto = runner._resume == 'auto' or (runner._resume is True and given is None)
     if not auto or runner._has_loaded:
@@ -51,7 +51,7 @@ def _choose_start(runner):
         file = runner.cfg.filename
         if runner._resume == 'auto' or not file or not osp.isfile(file):
             return given
-        return Config.fromfile(file).get('load_from')  # the tool dropped it
+        return Config.fromfile(file).get('load_from')  # the tool removed it
 
     choose_start(runner, load_from)
 

@@ -1,4 +1,4 @@
-"""How a process of a tool ends, and what it holds while it runs."""
+"""How a tool's process ends, and what it locks while it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ except ImportError:  # Windows: work directories are not locked there
     fcntl = None
 
 LOCK = '.lock'
-GRACE = 10  # seconds to end in, after a signal
+GRACE = 10  # seconds to end after a signal
 
 _FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 _NO_LOCKS = errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL
@@ -44,7 +44,7 @@ class Terminated(BaseException):
     """A signal that asks the process to end.
 
     Args:
-        number (int): Of the signal.
+        number (int): The signal's number.
     """
 
     def __init__(self, number: int) -> None:
@@ -53,17 +53,17 @@ class Terminated(BaseException):
 
 
 class InUseError(UsageError):
-    """A folder that another process works in, said in one sentence."""
+    """A folder that another process works in, reported in one sentence."""
 
 
 @contextmanager
 def ending_children() -> Iterator[None]:
-    """End the processes that were started inside, however it is left.
+    """End the processes that were started inside, however the block is left.
 
-    SIGTERM, SIGHUP and Ctrl-C raise :class:`Terminated`, unless somebody handles or
-    ignores them already, as submitit and nohup do. Where a library takes that for an
+    SIGTERM, SIGHUP and Ctrl-C raise :class:`Terminated`, unless they are already
+    handled or ignored, as by submitit and nohup. Where a library mistakes that for an
     error of its own, it is raised again; where it is lost, as in a destructor, the
-    process ends after a while all the same.
+    process still ends after a while.
 
     Raises:
         Terminated: After the children have ended.
@@ -95,7 +95,7 @@ def ending_children() -> Iterator[None]:
             raise Terminated(received[0]) from None
         raise
     finally:
-        for number in handled:  # once is enough
+        for number in handled:  # one signal is enough
             signal.signal(number, signal.SIG_IGN)
         _end_children()
         for timer in timers:
@@ -104,13 +104,13 @@ def ending_children() -> Iterator[None]:
             signal.signal(number, before)
 
 
-_last_words = []  # a pipe from children
+_last_words = []  # a pipe for children's last messages
 
 
 def _hear_of_workers(own):
-    """Have a data loader's process end where it cannot hand over a batch.
+    """Make a data loader's process exit if it cannot hand over a batch.
 
-    Python prints that and goes on, and the main process waits for ever.
+    Python only prints the error, and the main process would wait forever.
     """
     if _last_words:
         return
@@ -133,7 +133,7 @@ def _end_children():
     children = multiprocessing.active_children()
     if not children:
         return
-    # torch's handler would raise at children that end by a signal
+    # torch's handler would raise for children that a signal ends
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for end in ('terminate', 'kill'):
         for child in children:
@@ -149,10 +149,10 @@ def _end_at_once(code):
 
 
 def reason_of(error: BaseException) -> str | None:
-    """One sentence on an error of the machine rather than of the program.
+    """Explain in one sentence an error of the machine rather than of the program.
 
     Args:
-        error (BaseException): What ended a tool.
+        error (BaseException): The error that ended a tool.
 
     Returns:
         str, optional: What is wrong and what to do, or None for other errors.
@@ -207,14 +207,14 @@ _NO_SHARED_MEMORY = (
 
 
 def hold(path: str, what: str) -> None:
-    """Keep the folder of a file for this process, until it ends.
+    """Lock a folder's file for this process until it ends.
 
-    The lock goes with the process, however that ends. File systems without locks are
-    used without one.
+    The lock ends with the process, however that ends. On file systems without locks,
+    nothing is locked.
 
     Args:
-        path (str): The file to lock, ``LOCK`` in a folder or one that is there.
-        what (str): What to choose another one of, for errors.
+        path (str): The file to lock, ``LOCK`` in a folder or an existing one.
+        what (str): What the user should choose differently, for errors.
 
     Raises:
         InUseError: If another process holds it.
@@ -244,15 +244,15 @@ def hold(path: str, what: str) -> None:
         ) from None
     _held.add((status.st_dev, status.st_ino))
     if osp.basename(path) == LOCK:
-        with suppress(OSError):  # a full disk: only the holder is not named
+        with suppress(OSError):  # on a full disk the holder is just not named
             os.ftruncate(handle, 0)
             name = f'process {os.getpid()} on {socket.gethostname()}\n'
             os.write(handle, name.encode())
-    # children would keep it for longer than this process
+    # children would hold it longer than this process
     os.register_at_fork(after_in_child=lambda: os.close(handle))
 
 
-_held = set()  # by this process: device and number of each file
+_held = set()  # by this process: device and inode of each file
 
 
 def is_main_process() -> bool:

@@ -1,4 +1,4 @@
-"""Schedules of a resumed training follow its config, where that was changed."""
+"""Makes the schedules of a resumed training follow changes in its config."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
-# what steps change; the rest of a scheduler's state comes from the config
+# what steps change; the rest of a scheduler's state is from the config
 MOVING = {'last_step', '_global_step', '_last_value', 'verbose'}
 
 
 def follow_schedules(runner, checkpoint: dict) -> None:
-    """Put schedules that the config makes now in place of those of a checkpoint.
+    """Replace the schedules of a checkpoint by those that the config now defines.
 
-    Schedulers of MMEngine bring their end, their length and their base values back from
-    a checkpoint: with more epochs, a longer dataset or another rate in the config, the
-    run would go on by the old ones, or stand still. Here they take as many steps as a
-    run had taken that was configured so from the start. Where nothing was changed, the
-    checkpoint is left alone.
+    MMEngine's schedulers restore their end, their length and their base values from a
+    checkpoint: with more epochs, a longer dataset or another rate in the config, the
+    run would keep following the old ones, or its rate would stay constant. Here they
+    take as many steps as in a run that had this config from the start. If nothing was
+    changed, the checkpoint is left alone.
 
     Args:
-        runner (Runner): It has built its schedulers, and not used them yet.
-        checkpoint (dict): The content, whose ``meta`` counts as this run counts.
+        runner (Runner): Has built its schedulers, and not used them yet.
+        checkpoint (dict): Its content, with ``meta`` already in this run's counts.
     """
     for schedulers, wrapper, holder, key, saved in _parts(runner, checkpoint):
         states = holder.get(key)
@@ -49,7 +49,7 @@ def follow_schedules(runner, checkpoint: dict) -> None:
 
 
 def saved_schedules(runner) -> list[dict] | dict[str, list[dict]]:
-    """States of a runner's schedulers as a checkpoint can have them."""
+    """States of a runner's schedulers in the form that a checkpoint stores."""
     schedulers = runner.param_schedulers
     if isinstance(schedulers, dict):
         return {k: list(map(_values_of, part)) for k, part in schedulers.items()}
@@ -57,7 +57,7 @@ def saved_schedules(runner) -> list[dict] | dict[str, list[dict]]:
 
 
 def _parts(runner, checkpoint) -> Iterator[tuple]:
-    """Schedulers and wrapper of each optimizer, and where the checkpoint has both."""
+    """Schedulers and wrapper of each optimizer, and their places in the checkpoint."""
     schedulers, wrapper = runner.param_schedulers, runner.optim_wrapper
     saved = checkpoint.get('optimizer') or {}
     if isinstance(schedulers, dict) and isinstance(wrapper, OptimWrapperDict):
@@ -82,12 +82,12 @@ def _changed(schedulers: list, states: list[dict]) -> bool:
 
 
 def _values_of(scheduler) -> dict:
-    """The state of a scheduler, less functions: these may not be in a checkpoint."""
+    """The state of a scheduler without functions, which checkpoints cannot hold."""
     return {k: v for k, v in scheduler.state_dict().items() if not callable(v)}
 
 
 def _take_steps(schedulers: list, runner, meta: dict) -> None:
-    """Step as ``ParamSchedulerHook`` would have done until now."""
+    """Step as ``ParamSchedulerHook`` would have done up to now."""
     epochs, iters, length = meta['epoch'], meta['iter'], len(runner.train_dataloader)
     by_epoch = [s for s in schedulers if s.by_epoch]
     by_iter = [s for s in schedulers if not s.by_epoch]
@@ -107,7 +107,7 @@ def _take_steps(schedulers: list, runner, meta: dict) -> None:
 
 def _names(scheduler) -> list[str]:
     name = scheduler.param_name
-    # one cycle has limits; the momentum of Adam is scheduled in a name of its own
+    # one cycle has limits; Adam's momentum is scheduled under its own name
     return [name, f'initial_{name}', f'max_{name}', f'min_{name}', 'betas']
 
 

@@ -1,4 +1,4 @@
-"""Schedules that end with the training, however long that is."""
+"""Schedules that end with the training, however long it is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from mmengine.config import Config
 
 from ..errors import UsageError
 
-# of a cosine and of one cycle, after which they turn round
+# of a cosine and of one cycle, which would reverse afterwards
 LENGTHS = 'T_max', 'total_steps'
 
 
 def derive_ends(cfg: Config) -> None:
-    """Drop what MMEngine derives from the length of the training anyway.
+    """Drop lengths that MMEngine derives from the length of the training anyway.
 
-    Schedules that were written to end with it then do so after ``--cfg-options
-    train_cfg.max_epochs=N`` as well.
+    Schedules written to end with the training then also do so after ``--cfg-options
+    train_cfg.max_epochs=N``.
     """
     for _, scheduler, last in _schedulers(cfg):
         if last is None:
@@ -58,13 +58,13 @@ def check_schedules(cfg: Config) -> None:
 
 
 def _schedulers(cfg):
-    """Key, config and length of the training, in its units, of all schedulers."""
+    """Config key, config and training length (in its units) of every schedule."""
     train_cfg = cfg.get('train_cfg') or {}
     todo = [('param_scheduler', cfg.get('param_scheduler'))]
     for key, node in todo:
         if isinstance(node, (list, tuple)):
             todo += [(f'{key}.{i}', child) for i, child in enumerate(node)]
-        elif isinstance(node, dict) and 'type' not in node:  # of several optimizers
+        elif isinstance(node, dict) and 'type' not in node:  # several optimizers
             todo += [(f'{key}.{name}', child) for name, child in node.items()]
         elif isinstance(node, dict):
             unit = 'epochs' if node.get('by_epoch', True) else 'iters'

@@ -11,21 +11,21 @@ INF = int(1e9)  # MMEngine's
 
 @PARAM_SCHEDULERS.register_module()
 class StretchedCosineParamScheduler(CosineAnnealingParamScheduler):
-    """A cosine that would end after the training, as V-JEPA's do.
+    """A cosine that would end after the training, as in V-JEPA.
 
     Its length follows the training: ``end`` defaults to the last epoch, and ``T_max``
     is derived from it.
 
     Args:
         *args: As for MMEngine's ``CosineAnnealingParamScheduler``.
-        stretch (float): The end of the cosine, counted from the beginning of the
-            training, over ``end``. Defaults to 1.0, MMEngine's cosine.
+        stretch (float): End of the cosine relative to ``end``, both counted from the
+            beginning of the training. Defaults to 1.0, MMEngine's cosine.
         begin (int): First step. Defaults to 0.
         end (int): Last step. Defaults to the end of the training.
         **kwargs: As for ``CosineAnnealingParamScheduler``.
 
     Raises:
-        ValueError: If ``stretch`` is below 1: the value would turn round.
+        ValueError: If ``stretch`` is below 1, since the value would rise again.
     """
 
     def __init__(
@@ -39,4 +39,4 @@ class StretchedCosineParamScheduler(CosineAnnealingParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class StretchedCosineLR(LRSchedulerMixin, StretchedCosineParamScheduler):
-    """:class:`StretchedCosineParamScheduler` of the learning rate."""
+    """:class:`StretchedCosineParamScheduler` for the learning rate."""

@@ -1,4 +1,4 @@
-"""Options of how ``load_from`` is fitted to the model."""
+"""Options for fitting the checkpoint of ``load_from`` to the model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from mmengine.hooks import Hook
 
 @HOOKS.register_module()
 class AdaptCheckpointHook(Hook):
-    """Fit the checkpoint of ``load_from`` with other options than the defaults.
+    """Fit the checkpoint of ``load_from`` with options other than the defaults.
 
     Without this hook a checkpoint that does not fit exactly is fitted with the
     defaults. A run that resumes is left alone.
 
     Args:
         inflate (str): How a patch kernel of fewer frames fills a tubelet, 'centre' or
-            'mean'; only 'mean' takes one of more frames. Defaults to 'centre'.
+                'mean'; only 'mean' takes one with more frames. Defaults to 'centre'.
         label_map (tuple[str], optional): Two text files, the label names of the
-            checkpoint and of the model, one a line. Defaults to None.
-        weights (str): 'ema', or 'raw' for the weights that were averaged.
+                checkpoint and of the model, one per line. Defaults to None.
+            weights (str): 'ema', or 'raw' for the live weights instead of the average.
             Defaults to 'ema'.
         strict (bool): Whether anything unexpected is an error. Defaults to True.
     """

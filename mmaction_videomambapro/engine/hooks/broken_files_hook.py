@@ -1,4 +1,4 @@
-"""List the broken files of a run in its work directory."""
+"""Lists the broken files of a run in its work directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 @HOOKS.register_module()
 class BrokenFilesHook(Hook):
-    """Gives datasets a file to list broken samples in, and counts these at the end.
+    """Gives datasets a file for listing broken samples, and counts these at the end.
 
     For datasets with a ``broken_log``, such as ``VideoClsDataset``; others are left
     alone. The files are ``broken_train.csv``, ``broken_val.csv``, ``broken_test.csv``:
@@ -50,7 +50,7 @@ class BrokenFilesHook(Hook):
         log = getattr(dataset, 'broken_log', None)
         if log is not None and osp.exists(log):
             utf8 = dict(encoding='utf-8', errors='surrogateescape')
-            with open(log, newline='', **utf8) as file:  # of all processes
+            with open(log, newline='', **utf8) as file:  # shared by all processes
                 broken = {index for index, *_ in csv.reader(file)}
             print_log(
                 f'{len(broken)} of {len(dataset)} {split} samples are broken: '

@@ -1,4 +1,4 @@
-"""Pictures of samples with their predictions, as ``--show-dir`` asks for."""
+"""Pictures of samples with their predictions, for ``--show-dir``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ...datasets.sample_files import file_of
 
 @HOOKS.register_module(name='VisualizationHook', force=True)
 class ClipVisualizationHook(VisualizationHook):
-    """MMAction2's hook, which takes its name, for clips of any number of views.
+    """Replaces MMAction2's hook of the same name; takes clips with any number of views.
 
     MMAction2's cannot permute (views, C, T, H, W), and gives the visualizer no labels
-    (open-mmlab/mmaction2#2697). Arguments are the same.
+    (open-mmlab/mmaction2#2697). The arguments are the same.
     """
 
     def _draw_samples(

@@ -1,4 +1,4 @@
-"""Random numbers that depend on the place in the training, not on what came before."""
+"""Makes random numbers depend on the training position, not on what came before."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mmengine.hooks import Hook
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed Python, NumPy and PyTorch before every epoch and every iteration of it.
+    """Seed Python, NumPy and PyTorch before every epoch and each of its iterations.
 
-    From the seed of the run, the epoch or iteration, and the rank. MMEngine seeds once,
-    at the start: a resumed run then draws other augmentations and drops other paths
-    than the run it continues. With this hook both are the same, bit for bit, if samples
-    have their own seeds: ``SeededSampler``.
+    The seed is derived from the run's seed, the epoch or iteration, and the rank.
+    MMEngine seeds once, at the start, so a resumed run draws other augmentations and
+    drops other paths than the run it continues. With this hook both are the same, bit
+    for bit, if samples have their own seeds (``SeededSampler``).
     """
 
     priority = 'VERY_HIGH'
@@ -37,7 +37,7 @@ def _seed(*place: int) -> None:
     seed = int(seed.generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
-    # torch.manual_seed would queue a call each time where a GPU is not in use
+    # torch.manual_seed would queue a call each time while no GPU is in use
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)

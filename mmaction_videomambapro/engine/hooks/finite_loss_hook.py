@@ -1,4 +1,4 @@
-"""Stop a training whose loss or weights are no longer numbers."""
+"""Stops a training whose loss or weights are no longer finite."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..optimizers.guarded import TrainingStopped, stop_unless_finite
 class FiniteLossHook(Hook):
     """Stops at the first loss that is not finite, and names its samples.
 
-    For any recipe; ``tools/train.py`` adds it. Checkpoints are not written either once
-    a weight is not finite: those that are there stay. With ``GuardedOptimWrapper``
-    nothing is updated before.
+    Works with any recipe; ``tools/train.py`` adds it. Once a weight is not finite, no
+    checkpoint is written, so earlier ones are kept. With ``GuardedOptimWrapper``, the
+    training stops before anything is updated.
 
     Raises:
         TrainingStopped: With the files of the batch.
@@ -25,7 +25,7 @@ class FiniteLossHook(Hook):
     priority = 'VERY_HIGH'  # before anything averages or saves the weights
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Tell a loss guard which samples it judges."""
+        """Pass the loss guard, if any, the samples that it judges."""
         guard = getattr(runner.optim_wrapper, 'guard', None)
         if guard is not None:
             guard.batch = data_batch
@@ -33,7 +33,7 @@ class FiniteLossHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
-        """Judge the loss; the weights that it led to are not used any more."""
+        """Check the loss; the weights that it led to are not used any further."""
         losses = [
             value.detach().float().mean()
             for name, value in (outputs or {}).items()

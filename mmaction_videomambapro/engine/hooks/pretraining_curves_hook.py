@@ -1,4 +1,4 @@
-"""Curves of a pre-training in its work directory, while it runs."""
+"""Draws the curves of a pre-training in its work directory while it runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ...visualization.pretraining import draw_pretraining, write_tables
 class PretrainingCurvesHook(Hook):
     """Writes ``pretraining.png``, ``train.csv`` and ``val.csv`` after each validation.
 
-    And at the end. What they show is what the logger hook logged, of the runs in the
-    work directory before as well.
+    They are also written at the end. They show what the logger hook logged, including
+    earlier runs in the work directory.
     """
 
     priority = 'VERY_LOW'  # after the logger
 
     def before_train(self, runner) -> None:
-        """Make sure that there will be scalars.
+        """Make sure that scalars will be saved.
 
         Raises:
-            ValueError: If nothing keeps them.
+            ValueError: If no backend saves them.
         """
         backends = runner.visualizer._vis_backends
         if 'LocalVisBackend' not in backends:

@@ -1,4 +1,4 @@
-"""Which probe of a grid is the best."""
+"""Records which probe of a grid is the best."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ...errors import UsageError
 
 @HOOKS.register_module()
 class ProbeChoiceHook(Hook):
-    """Note the probe that ``ProbeGridMetric`` found best in the model.
+    """Note in the model which probe ``ProbeGridMetric`` found best.
 
     ``CheckpointHook`` saves ``best_*.pth`` afterwards. It saves ``epoch_*.pth`` before
-    the epoch is validated, so that those hold the choice of the validation before.
+    the epoch is validated, so these hold the choice of the previous validation.
 
     Raises:
-        UsageError: In a test of a checkpoint that no validation came before.
+        UsageError: When testing a checkpoint that was saved before any validation.
     """
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A resumed training goes on as if it had never been stopped."""
+"""Makes a resumed training continue as if it had never been stopped."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ..resumed_schedules import follow_schedules, saved_schedules
 
 @HOOKS.register_module()
 class ResumeHook(Hook):
-    """What MMEngine leaves out when it resumes; every ``Runner`` has this hook.
+    """Does what MMEngine leaves out when it resumes; every ``Runner`` has this hook.
 
-    - Samples that the epoch has had are passed over, without being read.
-    - Gradients that wait for their update are saved and come back.
+    - Samples that the epoch has already used are skipped without being read.
+    - Gradients that wait for their update are saved and restored.
     - Schedules follow the config: see :func:`follow_schedules`.
-    - Iterations are counted anew where epochs have become longer or shorter.
-    - A sampler gets the seed of the run that goes on.
-    - A validation that the end of the run cut off is made up for.
+    - Iterations are recounted if epochs have become longer or shorter.
+    - A sampler gets the seed of the run that is continued.
+    - A validation that was cut off when the run ended is made up for.
 
     With ``SeededSampler`` and ``EpochSeedHook``, a resumed run ends with the weights of
-    an uninterrupted one, bit for bit where the device computes so.
+    an uninterrupted one, bit for bit if the device computes deterministically.
 
     Raises:
-        CheckpointError: If a checkpoint holds weights only.
+        CheckpointError: If a checkpoint contains only weights.
     """
 
-    priority = 'LOWEST'  # before_train: when the others are ready to validate
+    priority = 'LOWEST'  # before_train: once the others are ready to validate
 
     def __init__(self) -> None:
         self.resumed = self.shares_seed = False
@@ -64,7 +64,7 @@ class ResumeHook(Hook):
                 'without --resume'
             )
         self.resumed = True
-        # that of the checkpoint comes after this, and the sampler has been built
+        # the checkpoint's seed is set later, and the sampler is already built
         seed = getattr(runner.train_dataloader.sampler, 'seed', None)
         self.shares_seed = seed == runner.seed
         self.gradients = checkpoint.pop('gradients', {})
@@ -73,7 +73,7 @@ class ResumeHook(Hook):
         follow_schedules(runner, checkpoint)
 
     def before_train(self, runner) -> None:
-        """Go to the place where the run stopped."""
+        """Move to the position where the run stopped."""
         if not self.resumed:
             return
         loop, loader = runner.train_loop, runner.train_dataloader
@@ -83,12 +83,12 @@ class ResumeHook(Hook):
             if name in self.gradients:
                 parameter.grad = self.gradients[name].to(parameter)
         self.gradients = {}
-        if loader.batch_sampler is None:  # of an IterableDataset: there are no indices
+        if loader.batch_sampler is None:  # an IterableDataset has no indices
             pass
         elif isinstance(loop, EpochBasedTrainLoop):
             _pass_over(loader, loop.iter - loop.epoch * len(loader))
         elif isinstance(loop, IterBasedTrainLoop):
-            # the loop takes as many as there were before it begins
+            # before it begins, the loop takes as many batches as were done
             batches = _batches_after(loader, loop.iter)
             loop.dataloader_iterator = chain(repeat(None, loop.iter), batches)
         if _validation_is_due(runner):
@@ -96,11 +96,11 @@ class ResumeHook(Hook):
             runner.val_loop.run()
 
     def before_val_epoch(self, runner) -> None:
-        """Note that the checkpoints from now on have had this validation."""
+        """Note that checkpoints from now on include this validation."""
         runner.message_hub.update_info('iter_validated', runner.iter)
 
     def _count_anew(self, runner, checkpoint):
-        """Keep the place in the epoch, in iterations as long as they are now."""
+        """Keep the position in the epoch, in iterations of the present length."""
         meta, length = checkpoint['meta'], len(runner.train_dataloader)
         info = checkpoint['message_hub'].get('runtime_info', {})
         if not info.get('max_iters') or not info.get('max_epochs'):
@@ -123,7 +123,7 @@ def _model(runner):
 
 
 class _FirstPassedOver:
-    """A batch sampler that leaves out the first batches, the first time."""
+    """A batch sampler that skips the first batches, once."""
 
     def __init__(self, batch_sampler, count: int) -> None:
         self._batch_sampler, self._count = batch_sampler, count
@@ -140,20 +140,20 @@ class _FirstPassedOver:
 
 
 def _pass_over(loader: DataLoader, count: int) -> None:
-    """Let a loader begin after so many batches, once, without reading these."""
+    """Let a loader start after ``count`` batches, once, without reading these."""
     if count > 0:
-        # PyTorch refuses this after construction, as its iterators hold the sampler:
-        # there is none from here on
+        # PyTorch refuses this after construction, as its iterators hold the sampler;
+        # from here on there is none
         loader._iterator = None
         loader.__dict__['batch_sampler'] = _FirstPassedOver(loader.batch_sampler, count)
 
 
 def _batches_after(loader: DataLoader, count: int) -> Iterator:
-    """What ``IterBasedTrainLoop`` would take from the loader after so many batches."""
+    """What ``IterBasedTrainLoop`` would get from the loader after some batches."""
     sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
     epoch = 0
     if isinstance(sampler, InfiniteSampler):
-        sampler.indices = sampler._indices_of_rank()  # of which workers took some
+        sampler.indices = sampler._indices_of_rank()  # workers have already taken some
     else:
         epoch, count = divmod(count, len(loader))
     if hasattr(sampler, 'set_epoch'):

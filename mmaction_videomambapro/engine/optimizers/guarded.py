@@ -1,4 +1,4 @@
-"""Optimizer wrappers that clip modules one by one and watch the loss."""
+"""Optimizer wrappers that clip modules separately and watch the loss."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ...errors import RunStopped
 
 
 class TrainingStopped(RunStopped):
-    """Training cannot go on, said in one sentence."""
+    """Training cannot go on; the reason is given in one sentence."""
 
 
-MOST_NAMED = 16  # samples, in a message
+MOST_NAMED = 16  # samples per message
 
 
 def stop_unless_finite(loss: torch.Tensor, step: int, batch: Any = None) -> float:
-    """Stop all processes if the loss of one of them is not finite.
+    """Stop all processes if the loss of any of them is not finite.
 
     Args:
         loss (Tensor): A scalar.
         step (int): Number of the iteration, from 0.
-        batch: What the data loader gave; its samples are named. Defaults to None.
+        batch: What the data loader returned; its samples are named. Defaults to None.
 
     Returns:
-        float: The mean of all processes.
+        float: The mean over all processes.
 
     Raises:
-        TrainingStopped: With the files of the batch, if samples know them.
+        TrainingStopped: With the files of the batch, if the samples name them.
     """
     loss = loss.detach().float()
     mean = loss.clone()
@@ -61,16 +61,16 @@ def stop_unless_finite(loss: torch.Tensor, step: int, batch: Any = None) -> floa
 
 
 class LossGuard:
-    """Stops at a loss that is no number, and tells spikes.
+    """Stops on a non-finite loss and detects spikes.
 
-    The mean of all processes is judged, so that they agree.
+    The mean over all processes is judged, so that they agree.
 
     Args:
-        num_std (float, optional): A loss is a spike if it is above the mean of the
-            last ones by more than this many standard deviations. Defaults to None,
-            none is a spike.
-        window (int): How many last ones. None is a spike before there are as many.
-            Defaults to 300.
+        num_std (float, optional): A loss is a spike if it exceeds the mean of the
+            recent ones by more than this many standard deviations. Defaults to None:
+            no loss is a spike.
+        window (int): Number of recent losses. No loss counts as a spike until the
+            window is full. Defaults to 300.
         max_skips (int): Spikes in a row after which training stops. Defaults to 10.
     """
 
@@ -80,7 +80,7 @@ class LossGuard:
         self.num_std, self.max_skips = num_std, max_skips
         self.losses = deque(maxlen=window)
         self.skips = 0
-        self.batch = None  # of the loss, set by FiniteLossHook
+        self.batch = None  # the batch that gave the loss, set by FiniteLossHook
 
     def is_spike(self, loss: torch.Tensor, step: int) -> bool:
         """Judge the loss of a step, and remember it unless it is a spike."""
@@ -108,7 +108,7 @@ class LossGuard:
 
 
 class _Guarded:
-    """What both wrappers have more than MMEngine's."""
+    """What both wrappers add to MMEngine's."""
 
     def __init__(self, *args, guard: dict | None = None, clip_begin: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
@@ -120,7 +120,7 @@ class _Guarded:
     def initialize_count_status(
         self, model: nn.Module, init_counts: int, max_counts: int
     ) -> None:
-        """Take note of the model's children, and give moving averages their length.
+        """Note the model's children, and give moving averages their length.
 
         Raises:
             ValueError: If a moving average in the model is updated more or less often
@@ -145,13 +145,13 @@ class _Guarded:
         }
 
     def update_params(self, loss, *args, **kwargs) -> None:
-        """As MMEngine's, unless the loss is a spike, or no number."""
-        # with accumulation one spike is enough: the sum of gradients is spoilt
+        """As MMEngine's, unless the loss is a spike or not finite."""
+        # with accumulation one spike spoils the sum of gradients
         self._spiked |= self.guard.is_spike(loss, self._inner_count)
         super().update_params(loss, *args, **kwargs)
 
     def step(self, **kwargs) -> None:
-        """Update, unless there was a spike since the last time."""
+        """Update, unless there was a spike since the last update."""
         spiked, self._spiked = self._spiked, False
         if not spiked:
             super().step(**kwargs)
@@ -169,14 +169,14 @@ class _Guarded:
                 self.message_hub.update_scalar(key, float(norm))
 
     def state_dict(self) -> dict:
-        """With what the guard remembers."""
+        """State dict that includes what the guard remembers."""
         guard = dict(
             losses=list(self.guard.losses), skips=self.guard.skips, spiked=self._spiked
         )
         return {**super().state_dict(), 'guard': guard}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """With what the guard remembers, if it was saved."""
+        """Load a state dict, with what the guard remembers if it was saved."""
         state_dict = dict(state_dict)
         guard = state_dict.pop('guard', None)
         if guard is not None:
@@ -188,23 +188,23 @@ class _Guarded:
 
 @OPTIM_WRAPPERS.register_module()
 class GuardedOptimWrapper(_Guarded, OptimWrapper):
-    """MMEngine's wrapper with a loss guard, and a norm of its own for each module.
+    """MMEngine's wrapper with a loss guard and a separate gradient norm per module.
 
-    V-JEPA clips encoder and predictor apart, after the warm-up; V-JEPA 2.1 leaves out
-    updates with a suddenly high loss. A loss that is no number ends the training
-    before anything is updated.
+    V-JEPA clips encoder and predictor separately, after the warm-up; V-JEPA 2.1 skips
+    updates with a suddenly high loss. A non-finite loss ends the training before
+    anything is updated.
 
     Args:
         *args: As for MMEngine's ``OptimWrapper``.
         guard (dict, optional): ``num_std``, ``window`` and ``max_skips`` of
-            :class:`LossGuard`. Defaults to None, no spikes.
+                :class:`LossGuard`. Defaults to None, no spike detection.
         clip_begin (int): Updates before ``clip_grad`` begins. Defaults to 0.
         **kwargs: As for MMEngine's ``OptimWrapper``. With ``clip_grad``, each child of
-            the model, such as backbone and predictor, is clipped to ``max_norm`` by
-            itself, and its norm logged as ``grad_norm_<child>``.
+            the model, such as backbone and predictor, is clipped to ``max_norm``
+            separately, and its norm is logged as ``grad_norm_<child>``.
 
     Raises:
-        TrainingStopped: If the loss is no number, or a spike too often.
+        TrainingStopped: If the loss is not finite, or too often a spike.
     """
 
 
@@ -212,11 +212,13 @@ class GuardedOptimWrapper(_Guarded, OptimWrapper):
 class GuardedAmpOptimWrapper(_Guarded, AmpOptimWrapper):
     """:class:`GuardedOptimWrapper` in mixed precision.
 
-    Gradients are clipped after the loss scale is taken out.
+    Gradients are clipped after the loss scale is removed.
 
     Args:
-        *args: As for MMEngine's ``AmpOptimWrapper``, and so the others.
-        guard (dict, optional): As for :class:`GuardedOptimWrapper`.
-        clip_begin (int): Likewise.
-        **kwargs: Likewise.
+        *args: As for MMEngine's ``AmpOptimWrapper``.
+        guard (dict, optional): As for :class:`GuardedOptimWrapper`. Defaults to None,
+            no spike detection.
+        clip_begin (int): Updates before ``clip_grad`` begins. Defaults to 0.
+        **kwargs: As for MMEngine's ``AmpOptimWrapper``; ``clip_grad`` as for
+            :class:`GuardedOptimWrapper`.
     """

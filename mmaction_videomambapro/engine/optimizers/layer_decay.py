@@ -1,4 +1,4 @@
-"""Learning rates by depth, and which parameters are decayed."""
+"""Sets learning rates by depth, and selects which parameters are decayed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ STATES = '.A_log', '.A_b_log', '.D', '.D_b'
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Layer-wise learning rate decay for backbones that know their layers.
 
-    A parameter of layer i of L takes ``layer_decay ** (L + 1 - i)`` of the learning
-    rate; the embeddings are layer 0 and what follows the layers is layer L + 1. Not
-    decayed are 1-D parameters and what the backbone's ``no_weight_decay()`` names.
-    (MMAction2's constructor knows MViT and VisionTransformer only.)
+    A parameter of layer i of L gets ``layer_decay ** (L + 1 - i)`` of the learning
+    rate; the embeddings are layer 0, and what follows the layers is layer L + 1. 1-D
+    parameters and those that the backbone's ``no_weight_decay()`` names are not
+    decayed. (MMAction2's constructor knows only MViT and VisionTransformer.)
 
     Keys of ``paramwise_cfg``:
 
     - layer_decay (float): Defaults to 1.
-    - stem_only (bool): As VideoMamba was trained: its released code has the decay reach
-      the patch embedding, the class token and the spatial embedding only.
+    - stem_only (bool): As VideoMamba was trained: in its released code the layer-wise
+      decay reaches only the patch embedding, the class token and the spatial embedding.
       Defaults to False.
-    - decay_states (bool): Whether weight decay reaches ``A_log`` of the scans, as in
-      VideoMamba's released code, against Mamba's own rule. Defaults to False.
+    - decay_states (bool): Whether weight decay applies to ``A_log`` of the scans, as in
+      VideoMamba's released code and against Mamba's own rule. Defaults to False.
 
     Raises:
         ValueError: If a key is unknown, or the backbone has no ``get_layer_depth``.

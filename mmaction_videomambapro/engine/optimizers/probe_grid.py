@@ -1,4 +1,4 @@
-"""A learning rate and a weight decay for each probe of a grid."""
+"""Gives each probe of a grid its own learning rate and weight decay."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch import nn
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class ProbeGridOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Parameter groups for ``AttentiveProbeGrid``: one for each probe.
+    """Parameter groups for ``AttentiveProbeGrid``: one per probe.
 
-    Rates and decays are those of the head's grid; ``lr`` and ``weight_decay`` of the
-    optimizer have no effect. All parameters of a probe are decayed, as in V-JEPA 2.
-    Schedulers that work by ratios, such as a cosine to 0, fit all of them.
+    Rates and decays are those of the head's grid; the optimizer's ``lr`` and
+    ``weight_decay`` have no effect. All parameters of a probe are decayed, as in
+    V-JEPA 2. Schedulers that work with ratios, such as a cosine to 0, fit all of them.
 
     Args:
         optim_wrapper_cfg (dict): The optimizer wrapper.
-        paramwise_cfg (dict, optional): None is possible. Defaults to None.
+        paramwise_cfg (dict, optional): Must be None or empty. Defaults to None.
 
     Raises:
-        ValueError: If there is a ``paramwise_cfg``, or ``clip_grad``: the norm of all
-            probes' gradients would tie them to each other; or if the model has no
-            grid, or more to train than that.
+        ValueError: If there is a ``paramwise_cfg``, or ``clip_grad``, because a norm
+            over all probes' gradients would couple them; or if the model has no grid,
+            or has other parameters to train.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ProbeGridOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ).items():
             if value:
                 raise ValueError(f'{type(self).__name__} takes no {key}')
-        # not empty, or MMEngine does not ask for groups
+        # must not be empty, or MMEngine does not ask for groups
         super().__init__(optim_wrapper_cfg, dict(bypass_duplicate=False))
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
@@ -62,26 +62,26 @@ class ProbeGridOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 class ProbeGridScheduler(_ParamScheduler):
     """A warm-up and a cosine for each probe of a grid, as V-JEPA 2 schedules them.
 
-    At iteration i = 1, 2, ... of N a probe has start + (1 - start) i / w of what the
-    optimizer was built with, before its warm-up of w iterations ends, and from then on
-    final + (1 - final) (1 + cos(pi (i - w) / (N - w))) / 2. (MMEngine's schedulers have
-    one warm-up, and one factor, for all parameters.)
+    At iteration i = 1, 2, ... of N, the factor on the value that the optimizer was
+    built with is start + (1 - start) i / w during a probe's warm-up of w iterations,
+    and final + (1 - final) (1 + cos(pi (i - w) / (N - w))) / 2 from then on.
+    (MMEngine's schedulers have one warm-up, and one factor, for all parameters.)
 
     Args:
-        optimizer (OptimWrapper): With one group for each probe, as
+        optimizer (OptimWrapper): Has one group per probe, as
             :class:`ProbeGridOptimWrapperConstructor` makes them.
         param_name (str): 'lr' or 'weight_decay'. Defaults to 'lr'.
-        starts (Sequence[float], optional): Factor of each probe to begin with.
+        starts (Sequence[float], optional): Initial factor of each probe.
             Defaults to None, 1.
-        warmups (Sequence[float], optional): Epochs of each one's warm-up.
+        warmups (Sequence[float], optional): Epochs of each probe's warm-up.
             Defaults to None, 0.
-        finals (Sequence[float], optional): Factor of each probe to end with.
+        finals (Sequence[float], optional): Final factor of each probe.
             Defaults to None, 0.
         **kwargs: As for MMEngine's schedulers; ``end``, by default that of the
             training, has to be given or filled in by the runner.
 
     Raises:
-        ValueError: If there are not as many numbers as probes, or no end.
+        ValueError: If the number of values is not that of the probes, or no end is set.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ProbeGridScheduler(_ParamScheduler):
         finals: Sequence[float] | None = None,
         **kwargs,
     ) -> None:
-        # a wrapper has one more, what it was built with, for logs
+        # a wrapper has one more, with what it was built with, for logs
         probes = len(getattr(optimizer, 'optimizer', optimizer).param_groups)
         self.starts = [1.0] * probes if starts is None else list(starts)
         self.warmups = [0] * probes if warmups is None else list(warmups)
