@@ -214,7 +214,7 @@ def hold(path: str, what: str) -> None:
 
     Args:
         path (str): The file to lock, ``LOCK`` in a folder or an existing one.
-        what (str): What the user should choose differently, for errors.
+        what (str): What the error advises to choose another one of.
 
     Raises:
         InUseError: If another process holds it.

@@ -25,7 +25,7 @@ class FiniteLossHook(Hook):
     priority = 'VERY_HIGH'  # before anything averages or saves the weights
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Pass the loss guard, if any, the samples that it judges."""
+        """Give the loss guard, if there is one, the samples of the loss."""
         guard = getattr(runner.optim_wrapper, 'guard', None)
         if guard is not None:
             guard.batch = data_batch
