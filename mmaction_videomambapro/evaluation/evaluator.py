@@ -1,7 +1,7 @@
 """Evaluation that survives broken samples and metrics that fail.
 
-MMEngine's ``Evaluator`` ends at the first metric that fails, after the whole test, and
-loses what the others, such as a dump, would have given.
+MMEngine's ``Evaluator`` stops at the first metric that fails, after the whole test,
+and loses what the others, such as a dump, would have returned.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from ..datasets.sample_files import file_of
 from ..errors import RunStopped
 
 FAILED = 'failed'
-# of MMEngine, MMAction2 and mmpretrain; ours say so themselves
+# of MMEngine, MMAction2 and mmpretrain; ours declare it themselves
 COUNT_BROKEN = 'DumpResults', 'AccMetric', 'Accuracy'
 
 
 class EvaluationError(RunStopped):
-    """An evaluation without a full result, said in one sentence."""
+    """An evaluation without a full result, reported in one sentence."""
 
 
 class ScoresError(EvaluationError):
-    """Scores that are not finite; the other processes of a run do not know of them."""
+    """Scores that are not finite; other processes of the run do not know of them."""
 
 
 class LeftOut:
-    """In place of the result of a broken sample, so that all processes keep step."""
+    """Replaces the result of a broken sample, so that all processes keep in step."""
 
 
 class Failure:
-    """In place of the results of a metric that failed on one process.
+    """Replaces the results of a metric that failed on one process.
 
     Args:
         reason (str): What happened.
@@ -47,7 +47,7 @@ class Failure:
 
 
 def is_broken(sample: dict) -> bool:
-    """Whether another sample stands in: its label is -1, or none of several."""
+    """Whether another sample replaces it: its label is -1, or all of several are 0."""
     label = sample.get('gt_label')
     if not isinstance(label, torch.Tensor) or not label.numel():
         return False
@@ -55,14 +55,14 @@ def is_broken(sample: dict) -> bool:
 
 
 def counts_broken(metric: BaseMetric) -> bool:
-    """Whether a metric knows what to do with broken samples."""
+    """Whether a metric handles broken samples itself."""
     return getattr(metric, 'counts_broken', type(metric).__name__ in COUNT_BROKEN)
 
 
 def process(
     evaluator: Evaluator, data_samples: Sequence, data_batch: Any = None
 ) -> None:
-    """As MMEngine's ``Evaluator.process``, broken samples kept from most metrics.
+    """As MMEngine's ``Evaluator.process``, but most metrics get no broken samples.
 
     Raises:
         ScoresError: If scores are not finite, with the first such sample.
@@ -89,10 +89,10 @@ def process(
 
 
 def evaluate(evaluator: Evaluator, size: int) -> dict:
-    """As MMEngine's ``Evaluator.evaluate``, every metric in turn.
+    """As MMEngine's ``Evaluator.evaluate``, but every metric gets its turn.
 
     Raises:
-        EvaluationError: If some failed, after all of them had their turn.
+        EvaluationError: If some failed, raised after all have had their turn.
         ValueError: If two results have the same name.
     """
     metrics, failed = {}, {}
@@ -118,7 +118,7 @@ def evaluate(evaluator: Evaluator, size: int) -> dict:
 def _evaluate(metric, size):
     compute = metric.compute_metrics
 
-    def compute_metrics(results):  # in the main process, while others wait
+    def compute_metrics(results):  # in the main process, while the others wait
         failures = [x.reason for x in results if isinstance(x, Failure)]
         if failures:
             return {FAILED: failures[0]}

@@ -10,11 +10,11 @@ from ..errors import UsageError
 
 
 def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, dict]]:
-    """Training scalars by iteration and validation scalars by epoch.
+    """Read training scalars by iteration and validation scalars by epoch.
 
-    A run that was resumed continues the ones before; what it did anew takes the place
-    of what they did. One that began from the start takes the place of all. Lines that a
-    full disk or a kill left damaged are passed over.
+    A resumed run continues the ones before it, and what it repeated replaces their
+    values. A run that began from the start replaces them all. Lines damaged by a full
+    disk or a kill are skipped.
     """
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
@@ -27,7 +27,7 @@ def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, d
         lines = file.read_text(errors='replace').splitlines()
         logged = [scalars for scalars in map(_scalars, lines) if scalars]
         begin = next((scalars for scalars in logged if 'loss' in scalars), None)
-        if begin:  # what this run does anew, or all, if it was not resumed
+        if begin:  # drop what this run repeats, or all if it was not resumed
             train = {k: v for k, v in train.items() if k < begin['step']}
             place = begin.get('epoch', begin['step'])
             val = {k: v for k, v in val.items() if k < place}
@@ -37,7 +37,7 @@ def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, d
 
 
 def _scalars(line: str) -> dict | None:
-    """What a line of ``scalars.json`` says, if it is whole."""
+    """What a line of ``scalars.json`` says, if it is complete."""
     try:
         scalars = json.loads(line)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Patches through which evaluations survive broken samples and metrics that fail."""
+"""Patches that let evaluations survive broken samples and metrics that fail."""
 
 import numpy as np
 

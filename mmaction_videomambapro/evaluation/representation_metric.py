@@ -1,4 +1,4 @@
-"""What features are worth, without training anything on them."""
+"""Measures what features are worth, without training anything on them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from torch.nn import functional as F
 
 @METRICS.register_module()
 class RepresentationMetric(BaseMetric):
-    """Watches a representation while it is learned: accuracy, rank and spread.
+    """Watches a representation as it is learned: accuracy, rank and spread.
 
-    For the features that ``VideoJEPA`` makes of a labelled list, one vector a video:
+    For the features that ``VideoJEPA`` makes of a labelled list, one vector per video:
 
     - knn_top1: The share of videos whose class wins a vote of their k nearest others,
       weighted by exp(cosine / temperature) (arXiv 1805.01978).
     - rankme: The effective rank, exp of the entropy of the normalised singular values
       (arXiv 2210.02885); between 1, a collapse, and the number of channels or videos.
-    - std: The standard deviation over videos, mean of the channels; 0 is a
+    - std: The standard deviation over videos, averaged over channels; 0 is a
       collapse.
 
-    Labels are needed for the first only: without, it is left out. Where some videos
-    have labels, those that have none do not count: others stand in for them, as they
-    are broken.
+    Only the first needs labels and is left out without them. If some videos have
+    labels, those without do not count: they are broken, and other videos have
+    replaced them.
 
     Args:
         k (int): Neighbours that vote. Defaults to 10.
-        temperature (float): Of their votes. Defaults to 0.07.
+        temperature (float): Temperature of their votes. Defaults to 0.07.
         collect_device (str): As for MMEngine's ``BaseMetric``. Defaults to 'cpu'.
-        prefix (str, optional): In front of the names. Defaults to None, 'features'.
+        prefix (str, optional): Prefix of the names. Defaults to None, 'features'.
     """
 
     default_prefix = 'features'
-    counts_broken = True  # leaves them out
+    counts_broken = True  # by leaving them out
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class RepresentationMetric(BaseMetric):
             self.results.append((sample['feature'].cpu(), label))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute them over all videos."""
+        """Compute the measures over all videos."""
         features = torch.stack([feature for feature, _ in results])
         labels = torch.tensor([label for _, label in results])
         if (labels >= 0).any():
@@ -87,9 +87,9 @@ def knn_accuracy(
         features (Tensor): (n, C).
         labels (Tensor): (n,), from 0.
         k (int): Neighbours. Defaults to 10.
-        temperature (float): Of their votes. Defaults to 0.07.
+        temperature (float): Temperature of their votes. Defaults to 0.07.
     """
-    # what all features share says nothing and would make all cosines 1
+    # what all features share is uninformative and would make all cosines 1
     features = F.normalize(features.float() - features.float().mean(0), dim=1)
     classes = F.one_hot(labels).float()
     right = 0
@@ -97,7 +97,7 @@ def knn_accuracy(
         part = slice(start, start + 1024)
         cosine = features[part] @ features.mT
         own = torch.arange(len(labels))[part]
-        cosine[torch.arange(len(own)), own] = -torch.inf  # no one votes on itself
+        cosine[torch.arange(len(own)), own] = -torch.inf  # no sample votes on itself
         nearest, index = cosine.topk(min(k, len(labels) - 1), dim=1)
         votes = (nearest / temperature).exp()
         scores = (votes[..., None] * classes[index]).sum(1)

@@ -1,4 +1,4 @@
-"""Read the predictions that tools/test.py dumps, whoever made the file."""
+"""Reads the predictions that tools/test.py dumps, whoever made the file."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def load_results(path: str | PathLike) -> list[dict]:
     """Load a ``result.pkl``.
 
     Args:
-        path (str | PathLike): A file that ``tools/test.py --dump`` wrote.
+        path (str | PathLike): A file written by ``tools/test.py --dump``.
 
     Returns:
         list[dict]: One dict per sample, in the order of the annotation file. It has the
-        tensors ``pred_score`` (classes,), finite and of as many classes in all samples,
-        ``pred_label`` (1,) and ``gt_label`` (1,), or (L,) with several labels: classes,
-        or -1 for a broken sample.
+        tensors ``pred_score`` (classes,), finite and with the same number of classes in
+        all samples, ``pred_label`` (1,) and ``gt_label`` (1,), or (L,) with several
+        labels: classes, or -1 for a broken sample.
 
     Raises:
         ResultError: If the file is missing, is something else, or refers to types
@@ -92,7 +92,7 @@ def _storage(builder: Builder, data: bytes):
 
 
 def _checked(result: dict, classes: int | None) -> dict:
-    """A prediction as tensors, of so many classes if that is known."""
+    """A prediction as tensors, checked for its number of classes if that is known."""
     score = _numbers(result, 'pred_score', REALS)
     if not len(score) or not score.isfinite().all():
         raise ValueError('pred_score is empty, or not all of it is finite')
@@ -108,7 +108,7 @@ def _checked(result: dict, classes: int | None) -> dict:
 
 
 def _numbers(result: dict, key: str, kinds: tuple[str, ...]) -> Tensor:
-    """A tensor (n,) of a tensor, an array or a sequence of numbers of some kinds."""
+    """A tensor (n,) from a tensor, an array or a sequence of numbers of some kinds."""
     value = result[key]
     wanted = 'integers' if kinds is INTEGERS else 'real numbers'
     if isinstance(value, Tensor):
@@ -119,7 +119,7 @@ def _numbers(result: dict, key: str, kinds: tuple[str, ...]) -> Tensor:
     else:
         try:
             array = np.asarray(value)
-        except (ValueError, TypeError, RuntimeError):  # ragged, or of tensors
+        except (ValueError, TypeError, RuntimeError):  # ragged, or holding tensors
             array = np.empty(0, object)
         kind = array.dtype.kind
         tensor = torch.from_numpy(array) if kind in kinds else None
@@ -135,7 +135,7 @@ def _numbers(result: dict, key: str, kinds: tuple[str, ...]) -> Tensor:
 def top_k(results: list[dict], k: int) -> float:
     """Share of single-label samples whose label is among the k best scores.
 
-    Broken samples have the label -1, which is among none.
+    Broken samples have the label -1 and are never among them.
     """
     hits = [
         int(r['gt_label']) in torch.as_tensor(r['pred_score']).topk(_at_most(r, k))[1]
@@ -147,15 +147,15 @@ def top_k(results: list[dict], k: int) -> float:
 def mean_class_accuracy(
     scores: Sequence[Tensor | np.ndarray], labels: Sequence[int]
 ) -> float:
-    """Mean over the classes of the share of their samples that is predicted right.
+    """Mean over the classes of the share of their samples predicted correctly.
 
     Classes without samples do not count. Broken samples are wrong, as they are in
-    top-1: their classes are not known, so they count as spread evenly over all. This is
-    ``mean1`` of MMAction2's ``AccMetric`` as well.
+    top-1: their classes are not known, so they count as spread evenly over all. This
+    equals ``mean1`` of MMAction2's ``AccMetric``.
 
     Args:
-        scores (Sequence[Tensor | ndarray]): Of each sample, (classes,).
-        labels (Sequence[int]): Their classes, -1 for a broken sample.
+        scores (Sequence[Tensor | ndarray]): Scores of each sample, (classes,).
+        labels (Sequence[int]): Classes of the samples, -1 for a broken one.
     """
     hits, counts = Counter(), Counter(labels)
     for score, label in zip(scores, labels):
@@ -171,10 +171,10 @@ def accuracies(results: list[dict]) -> dict[str, float]:
     """Top-1, top-5 and mean class accuracy in percent, to two digits.
 
     Args:
-        results (list[dict]): As :func:`load_results` returns them.
+        results (list[dict]): As returned by :func:`load_results`.
 
     Returns:
-        dict[str, float]: By OpenMMLab's names of metrics.
+        dict[str, float]: By OpenMMLab's metric names.
 
     Raises:
         ResultError: If samples have several labels each.
