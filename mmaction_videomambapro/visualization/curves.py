@@ -1,4 +1,4 @@
-"""Draw the curves of a training run.
+"""Draws the curves of a training run.
 
 MMAction2's analyze_logs reads a format that MMEngine no longer writes.
 """
@@ -18,14 +18,14 @@ from .pictures import save
 def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
     """Draw loss, learning rate and accuracies of a work directory as one picture.
 
-    A resumed run is drawn as one.
+    A resumed run is drawn as a single run.
 
     Args:
         work_dir (str | PathLike): Where the run wrote ``*/vis_data/scalars.json``.
-        out (str | PathLike): The picture; the ending tells its format.
+        out (str | PathLike): The picture; its extension selects the format.
 
     Raises:
-        UsageError: If the directory holds no scalars.
+        UsageError: If the directory contains no scalars.
     """
     train, val = read_scalars(work_dir)
     figure = Figure(figsize=(11, 4), layout='constrained')
@@ -34,7 +34,7 @@ def draw_curves(work_dir: str | PathLike, out: str | PathLike) -> None:
     left.plot(steps, [train[s]['loss'] for s in steps], label='training loss')
     left.set(xlabel='iteration', ylabel='loss', ylim=(0, None))
     rates = left.twinx()
-    # of the layers with the highest rate: that of the first group may be the lowest
+    # the highest rate of all layers; the first group's may be the lowest
     lrs = [train[s].get('base_lr', train[s]['lr']) for s in steps]
     rates.plot(steps, lrs, 'C7:', label='learning rate')
     rates.set(ylabel='learning rate', ylim=(0, None))
@@ -65,13 +65,13 @@ def draw_comparison(
 
     Args:
         work_dirs (Sequence[str | PathLike]): As for :func:`draw_curves`.
-        out (str | PathLike): The picture; the ending tells its format.
+        out (str | PathLike): The picture; its extension selects the format.
 
     Returns:
-        dict[str, float]: Top-1 accuracy of each, by work directory, at the end.
+        dict[str, float]: Final top-1 accuracy of each, by work directory.
 
     Raises:
-        UsageError: If a directory holds no scalars, or none of accuracies.
+        UsageError: If a directory contains no scalars, or no accuracies.
     """
     runs = {}
     for work_dir in work_dirs:
@@ -83,7 +83,7 @@ def draw_comparison(
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
     for name, curve in runs.items():
-        # a legend leaves out what begins with an underscore
+        # a legend leaves out names that begin with an underscore
         label = f'./{name}' if name.startswith('_') else name
         axes.plot(list(curve), list(curve.values()), 'o-', label=label)
     axes.set(xlabel='epoch', ylabel='validation top-1', ylim=(0, 1.02))

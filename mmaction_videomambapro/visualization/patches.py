@@ -1,4 +1,4 @@
-"""Patches through which MMAction2 draws the frames that this package decodes."""
+"""Patches that let MMAction2 draw the frames that this package decodes."""
 
 import os.path as osp
 

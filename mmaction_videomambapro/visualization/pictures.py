@@ -1,4 +1,4 @@
-"""Saves pictures whole, and takes texts in them for texts."""
+"""Saves pictures completely or not at all, and treats text in them as plain text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..files import replacing
 from ..literals import printable
 
-# Fonts with Chinese, Japanese and Korean; matplotlib's own has none of them.
+# Fonts with Chinese, Japanese and Korean; matplotlib's own has none of these scripts.
 CJK_FONTS = (
     'Noto Sans CJK SC', 'Noto Sans CJK JP', 'Source Han Sans SC', 'PingFang SC',
     'Hiragino Sans', 'Microsoft YaHei', 'SimHei', 'WenQuanYi Zen Hei',
@@ -23,24 +23,24 @@ CJK_FONTS = (
 )  # fmt: skip
 
 
-# A font that has one weight only is otherwise reported for every text.
+# Otherwise a font with only one weight is reported for every piece of text.
 logging.getLogger('matplotlib.font_manager').setLevel(logging.ERROR)
 
 
 def save(figure: Figure, out: str | PathLike) -> None:
-    """Write a figure; names in it may hold dollars and line breaks.
+    """Write a figure; names in it may contain dollar signs and line breaks.
 
     Args:
         figure (Figure): What to write.
-        out (str | PathLike): The picture; the ending tells its format, PNG without.
+        out (str | PathLike): The picture; its extension selects the format, or PNG.
 
     Raises:
-        UsageError: If there is no such format.
+        UsageError: If the format does not exist.
         OSError: If the picture cannot be written.
     """
     for text in figure.findobj(Text):
         text.set_text(printable(text.get_text()))
-        text.set_parse_math(False)  # '$' begins a formula otherwise
+        text.set_parse_math(False)  # otherwise '$' begins a formula
         if not text.get_text().isascii():
             text.set_fontfamily(_families())
     form = Path(out).suffix.removeprefix('.').lower() or 'png'
@@ -52,7 +52,7 @@ def save(figure: Figure, out: str | PathLike) -> None:
 
 
 def _families():
-    """Matplotlib's own font, then those that are installed for other scripts."""
+    """Matplotlib's own font, then those installed for other scripts."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     others = [name for name in CJK_FONTS if name in installed]
     return [*matplotlib.rcParams['font.family'], *others]

@@ -1,4 +1,4 @@
-"""Draw test clips with what was predicted."""
+"""Draws test clips with their predictions."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def draw_predictions(
     Args:
         cfg (Config): The config that was tested.
         results (list[dict]): From :func:`..evaluation.results.load_results`.
-        out (str | PathLike): The picture; the ending tells its format.
-        samples (int): How many clips. Up to half of them are those that were most
-            surely mistaken, the others are spread evenly over the labels.
+        out (str | PathLike): The picture; its extension selects the format.
+        samples (int): Number of clips. Up to half of them are the most confident
+            mistakes, the others are spread evenly over the labels.
             Defaults to 8.
-        classes (list[str], optional): Names in label order. Defaults to None, those of
-            the test set, if it has them.
+        classes (list[str], optional): Class names in label order. Defaults to None:
+            those of the test set, if it has them.
 
     Raises:
-        ResultError: If the results are not those of the config's test set.
+        ResultError: If the results are not from the config's test set.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
@@ -83,7 +83,7 @@ def draw_predictions(
 
 
 def _draw_scores(axis, result, classes, label):
-    """Bars of the highest scores, the highest on top."""
+    """Bars of the highest scores, in descending order from the top."""
     scores = torch.as_tensor(result['pred_score']).float()
     top = scores.topk(min(BARS, len(scores)))
     for place, (score, k) in enumerate(zip(top.values.tolist(), top.indices.tolist())):
@@ -97,7 +97,7 @@ def _draw_scores(axis, result, classes, label):
 
 
 def _choose(results, labels, samples):
-    """Mistakes first, the surest of them on top, then the first clip of each label."""
+    """Mistakes first, the most confident on top, then the first clip of each label."""
     predicted = [int(r['pred_label']) for r in results]
     readable = [i for i, label in enumerate(labels) if label >= 0]  # see ListDataset
     wrong = [i for i in readable if predicted[i] != labels[i]]

@@ -15,14 +15,14 @@ from .pictures import save
 
 
 def draw_pretraining(work_dir: str | PathLike, out: str | PathLike) -> None:
-    """Draw what tells a healthy pre-training from a collapse.
+    """Draw what distinguishes a healthy pre-training from a collapse.
 
     Args:
         work_dir (str | PathLike): Where the run wrote ``*/vis_data/scalars.json``.
-        out (str | PathLike): The picture; the ending tells its format.
+        out (str | PathLike): The picture; its extension selects the format.
 
     Raises:
-        UsageError: If the directory holds no scalars.
+        UsageError: If the directory contains no scalars.
     """
     train, val = read_scalars(work_dir)
     figure = Figure(figsize=(15, 4), layout='constrained')
@@ -51,12 +51,12 @@ def draw_pretraining(work_dir: str | PathLike, out: str | PathLike) -> None:
 def write_tables(work_dir: str | PathLike, folder: str | PathLike) -> None:
     """Write all scalars of a run as ``train.csv`` and ``val.csv``.
 
-    One row for each logged step, of a resumed run as of one; columns are ``step`` and
-    the names of the scalars, empty where one was not logged.
+    There is one row per logged step; a resumed run counts as a single run. The columns
+    are ``step`` and the names of the scalars, empty where one was not logged.
 
     Args:
         work_dir (str | PathLike): As for :func:`draw_pretraining`.
-        folder (str | PathLike): Where the tables go.
+        folder (str | PathLike): Folder for the tables.
 
     Raises:
         UsageError: As for :func:`draw_pretraining`.

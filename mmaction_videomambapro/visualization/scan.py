@@ -31,12 +31,12 @@ NOTES = (
 
 
 def draw_scan(out: str | PathLike) -> None:
-    """Draw the two directions of both mixers, and what they add up to.
+    """Draw both directions of both mixers, and their sum.
 
     The matrices are derivatives of the scan, so they show what the code computes.
 
     Args:
-        out (str | PathLike): The picture; the ending tells its format.
+        out (str | PathLike): The picture; its extension selects the format.
     """
     figure = Figure(figsize=(12, 6), facecolor='white')
     grid = figure.add_gridspec(
@@ -59,13 +59,13 @@ def draw_scan(out: str | PathLike) -> None:
 
 
 def influence(**rules: bool) -> Tensor:
-    """How much each output of a scan takes from each token.
+    """Compute how much each output of a scan takes from each token.
 
     Args:
         **rules: ``residual``, ``masked`` and ``reverse`` of ``selective_scan``.
 
     Returns:
-        Tensor: The derivative of output i by token j in row i and column j, (L, L).
+        Tensor: (L, L), with the derivative of output i by token j in row i, column j.
     """
     delta = torch.full((1, 1, TOKENS), STEP)
     A = torch.full((1, 1), -DECAY)
@@ -78,7 +78,7 @@ def influence(**rules: bool) -> Tensor:
 
 
 def _draw_lanes(axes: Axes, pro: bool) -> None:
-    """Tokens in a row, and the two scans that pass them."""
+    """Draw tokens in a row, and the two scans that pass over them."""
     axes.set(xlim=(-2.1, TOKENS + 0.95), ylim=(-1.8, 3.4), aspect='equal')
     axes.axis('off')
     title, *note = NOTES[pro]
@@ -95,7 +95,7 @@ def _draw_lanes(axes: Axes, pro: bool) -> None:
 
 
 def _draw_lane(axes: Axes, reverse: bool, residual: bool, masked: bool) -> None:
-    """One scan: its state takes a token in, and an output reads the state."""
+    """Draw one scan: its state takes in a token, and an output reads the state."""
     side, colour = (-1, BACKWARD) if reverse else (1, FORWARD)
     level, ahead = side * 1.05, -side if masked else side
     first, last = (TOKENS - 1, 0) if reverse else (0, TOKENS - 1)
