@@ -1,9 +1,9 @@
-"""The faults of today's OpenMMLab stack that this package patches.
+"""Patches for faults in today's OpenMMLab stack.
 
 A patch is applied the moment its module is imported, so declaring one imports nothing
-heavy. Patches that need nothing of this package but its ground are in this folder,
-those of a feature beside it, in its ``patches.py`` or with its class. They change
-classes in place, as configs may name the class itself and not its registered name.
+heavy. Patches that need only the base of this package are in this folder; those of a
+feature are next to it, in its ``patches.py`` or with its class. They change classes in
+place, because configs may name the class itself instead of its registered name.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ PATCHES: list[Patch] = []
 
 @dataclass
 class Patch:
-    """A patch of another library.
+    """A patch for another library.
 
     Attributes:
         module (str): The module to patch when it is imported.
-        function (Callable): Takes that module; returns False if there is no fault.
+        function (Callable): Takes that module; returns False if the fault is absent.
         symptom (str): What a user sees without the patch.
         until (str): The condition under which the patch can be deleted.
-        issue (str): Where upstream is told of the fault, 'none known' if nowhere.
+        issue (str): The upstream report of the fault, or 'none known'.
         state (str): 'waiting' for the import, 'patched', or 'absent'.
     """
 
@@ -47,7 +47,7 @@ def patch(*modules: str, **facts: str) -> Callable:
     """Declare the decorated function as a patch of some modules.
 
     Args:
-        *modules (str): The function gets each of them.
+        *modules (str): The modules; the function is called with each of them.
         **facts (str): ``symptom``, ``until`` and ``issue`` of :class:`Patch`.
     """
 

@@ -1,4 +1,4 @@
-"""Patches of reading and writing checkpoints: no code runs, no file is left half."""
+"""Patches for checkpoint files: loading runs no code, saving leaves no partial file."""
 
 from contextvars import ContextVar
 
@@ -18,8 +18,8 @@ def _unsafe_checkpoints(checkpoint):
 
     from ..safe_load import load_url, safe_load
 
-    # Every loader of the module goes through these two names. With
-    # CheckpointLoader.register_scheme, each of its eight would have to be repeated.
+    # Every loader of the module uses these two names. With
+    # CheckpointLoader.register_scheme, all eight of them would have to be repeated.
     checkpoint.torch = stand_in(torch, load=safe_load)
     checkpoint.load_url = load_url
 

@@ -1,4 +1,4 @@
-"""Patches of configs and of options on the command line."""
+"""Patches for configs and for options on the command line."""
 
 import ast
 import re
@@ -34,7 +34,7 @@ def _saved_configs_run(config):
         style = dict(
             based_on_style='pep8', split_before_expression_after_opening_paren=True
         )
-        with suppress(Exception):  # what yapf cannot format can be read all the same
+        with suppress(Exception):  # what yapf cannot format is still readable
             if self._format_python_code:
                 text, _ = FormatCode(text, style_config=style)
         return text
@@ -80,7 +80,7 @@ def _yaml_runs(yaml_handler):
     import yaml
 
     class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
-        """Values only, and the tuples that mmengine.dump writes."""
+        """Loads only values, and the tuples that mmengine.dump writes."""
 
     Loader.add_constructor(
         'tag:yaml.org,2002:python/tuple',
@@ -112,7 +112,7 @@ def _dictionaries_in_options(config):
 
 
 def _as_python(text):
-    """A value of lists, ``dict(...)`` and literals; words without quotes are text."""
+    """A value of lists, ``dict(...)`` and literals; unquoted words are strings."""
 
     def read(node):
         if isinstance(node, (ast.List, ast.Tuple)):

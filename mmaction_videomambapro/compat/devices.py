@@ -57,7 +57,7 @@ def _amp_without_gpu(wrapper):
             return original(**kwargs)
         return torch.amp.GradScaler('cpu', **kwargs)
 
-    wrapper.is_cuda_available = lambda: True  # all that asks is an assertion
+    wrapper.is_cuda_available = lambda: True  # only an assertion calls it
 
 
 @patch(

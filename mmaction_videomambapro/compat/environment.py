@@ -1,4 +1,4 @@
-"""Patches for what is installed: missing or broken packages, and NumPy 2."""
+"""Patches for installed packages: missing or broken ones, and NumPy 2."""
 
 import builtins
 import importlib.util
@@ -11,7 +11,7 @@ from types import ModuleType
 from . import patch
 from .helpers import replace, stand_in
 
-# nothing here needs that operator: MMAction2 runs on mmcv-lite
+# nothing here needs that operator, since MMAction2 runs on mmcv-lite
 warnings.filterwarnings(
     'ignore', 'Fail to import ``MultiScaleDeformableAttention``', UserWarning
 )
@@ -38,7 +38,7 @@ def _missing_drn(mmaction):
     folder = osp.join(mmaction.__path__[0], 'models', 'localizers', 'drn')
     if osp.isdir(folder):
         return False
-    # The real module would need torchvision at import: a stand-in is better.
+    # The real module would need torchvision at import, so a stand-in is better.
     package = ModuleType('mmaction.models.localizers.drn')
     package.__path__ = []
     module = ModuleType(f'{package.__name__}.drn')
@@ -52,7 +52,7 @@ def _missing_drn(mmaction):
 
 
 class _TorchvisionFinder:
-    """Lets a torchvision that cannot be imported count as one that is not installed."""
+    """Makes a torchvision that cannot be imported count as not installed."""
 
     def find_spec(self, name, path=None, target=None):
         spec = PathFinder.find_spec(name, path) if name == 'torchvision' else None
@@ -97,7 +97,7 @@ def _names_of_numpy_1(module):
 
     if hasattr(np, 'Inf'):
         return False
-    module.np = stand_in(  # for this module, and no other
+    module.np = stand_in(  # for this module only
         np,
         Inf=np.inf,
         NAN=np.nan,

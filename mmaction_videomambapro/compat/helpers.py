@@ -1,4 +1,4 @@
-"""How patches change a module."""
+"""Tools with which patches change a module."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def runner_in(module: ModuleType) -> type:
 
 
 def replace(owner: Any, name: str) -> Callable:
-    """Put the decorated function in place of one, which it gets as first argument.
+    """Replace a function by the decorated one, which gets it as first argument.
 
     Args:
         owner (Any): A module, a class or an object.
-        name (str): Of the function or method; one without ``self`` stays so.
+        name (str): Name of the function or method; one without ``self`` stays so.
     """
 
     def install(function):
@@ -39,7 +39,7 @@ def replace(owner: Any, name: str) -> Callable:
 
 
 def stand_in(module: ModuleType, **names: Any) -> ModuleType:
-    """A module as one other module is to see it: with some names of its own."""
+    """A module as another module should see it, with some names replaced."""
     seen = ModuleType(module.__name__)
     seen.__getattr__ = lambda name: getattr(module, name)
     vars(seen).update(names)

@@ -1,4 +1,4 @@
-"""Patches of what a runner builds: its log, hooks, loaders and schedules."""
+"""Patches for what a runner builds: its log, hooks, loaders and schedules."""
 
 from copy import copy
 from logging import FileHandler

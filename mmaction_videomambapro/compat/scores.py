@@ -1,4 +1,4 @@
-"""Patches of heads, metrics and inferencers of MMAction2."""
+"""Patches for heads, metrics and inferencers of MMAction2."""
 
 from ..files import replacing
 from . import patch
@@ -69,7 +69,7 @@ def _inferencers_choose_decord(module):
         from mmaction.registry import TRANSFORMS
 
         steps = cfg.test_dataloader.dataset.pipeline
-        own = {step['type']: dict(step) for step in steps}  # the list is changed
+        own = {step['type']: dict(step) for step in steps}  # the list gets changed
         pipeline = original(self, cfg)
         for i, step in enumerate(pipeline.transforms):
             name = type(step).__name__
