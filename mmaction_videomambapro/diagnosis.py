@@ -40,7 +40,7 @@ DECODERS = {
 
 
 def page() -> str:
-    """The diagnosis as text."""
+    """Return the diagnosis as text."""
     sections = {
         'versions': _versions(),
         'devices': _devices(),
@@ -119,17 +119,17 @@ def _decoders() -> list[tuple[str, str]]:
 
 
 def _import_state(module: str) -> str:
-    """Its version, or why it cannot be imported."""
+    """Version of a module, or why it cannot be imported."""
     try:
         found = importlib.import_module(module)
-    except Exception as error:  # a page that reports faults must not die of one
+    except Exception as error:  # faults must not stop the report
         missing = importlib.util.find_spec(module) is None
         return 'not installed' if missing else f'BROKEN: {error}'
     return getattr(found, '__version__', 'installed')
 
 
 def _patches() -> list[tuple[str, str]]:
-    """Import every module that may need a patch, and report what became of it."""
+    """Import every module that may need a patch, and report the state of each patch."""
     missing = _import_parts()
     for patch in PATCHES:
         missing |= _import_error(patch.module)
@@ -142,7 +142,7 @@ def _patches() -> list[tuple[str, str]]:
 
 
 def patch_table() -> str:
-    """The patches as a Markdown table, which docs/patches.md shows."""
+    """Return the patches as the Markdown table that docs/patches.md shows."""
     _import_parts()
     modules: dict[tuple, list[str]] = {}
     for patch in PATCHES:
@@ -157,7 +157,7 @@ def patch_table() -> str:
 
 
 def _import_parts() -> dict[str, Exception]:
-    """Import what declares patches of its own; those that cannot be, and why."""
+    """Import the modules that declare patches; return those that fail, and why."""
     from . import PARTS
 
     errors = {}
@@ -167,7 +167,7 @@ def _import_parts() -> dict[str, Exception]:
 
 
 def _import_error(module: str) -> dict[str, Exception]:
-    """The module and why it cannot be imported, or nothing."""
+    """A module with the reason why it cannot be imported, or nothing."""
     try:
         importlib.import_module(module)
     except Exception as error:
