@@ -40,7 +40,7 @@ from mmaction_videomambapro.literals import (
 from mmaction_videomambapro.safe_yaml import read_yaml
 from mmaction_videomambapro.visualization.pictures import save
 from mmaction_videomambapro.zoo.metafiles import _dump
-from mmaction_videomambapro.zoo.tables import _table
+from mmaction_videomambapro.zoo.tables import table as markdown_table
 from tests.apis.test_vjepa_yaml import PRETRAINING
 from tests.conftest import ROOT
 
@@ -289,7 +289,7 @@ def cells(html):
 @given(TEXTS, TEXTS, NAMES)
 def test_tables(one, two, target):
     page = MarkdownIt('gfm-like', {'html': True, 'linkify': False}).enable('table')
-    table = _table(['a', 'b', 'c'], [[one, two, one + two], [1, 2, 3]])
+    table = markdown_table(['a', 'b', 'c'], [[one, two, one + two], [1, 2, 3]])
     html = page.render(table)
     assert cells(html) == [*map(printable, (one, two, one + two)), '1', '2', '3']
     assert set(re.findall('<(\\w+)', html)) <= {

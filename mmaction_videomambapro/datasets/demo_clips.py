@@ -96,8 +96,8 @@ class DemoClips:
                 if made == asdict(self):
                     return False
             raise UsageError(
-                f'{root} exists and holds something else than these demo clips; '
-                'remove it or choose another folder'
+                f'{root} exists, but does not contain these demo clips; remove it or '
+                'choose another folder'
             )
         with making_folder(root) as folder:
             unfinished = Path(folder)

@@ -73,7 +73,7 @@ def _check_base(base):
     head = cfg.get('model', {}).get('cls_head')
     if not isinstance(head, dict) or 'num_classes' not in head:
         raise UsageError(
-            f'config file {base} trains no classifier: its model has no '
+            f'config file {base} does not train a classifier: its model has no '
             'cls_head.num_classes; choose a recipe of configs/recognition, or the '
             "demo's"
         )

@@ -80,7 +80,7 @@ class SticksClosing(Good):
 class Trickles(Does):
     def act(self):
         while True:
-            for fd in range(3, 20):
+            for fd in range(3, 2000):
                 try:
                     os.write(fd, b'f')
                 except OSError:
@@ -133,7 +133,7 @@ class Surveys(Good):
 
 class Forges(Does):
     def act(self):
-        for fd in range(3, 20):
+        for fd in range(3, 2000):
             try:
                 os.write(fd, b"cos\\nabort\\n(tR." + bytes(100))
             except OSError:
@@ -142,7 +142,7 @@ class Forges(Does):
 
 class Boasts(Does):
     def act(self):
-        for fd in range(3, 20):
+        for fd in range(3, 2000):
             try:
                 os.write(fd, struct.pack('<cIId', b'f', 30000, 30000, 0))
             except OSError:

@@ -661,7 +661,7 @@ def test_from_a_checkpoint_to_a_row(call, tmp_path):
     assert out.startswith('videomambapro-nano_8x2x1-15e_demo-clips-rgb: Top 1 Accuracy')
     assert call('model_zoo.py', 'check', '--zoo', zoo) == 'rows without faults: 1\n'
     call('model_zoo.py', 'update', '--zoo', zoo)
-    assert 'without fault: 1' in call('model_zoo.py', 'check', '--zoo', zoo)
+    assert 'rows without faults: 1' in call('model_zoo.py', 'check', '--zoo', zoo)
     with pytest.raises(UsageError, match=r'result\.pkl does not exist'):
         call('model_zoo.py', 'add', DEMO_CONFIG, published, '--zoo', zoo,
              '--result', zoo / 'result.pkl')  # fmt: skip
