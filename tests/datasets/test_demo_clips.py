@@ -76,12 +76,12 @@ def test_same_seed_same_clips_and_nothing_is_overwritten(tmp_path):
         assert (tmp_path / 'a' / file).read_bytes() == (
             tmp_path / 'b' / file
         ).read_bytes()
-    with pytest.raises(UsageError, match='holds something else'):
+    with pytest.raises(UsageError, match='does not contain these demo clips'):
         DemoClips(train=2, val=1, frames=3, textured=False).make(tmp_path / 'a')
-    with pytest.raises(UsageError, match='holds something else'):
+    with pytest.raises(UsageError, match='does not contain these demo clips'):
         DemoClips(train=2, val=1, frames=4).make(tmp_path / 'a')
     (tmp_path / 'c').mkdir()
-    with pytest.raises(UsageError, match='holds something else'):
+    with pytest.raises(UsageError, match='does not contain these demo clips'):
         make(tmp_path / 'c')
 
 
