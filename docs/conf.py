@@ -50,7 +50,8 @@ FOLDERS = {
     'visualization': 'Pictures',
     'zoo': 'The model zoo',
     'apis': 'What tools call',
-    'ground': 'Files, safe reading and patches',
+    'compat': 'Patches of the OpenMMLab stack',
+    'ground': 'Files and safe reading',
 }
 
 
