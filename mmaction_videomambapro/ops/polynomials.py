@@ -11,7 +11,7 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 @lru_cache
 def exp2_coefficients(degree: int, limit: float) -> tuple[float, ...]:
-    """2 ** r for |r| <= limit, and exactly 1 for r = 0: long sequences add up.
+    """2 ** r for r within the limit, and exactly 1 for r = 0: long sequences add up.
 
     The coefficient of the highest power comes first, as in the others.
     """

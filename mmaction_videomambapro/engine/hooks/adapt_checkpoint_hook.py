@@ -15,10 +15,10 @@ class AdaptCheckpointHook(Hook):
 
     Args:
         inflate (str): How a patch kernel of fewer frames fills a tubelet, 'centre' or
-                'mean'; only 'mean' takes one with more frames. Defaults to 'centre'.
+            'mean'; only 'mean' takes one with more frames. Defaults to 'centre'.
         label_map (tuple[str], optional): Two text files, the label names of the
-                checkpoint and of the model, one per line. Defaults to None.
-            weights (str): 'ema', or 'raw' for the live weights instead of the average.
+            checkpoint and of the model, one per line. Defaults to None.
+        weights (str): 'ema', or 'raw' for the live weights instead of the average.
             Defaults to 'ema'.
         strict (bool): Whether anything unexpected is an error. Defaults to True.
     """
