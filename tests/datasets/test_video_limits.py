@@ -155,6 +155,29 @@ def test_a_search_in_endless_zeros_ends(tmp_path, monkeypatch):
     refused(path, 'there is no frame in 10 MB')
 
 
+@pytest.mark.parametrize('backend', ['pyav', 'decord', 'opencv'])
+def test_a_file_may_end_within_a_key_frame(tmp_path, backend):
+    """All frames before it are there; another decoder is not asked, or is exact."""
+    made, whole = tmp_path / 'made.mp4', tmp_path / 'whole.mp4'
+    write_video(made, (320, 240), 41, noise=True)  # the last one is a key frame
+    options = dict(movflags='faststart')
+    with av.open(str(made)) as given, av.open(str(whole), 'w', options=options) as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    with av.open(str(whole)) as container:
+        last = [p for p in container.demux(video=0) if p.is_keyframe and p.size][-1]
+        end = last.pos + last.size // 2
+    cut = tmp_path / 'cut.mp4'
+    cut.write_bytes(whole.read_bytes()[:end])
+    with Video(str(cut), [backend, 'pyav']) as video:
+        assert len(video) == 40
+        assert len(video.frames(range(40))) == 40
+        assert not any('index' in failure for failure in video.failures)
+
+
 def test_threads_may_share_a_video(mp4):
     with Video(mp4) as video, ThreadPoolExecutor(8) as pool:
         single = [video.frames([i])[0] for i in range(60)]

@@ -95,7 +95,7 @@ class Video:
 
         Args:
             inds (Sequence[int]): Numbers of frames from 0, in any order. Up to a second
-                past the end they stand for the last frame, for lists count so.
+                past the end they give the last frame, since some lists count too many.
             short_side (int, optional): Shrink frames with a longer one to it, as they
                 come, bilinearly. Defaults to None.
 
@@ -202,10 +202,16 @@ def is_safe_name(path: str) -> bool:
 
 
 def installed(backends: Sequence[str]) -> list[str]:
-    """Those whose packages are there.
+    """The decoders whose packages are installed.
+
+    Args:
+        backends (Sequence[str]): Names in ``BACKENDS``.
+
+    Returns:
+        list[str]: Those that can be used, in the same order.
 
     Raises:
-        ValueError: If a name is unknown, or nothing is left.
+        ValueError: If a name is unknown, or none is installed.
     """
     unknown = [name for name in backends if name not in BACKENDS]
     if unknown:

@@ -8,18 +8,13 @@ from itertools import chain
 import av
 from av.stream import Discard, Disposition
 
-from .bitstreams import (
-    is_hidden,
-    is_key_frame,
-    picture_type,
-    says_orientation,
-)
+from .bitstreams import is_hidden, is_key_frame, picture_type, says_orientation
 from .source import Source, VideoError
 
 MAX_PIXELS = 36_000_000  # of a frame: 8192 x 4320
 HELD_BYTES = 64 << 20  # of packets that stay in memory
 
-# Local containers of one file. Playlists and scripts that name other files are none.
+# Containers of one local file; not playlists and scripts, which name other files.
 FORMATS = (
     'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,m4v,ogg,'
     'h261,h263,h264,hevc,vvc,vc1,av1,obu,ivf,mjpeg,nut,gif,apng,mxf,rm,dv,gxf,wtv,amv,'
@@ -125,7 +120,10 @@ class Packets:
                 if held > HELD_BYTES:
                     self._held = None
         while self.corrupt and max(self.corrupt) == len(self) - 1:  # it ends within it
-            self.corrupt.remove(len(self) - 1)
+            last = len(self) - 1
+            self.corrupt.remove(last)
+            self.hidden.discard(last)
+            self.keys = [key for key in self.keys if key != last]
             self.pts.pop()
             self.sizes.pop()
         entries = sum(entry.is_keyframe for entry in self.stream.index_entries)
