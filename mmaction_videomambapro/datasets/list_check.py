@@ -179,7 +179,9 @@ def _look_at_video(row, check, min_frames):
     try:
         with Video(row.path) as video:
             notes += [(trait, TRAITS.get(trait, '')) for trait in sorted(video.traits)]
-            _read(video, check)
+            video.frames(_spread(len(video)), short_side=32)
+            if check == 'all':
+                video.verify()
             frames, told, second = len(video), video.told, max(1, video.fps)
     except (OSError, VideoError) as error:
         reason = str(error)
@@ -201,18 +203,6 @@ def _look_at_video(row, check, min_frames):
     if 0 < lost <= second:
         notes.append(('fewer frames', f'{frames} frames, {in_file}'))
     return Look(fault, notes, exact=not lost and row.counted in (None, frames))
-
-
-def _read(video, check):
-    """Read frames and discard them; this may correct the length of the video."""
-    if check != 'all':
-        video.frames(_spread(len(video)), short_side=32)
-        return
-    start = 0
-    while start < len(video):
-        stop = min(start + AT_ONCE, len(video))
-        video.frames(range(start, stop), short_side=32)
-        start = stop
 
 
 def _spread(frames):

@@ -109,6 +109,18 @@ class Video:
         with self._lock:  # PyAV decodes without the interpreter's
             return self._frames(inds, short_side)
 
+    def verify(self) -> None:
+        """Decode every frame once, keeping none.
+
+        Raises:
+            VideoError: If one of them is damaged.
+        """
+        with self._lock:
+            try:
+                self._exact.verify()
+            except Exception as error:
+                raise self._given_up(f'pyav: {reason_of(error)}') from error
+
     def _frames(self, inds, short_side):
         wanted = sorted({int(i) for i in inds})
         if wanted and wanted[0] < 0:

@@ -104,8 +104,14 @@ class Reader:
         Raises:
             VideoError: If there is.
         """
-        if not self.scanned and self._decoded_order() != self.order:
-            raise VideoError('damaged at its end')
+        if self.scanned:  # when it was opened
+            return
+        order, found = self.order, self._decoded_order()
+        there = set(found)
+        lost = next((number for number in order if number not in there), None)
+        if lost is not None:
+            raise VideoError(f'damaged at {self._seconds(lost):.1f} s')
+        self._set_order(found)
 
     def close(self) -> None:
         self.packets.close()
