@@ -43,6 +43,12 @@ def root():
     return ROOT
 
 
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """An empty folder, for tests that write into it again and again."""
+    return tmp_path_factory.mktemp('folder')
+
+
 @pytest.fixture(scope='session')
 def golden():
     """Loads a golden file by its name."""

@@ -171,8 +171,8 @@ def test_lists_of_the_field_are_none(write):
     tail=st.text('a1,;"\n\r\0{}[]: \ud800', max_size=30),
     name=st.sampled_from(['list', 'trainlist01.txt', 'run_test_split1.txt']),
 )
-def test_any_text_is_rows_or_located_errors(tmp_path_factory, head, tail, name):
-    path = tmp_path_factory.getbasetemp() / name
+def test_any_text_is_rows_or_located_errors(folder, head, tail, name):
+    path = folder / name
     path.write_bytes((head + tail).encode('utf-8', 'surrogatepass'))
     for item in parse_list(path, classes=['a', 'b'], subset='train'):
         assert item[0]

@@ -59,8 +59,8 @@ names |= st.text(' ab1$\'"\\\n\r\t#é\u2028\ufeff', min_size=1, max_size=9)
 
 @settings(max_examples=300)
 @given(st.lists(names, min_size=1, max_size=4))
-def test_every_name_of_a_folder(tmp_path_factory, names):
-    path = tmp_path_factory.getbasetemp() / 'classes.txt'
+def test_every_name_of_a_folder(folder, names):
+    path = folder / 'classes.txt'
     path.write_text(classes_text(names))
     assert read_classes(path) == names
 
@@ -70,8 +70,8 @@ def test_every_name_of_a_folder(tmp_path_factory, names):
     head=st.sampled_from(['', 'id,name\n', '{"a": ', '["a", ', '1 a\n']),
     tail=st.text('01a,"[]{}:\n\r\0$\\\' \ud800', max_size=20),
 )
-def test_any_text_names_classes_or_is_refused(tmp_path_factory, name, head, tail):
-    path = tmp_path_factory.getbasetemp() / name
+def test_any_text_names_classes_or_is_refused(folder, name, head, tail):
+    path = folder / name
     path.write_bytes((head + tail).encode('utf-8', 'surrogatepass'))
     with suppress(ListError):
         assert all(isinstance(x, str) for x in read_classes(path))

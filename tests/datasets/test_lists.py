@@ -139,8 +139,8 @@ choices = dict(
 
 
 @given(content=st.binary(max_size=200), **choices)
-def test_any_bytes_are_rows_or_located_errors(tmp_path_factory, content, **kwargs):
-    path = tmp_path_factory.mktemp('fuzz') / 'list'
+def test_any_bytes_are_rows_or_located_errors(folder, content, **kwargs):
+    path = folder / 'list'
     path.write_bytes(content)
     check_items(path, **kwargs)
     path.write_bytes(b'\x1f\x8b' + content)
@@ -154,8 +154,8 @@ def test_any_bytes_are_rows_or_located_errors(tmp_path_factory, content, **kwarg
     ).map('\n'.join),
     **choices,
 )
-def test_any_text_is_rows_or_located_errors(tmp_path_factory, text, **kwargs):
-    path = tmp_path_factory.mktemp('fuzz') / 'list'
+def test_any_text_is_rows_or_located_errors(folder, text, **kwargs):
+    path = folder / 'list'
     path.write_text(text, newline='')
     check_items(path, **kwargs)
 
@@ -166,9 +166,9 @@ def test_any_text_is_rows_or_located_errors(tmp_path_factory, text, **kwargs):
     ),
     delimiter=st.sampled_from(DELIMITERS),
 )
-def test_round_trip(tmp_path_factory, names, delimiter):
+def test_round_trip(folder, names, delimiter):
     written = [(f'v/{name}.mp4', (i,), None) for i, name in enumerate(names)]
-    path = tmp_path_factory.mktemp('lists') / 'list'
+    path = folder / 'list'
     lines = [f'{name}{delimiter}{label}\n' for name, (label,), _ in written]
     path.write_text(''.join(lines))
     assert rows(path, 'video', delimiter) == written
@@ -235,9 +235,9 @@ labels = st.lists(st.integers(0, 999_999_999), min_size=1, max_size=3).map(tuple
         max_size=4,
     )
 )
-def test_every_name_that_a_file_can_have(tmp_path_factory, rows):
+def test_every_name_that_a_file_can_have(folder, rows):
     """Whatever is written is read back, and any editor can show it."""
-    path = tmp_path_factory.getbasetemp() / 'any_names'
+    path = folder / 'list.txt'
     lines = [row_line(row) for row in rows]
     assert all(line.isprintable() for line in lines)
     path.write_text(''.join(f'{line}\n' for line in lines))

@@ -4,7 +4,8 @@ import sys
 import pytest
 
 COUNT_FAULTS = """
-import resource, sys, torch
+import ctypes, resource, sys, torch
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages (PR_SET_THP_DISABLE)
 from mmaction_videomambapro.engine.memory import keep_freed_memory
 if 'keep' in sys.argv:
     keep_freed_memory()
