@@ -19,6 +19,8 @@ if not torch.cuda.is_available():  # its kernels run in Triton's interpreter
 import mmaction_videomambapro  # noqa: F401  patches and registers
 from mmaction_videomambapro.datasets.demo_clips import DemoClips
 
+from .warm_python import WarmPython
+
 ROOT = Path(__file__).parent.parent
 TOOL_ENVIRONMENT = {'PYTHONWARNINGS': 'ignore', 'TRITON_INTERPRET': '0'}
 DEMO_CONFIG = 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
@@ -67,19 +69,33 @@ def clips(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope='session')
+def warm_python():
+    python = WarmPython(TOOL_ENVIRONMENT)
+    yield python
+    python.close()
+
+
 @pytest.fixture
-def tool(tmp_path):
-    """Run a script in tools/ from the repository root, as a user would."""
+def tool(warm_python):
+    """Run a script in tools/ from the repository root, as a user would.
+
+    Scripts of the shell, and those in another environment, start from scratch.
+    """
 
     def run(name, *args, check=True, env=None, command=(sys.executable,)):
-        process = subprocess.run(
-            [*command, str(ROOT / 'tools' / name), *map(str, args)],
-            cwd=ROOT,
-            env={**os.environ, **TOOL_ENVIRONMENT, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        line = [str(ROOT / 'tools' / name), *map(str, args)]
+        if env or command != (sys.executable,):
+            process = subprocess.run(
+                [*command, *line],
+                cwd=ROOT,
+                env={**os.environ, **TOOL_ENVIRONMENT, **(env or {})},
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+        else:
+            process = warm_python.run(line, cwd=ROOT)
         if check and process.returncode:
             raise AssertionError(f'{name} failed:\n{process.stdout}\n{process.stderr}')
         return process
