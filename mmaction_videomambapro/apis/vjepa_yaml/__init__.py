@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from mmengine.config import Config
+from mmengine.config import ConfigDict
 
 from ...configs import read_config
 from ...errors import UsageError
 from ...files import refuse_same, replacing
-from ...literals import python_comment, python_literal
-from .keys import read_experiment
+from ...literals import python_comment
+from .keys import PROBES, read_experiment
 from .pretraining import pretraining
-from .probes import PROBES, probe
+from .probes import probe
+from .recipes import assignments, inherit
 
 BASE = 'mmaction_videomambapro::_base_/default_runtime.py'
 
@@ -46,9 +47,10 @@ def convert_experiment(
             value is wrong or has no counterpart.
     """
     try:
-        config, ignored = translate(experiment)
+        config, recipes, ignored = translate(experiment)
     except UsageError as e:
         raise UsageError(f'{name}: {e}') from e
+    bases, changes = inherit(config, recipes)
     lines = [
         python_comment(
             f'From {osp.basename(name)}. On its cluster: tools/submit.py '
@@ -56,10 +58,8 @@ def convert_experiment(
             f'--tasks-per-node {experiment["tasks_per_node"]}'
         ),
         *(python_comment(f'Ignored, has no meaning here: {key}') for key in ignored),
-        f'_base_ = {python_literal(base)}',
-        '',
-        Config(config).pretty_text.strip(),
-        '',
+        assignments(dict(_base_=[*bases, base])),
+        assignments(changes),
     ]
     return '\n'.join(lines), ignored
 
@@ -100,16 +100,21 @@ def _check_written(path, name, config):
         raise UsageError(f'{name} would be read as other values than the experiment')
 
 
-def translate(experiment: Mapping) -> tuple[dict, list[str]]:
-    """Like :func:`convert_experiment`, but returns a dictionary without the base."""
+def translate(experiment: Mapping) -> tuple[dict, Sequence[str], list[str]]:
+    """Like :func:`convert_experiment`, but returns the whole config as a dictionary.
+
+    Returns:
+        tuple[dict, Sequence[str], list[str]]: The config without the base, recipes in
+        ``configs/_base_`` that it may inherit, and keys that have no meaning here.
+    """
     if 'eval_name' not in experiment:
-        values, config = pretraining(experiment)
+        values, config, recipes = pretraining(experiment)
     elif experiment['eval_name'] in PROBES:
-        values, config = probe(experiment)
+        values, config, recipes = probe(experiment)
     else:
         raise UsageError(
             f'eval_name is {experiment["eval_name"]!r}, expected one of '
             f'{", ".join(PROBES)}: others, as the anticipation of actions, have no '
             'counterpart here'
         )
-    return config, values.ignored()
+    return ConfigDict(config).to_dict(), recipes, values.ignored()
