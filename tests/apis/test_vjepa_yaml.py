@@ -865,22 +865,35 @@ def test_val_only_is_a_config_for_tests():
     assert 'resume_checkpoint (val_only: nothing is trained)' in ignored
 
 
-@pytest.mark.parametrize(
-    'kind', ['pretraining', 'video', 'image', 'pretraining 2', 'cool-down', 'video 2',
-             'image 2', 'val_only'],
-)  # fmt: skip
+EXPERIMENTS = {
+    'pretraining': pretraining,
+    'video': lambda: yaml.safe_load(VIDEO_PROBE),
+    'image': image_probe,
+    'pretraining 2': pretraining_2,
+    'cool-down': cool_down,
+    'video 2': lambda: yaml.safe_load(VIDEO_PROBE_2),
+    'image 2': image_probe_2,
+    'val_only': val_only,
+}
+
+
+@pytest.mark.parametrize('kind', EXPERIMENTS)
+def test_bases_and_differences_make_the_whole_config(kind):
+    experiment = EXPERIMENTS[kind]()
+    whole, *_ = translate(experiment)
+    cfg = convert(experiment)[0].to_dict()
+    runtime = Config.fromfile(BASE).to_dict()
+    assert set(cfg) == {*whole, *runtime}
+    hooks = {**runtime.pop('default_hooks'), **whole.pop('default_hooks', {})}
+    hooks['checkpoint'] = {**cfg['default_hooks']['checkpoint'], **hooks['checkpoint']}
+    assert cfg.pop('default_hooks') == hooks
+    assert cfg == {**runtime, **whole}
+
+
+@pytest.mark.parametrize('kind', EXPERIMENTS)
 def test_every_key_has_an_effect(kind):
     """Each key changes the config, is ignored, or is refused with another value."""
-    experiment = {
-        'pretraining': pretraining,
-        'video': lambda: yaml.safe_load(VIDEO_PROBE),
-        'image': image_probe,
-        'pretraining 2': pretraining_2,
-        'cool-down': cool_down,
-        'video 2': lambda: yaml.safe_load(VIDEO_PROBE_2),
-        'image 2': image_probe_2,
-        'val_only': val_only,
-    }[kind]()
+    experiment = EXPERIMENTS[kind]()
     config, _, ignored = translate(experiment)
     ignored = {key.partition(' ')[0] for key in ignored}
     for key, value in leaves(experiment).items():

@@ -24,13 +24,10 @@ def convert_experiment(
 ) -> tuple[str, list[str]]:
     """Translate an experiment of V-JEPA or V-JEPA 2 into a config.
 
-    This covers pre-training, cool-downs, and probes of videos and of images (those with
-    ``eval_name``).
-    Rates, decays and the moving average follow the same curves, in updates. Known
+    The config inherits the recipe in ``configs/_base_`` and says what differs. Known
     faults are not repeated: with accumulation, schedules count updates, and no layer
-    is dropped in pre-training. Masks are cut to equal length by ``'truncate'``, as in
-    V-JEPA. State-space models become VideoMambas whose predictor has its tokens in
-    raster order.
+    is dropped in pre-training. State-space models become VideoMambas whose predictor
+    has its tokens in raster order.
 
     Args:
         experiment (Mapping): From :func:`read_experiment`.
@@ -101,12 +98,7 @@ def _check_written(path, name, config):
 
 
 def translate(experiment: Mapping) -> tuple[dict, Sequence[str], list[str]]:
-    """Like :func:`convert_experiment`, but returns the whole config as a dictionary.
-
-    Returns:
-        tuple[dict, Sequence[str], list[str]]: The config without the base, recipes in
-        ``configs/_base_`` that it may inherit, and keys that have no meaning here.
-    """
+    """The whole config, recipes that it may inherit, and keys without a meaning."""
     if 'eval_name' not in experiment:
         values, config, recipes = pretraining(experiment)
     elif experiment['eval_name'] in PROBES:

@@ -80,13 +80,11 @@ def _only(value, default, reason):
 
 
 POSITIONS = _only(True, False, 'each axis has the same share of channels')
-MASK_TOKENS = _only(True, False, 'predictors have mask tokens')
-ZEROS = _only(True, True, 'mask tokens start at zero')
 SHIFT = _only(False, False, 'crops stay where they are in a clip')
 SHORT = _only(False, False, 'use tools/data/convert_list.py --min-frames')
-SILU = _only(False, False, 'MLPs have GELU')
 BLOCKS = _only(False, False, 'what blocks cover is what is predicted')
 EMBED = _only(False, False, 'probes get the tokens of clips as they are')
+SILU = _only(False, False, 'MLPs have GELU')
 
 
 def _keys(*groups):
@@ -118,8 +116,8 @@ _PRETRAINING = _keys(  # of both versions
     (OFF, 'data_aug.auto_augment meta.load_checkpoint'),
     (SHIFT, 'data_aug.motion_shift'),
     (POSITIONS, 'model.uniform_power'),
-    (MASK_TOKENS, 'model.use_mask_tokens'),
-    (ZEROS, 'model.zero_init_mask_tokens'),
+    (_only(True, False, 'predictors have mask tokens'), 'model.use_mask_tokens'),
+    (_only(True, True, 'mask tokens start at zero'), 'model.zero_init_mask_tokens'),
     (NO_MEANING, 'data.pin_mem meta.eval_freq meta.skip_batches meta.use_sdpa'),
 )
 PRETRAINING = _PRETRAINING | _keys(
@@ -160,7 +158,8 @@ MULTI_BLOCK = _keys(
     (PAIR, 'aspect_ratio spatial_scale temporal_scale'),
 )
 MULTI_BLOCK_2 = MULTI_BLOCK | _keys(
-    (OFF, 'full_complement'), (BLOCKS, 'pred_full_complement inv_block')
+    (OFF, 'full_complement'),
+    (BLOCKS, 'pred_full_complement inv_block'),
 )
 TUBE = _keys((NUMBER.optional(0.9), 'ratio'))
 
@@ -213,6 +212,11 @@ _VIDEO = _keys(
 _IMAGE = _keys(
     (STRING, 'data.root_path data.image_folder'), (NO_MEANING, 'data.dataset_name')
 )
+_WRAPPER = _keys(
+    (INDICES.optional(), 'wrapper.out_layers'),
+    (EMBED, 'wrapper.use_pos_embed'),
+    (NO_MEANING, 'wrapper.max_frames'),
+)
 _SECTIONS_2 = {
     'classifier': 'experiment.classifier',
     'data': 'experiment.data',
@@ -223,14 +227,18 @@ _SECTIONS_2 = {
 _NAMES_2 = {
     'optimization.resolution': 'experiment.data.resolution',
     'pretrain.checkpoint': 'model_kwargs.checkpoint',
+    'pretrain.clip_duration': 'experiment.data.clip_duration',
     'pretrain.folder': 'folder',
+    'pretrain.frames_per_clip': 'experiment.data.frames_per_clip',
     'pretrain.module_name': 'model_kwargs.module_name',
+}
+_IMAGES_2 = {
+    'pretrain.frames_per_clip': 'model_kwargs.wrapper_kwargs.img_as_video_nframes'
 }
 
 
-def _named(names, *groups, sections=MappingProxyType({})):
+def _named(keys, names, sections=MappingProxyType({})):
     """Keys by the names of a file, and the names of those that it calls otherwise."""
-    keys = {key: kind for group in groups for key, kind in group.items()}
     for key in keys:
         section, _, name = key.partition('.')
         if section in sections:
@@ -240,32 +248,14 @@ def _named(names, *groups, sections=MappingProxyType({})):
 
 PROBE_KEYS = {  # by kind and whether it is V-JEPA 2's
     (VIDEO, False): _named(
-        {}, _PROBE_1, _VIDEO, _keys((OFF, 'optimization.attend_across_segments'))
+        _PROBE_1 | _VIDEO | _keys((OFF, 'optimization.attend_across_segments')), {}
     ),
     (IMAGE, False): _named(
+        _PROBE_1 | _IMAGE | _keys((NO_MEANING, 'pretrain.clip_duration')),
         {'optimization.resolution': 'data.resolution'},
-        *(_PROBE_1, _IMAGE, _keys((NO_MEANING, 'pretrain.clip_duration'))),
     ),
-    (VIDEO, True): _named(
-        {
-            **_NAMES_2,
-            'pretrain.clip_duration': 'experiment.data.clip_duration',
-            'pretrain.frames_per_clip': 'experiment.data.frames_per_clip',
-        },
-        *(_PROBE_2, _VIDEO, _keys((INDICES.optional(), 'wrapper.out_layers'))),
-        _keys((EMBED, 'wrapper.use_pos_embed'), (NO_MEANING, 'wrapper.max_frames')),
-        sections=_SECTIONS_2,
-    ),
-    (IMAGE, True): _named(
-        {
-            **_NAMES_2,
-            'pretrain.frames_per_clip': (
-                'model_kwargs.wrapper_kwargs.img_as_video_nframes'
-            ),
-        },
-        *(_PROBE_2, _IMAGE),
-        sections=_SECTIONS_2,
-    ),
+    (VIDEO, True): _named(_PROBE_2 | _VIDEO | _WRAPPER, _NAMES_2, _SECTIONS_2),
+    (IMAGE, True): _named(_PROBE_2 | _IMAGE, _NAMES_2 | _IMAGES_2, _SECTIONS_2),
 }
 ONE_PROBE = _keys(  # an entry of multihead_kwargs
     (FROM_0, 'lr start_lr final_lr warmup weight_decay final_weight_decay')
@@ -386,27 +376,24 @@ class Values(dict):
 
 def _check(key, value, allowed):
     if not (allowed.allows(value) or (value is None and allowed.default is None)):
-        hint = ''
-        if 'number' in allowed.kind and 'e' in str(value).lower():
-            hint = ' (YAML reads 1e-3 as a string: write 1.0e-3)'
+        mistaken = 'number' in allowed.kind and 'e' in str(value).lower()
+        hint = ' (YAML reads 1e-3 as a string: write 1.0e-3)' if mistaken else ''
         raise UsageError(f'{key} is {value!r}, expected {allowed.kind}{hint}')
     if allowed.only not in (None, value):
-        value = str(value).lower()
-        raise UsageError(f'{key}: {value} is not supported: {allowed.reason}')
+        raise UsageError(
+            f'{key}: {str(value).lower()} is not supported: {allowed.reason}'
+        )
 
 
 def _flatten(experiment):
     """Turn sections, and lists of sections, into dotted keys."""
     flat = {}
     for key, value in experiment.items():
-        if isinstance(value, list) and value and all(map(_is_section, value)):
-            value = dict(enumerate(value))
-        if _is_section(value):
+        if isinstance(value, list) and value:
+            sections = all(isinstance(entry, Mapping) for entry in value)
+            value = dict(enumerate(value)) if sections else value
+        if isinstance(value, Mapping):
             flat.update({f'{key}.{name}': v for name, v in _flatten(value).items()})
         else:
             flat[str(key)] = value
     return flat
-
-
-def _is_section(value):
-    return isinstance(value, Mapping)

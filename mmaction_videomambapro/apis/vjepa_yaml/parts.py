@@ -53,16 +53,18 @@ def edit_backbone(model, name, **arguments):
     model.backbone.update(arguments)
 
 
-def edit_loader(loader, batch, workers, persistent=True, **transforms):
+def edit_loader(loader, size, batch, workers, persistent=True, **transforms):
     """Set what is said of a data loader, and arguments of its transforms by type."""
-    loader.update(
-        batch_size=batch,
-        num_workers=workers,
-        persistent_workers=persistent and workers > 0,
-    )
+    persistent = persistent and workers > 0
+    loader.update(batch_size=batch, num_workers=workers, persistent_workers=persistent)
     for transform in loader.dataset.pipeline:
         transform.update(transforms.get(transform.type, {}))
         transform.pop('short_side', None)  # V-JEPA crops from whole frames
+        if 'crop_size' in transform:
+            transform.crop_size = size
+        if 'scale' in transform:  # the recipe's crops have 224 pixels
+            long, short = transform.scale
+            transform.scale = (size if long > 0 else -1, size * short // 224)
 
 
 def edit_wrapper(wrapper, dtype):
@@ -88,14 +90,12 @@ def warmup_and_cosine(values, epochs, stretch):
             )
         schedulers.append({**linear, 'start_factor': start / lr, 'end': warmup})
     if warmup < epochs:
+        curve = dict(stretch=stretch, begin=warmup)
         final = float(values['optimization.final_lr'])
-        schedulers.append(
-            {**cosine, 'stretch': stretch, 'begin': warmup, 'eta_min': final}
-        )
+        schedulers.append({**cosine, **curve, 'eta_min': final})
     else:
-        values.ignore(
-            f'{epochs} epochs end before the warm-up does', 'optimization.final_lr'
-        )
+        reason = f'{epochs} epochs end before the warm-up does'
+        values.ignore(reason, 'optimization.final_lr')
     return schedulers
 
 

@@ -22,6 +22,13 @@ from .parts import (
 from .recipes import recipe
 
 DATA = 'datasets/vjepa'
+COOL_DOWN_IGNORES = {
+    'meta.load_checkpoint': 'a cool-down starts from anneal_ckpt',
+    'meta.read_checkpoint': 'a cool-down starts from anneal_ckpt',
+    'optimization.resume_anneal': 'tools/train.py --resume goes on with a run',
+    'optimization.start_lr': 'a cool-down has no warm-up',
+    'optimization.warmup': 'a cool-down has no warm-up',
+}
 
 
 def pretraining(experiment):
@@ -50,9 +57,12 @@ def pretraining(experiment):
     _edit_optimizer(config, values)
     config.train_cfg.max_epochs = values['optimization.epochs']
     config.param_scheduler = _schedules(values)
+    every = values['meta.save_every_freq']  # if none: the latest epoch's only
+    keep = -1 if every > 0 else 1
+    checkpoint = dict(interval=max(every, 1), max_keep_ckpts=keep, save_best=None)
     config.update(
         train_dataloader=_data(values, frames, clips),
-        default_hooks=dict(checkpoint=_checkpoints(values['meta.save_every_freq'])),
+        default_hooks=dict(checkpoint=checkpoint),
         auto_scale_lr=dict(enable=False, base_batch_size=clips),
         randomness=dict(seed=values['meta.seed']),
         work_dir=values['logging.folder'],
@@ -78,35 +88,21 @@ def _second_version(experiment):
             'possible in one batch'
         )
     if not values['optimization.is_anneal']:
-        values.ignore(
-            'is_anneal is off', 'optimization.anneal_ckpt', 'optimization.resume_anneal'
-        )
+        for name in ('anneal_ckpt', 'resume_anneal'):
+            values.ignore('is_anneal is off', f'optimization.{name}')
         return values
     if values['optimization.anneal_ckpt'] is None:
         raise UsageError('optimization.anneal_ckpt is missing: is_anneal needs it')
-    values.ignore(
-        'tools/train.py --resume goes on with a run', 'optimization.resume_anneal'
-    )
-    values.ignore(
-        'a cool-down has no warm-up', 'optimization.start_lr', 'optimization.warmup'
-    )
-    values.ignore(
-        'a cool-down starts from anneal_ckpt',
-        'meta.load_checkpoint',
-        'meta.read_checkpoint',
-    )
+    for key, reason in COOL_DOWN_IGNORES.items():
+        values.ignore(reason, key)
     return values
 
 
 def _schedules(values):
     epochs, stretch = values['optimization.epochs'], values['optimization.ipe_scale']
-    anneal = values['optimization.is_anneal']
-    rate = straight_line if anneal else warmup_and_cosine
-    final_decay = values['optimization.final_weight_decay']
-    return [
-        *rate(values, epochs, stretch),
-        *cosine_of_decay(values, stretch, final_decay),
-    ]
+    rate = straight_line if values['optimization.is_anneal'] else warmup_and_cosine
+    decay = cosine_of_decay(values, stretch, values['optimization.final_weight_decay'])
+    return [*rate(values, epochs, stretch), *decay]
 
 
 def _resume(values):
@@ -116,14 +112,8 @@ def _resume(values):
     if not values['meta.load_checkpoint']:
         return dict(resume=False)
     name = values['meta.read_checkpoint']
-    folder = values['logging.folder']
-    return dict(resume=True, load_from=name and osp.join(folder, name))
-
-
-def _checkpoints(every):
-    """Keep only the latest epoch's checkpoint, or one every ``every`` epochs."""
-    keep = -1 if every > 0 else 1
-    return dict(interval=max(every, 1), max_keep_ckpts=keep, save_best=None)
+    path = name and osp.join(values['logging.folder'], name)
+    return dict(resume=True, load_from=path)
 
 
 def _edit_model(model, values, frames):
@@ -195,13 +185,13 @@ def _edit_average(ema, values):
 
 def _data(values, frames, clips):
     loader = recipe(DATA).train_dataloader
-    size = values['data.crop_size']
     sample = dict(clip_len=frames, frame_interval=values['data.sampling_rate'])
     for name, default in dict(num_clips=1, clip_duration=None, fps=None).items():
         if values[f'data.{name}'] != default:
             sample[name] = values[f'data.{name}']
     edit_loader(
         loader,
+        values['data.crop_size'],
         values['data.batch_size'],
         values['data.num_workers'],
         values['data.persistent_workers'],
@@ -213,7 +203,6 @@ def _data(values, frames, clips):
                 map(float, values['data_aug.random_resize_aspect_ratio'])
             ),
         ),
-        Resize=dict(scale=(size, size)),
     )
     if values['data_aug.auto_augment']:
         probe = recipe('datasets/kinetics400_16x8x3').train_pipeline

@@ -39,11 +39,10 @@ def probe(experiment):
     data = (_video_data if video else _image_data)(values)
     if not second:
         data.val_evaluator = data.test_evaluator = dict(type='AccMetric')
-    splits = ['test'] if values['val_only'] else ['train', 'val', 'test']
-    for split in splits:
-        for name in ('dataloader', 'evaluator'):
-            if f'{split}_{name}' in data:
-                config[f'{split}_{name}'] = data[f'{split}_{name}']
+    splits = ('test',) if values['val_only'] else ('train', 'val', 'test')
+    for key, value in data.items():
+        if key.startswith(splits) and key.endswith(('_dataloader', '_evaluator')):
+            config[key] = value
     config.work_dir = osp.join(
         values['pretrain.folder'], values['eval_name'], values['tag'] or ''
     )
@@ -58,12 +57,23 @@ def probe(experiment):
 
 
 def _check_second_version(values):
-    layers, module = values['wrapper.out_layers'], values['pretrain.module_name']
+    key, layers = values.name('wrapper.out_layers'), values['wrapper.out_layers']
+    module, name = values['pretrain.module_name'], values['pretrain.model_name']
     if MODULES[module] != (layers is not None):
         raise UsageError(
-            f'{values.name("wrapper.out_layers")} is {layers}, which does not fit '
-            f'model_kwargs.module_name={module}: encoders '
-            'whose name ends in _multilevel, and no others, give several layers'
+            f'{key} is {layers}, which does not fit model_kwargs.module_name={module}: '
+            'encoders whose name ends in _multilevel, and no others, give several '
+            'layers'
+        )
+    if layers is not None and name not in VITS:
+        raise UsageError(
+            f'{key}: {layers} is not supported: VideoMamba gives the tokens of its '
+            'last layer'
+        )
+    if layers is not None and max(layers) >= VITS[name]['depth']:
+        raise UsageError(
+            f'{key} is {layers}, but the {VITS[name]["depth"]} layers of {name} are '
+            'numbered from 0'
         )
     if values['val_only']:
         values.ignore(
@@ -103,7 +113,7 @@ def _edit_model(model, values, second):
         backbone.frozen_stages = size['depth']
     channels = size['embed_dims']
     if values['wrapper.out_layers'] is not None:
-        backbone.out_layers = _layers(values, name)
+        backbone.out_layers = values['wrapper.out_layers']
     attend = values['optimization.attend_across_segments']
     head = model.cls_head
     head.update(
@@ -122,21 +132,6 @@ def _edit_model(model, values, second):
         model.data_preprocessor.update(
             mean=[round(255 * x, 3) for x in mean], std=[round(255 * x, 3) for x in std]
         )
-
-
-def _layers(values, name):
-    key, layers = values.name('wrapper.out_layers'), values['wrapper.out_layers']
-    if name not in VITS:
-        raise UsageError(
-            f'{key}: {layers} is not supported: VideoMamba gives the tokens of its '
-            'last layer'
-        )
-    depth = VITS[name]['depth']
-    if max(layers) >= depth:
-        raise UsageError(
-            f'{key} is {layers}, but the {depth} layers of {name} are numbered from 0'
-        )
-    return layers
 
 
 def _grid(values, channels):
@@ -160,15 +155,13 @@ def _each(values, name):
 def _edit_schedule(schedule, values, second):
     epochs = values['optimization.num_epochs']
     schedule.train_cfg.max_epochs = epochs
-    schedule.auto_scale_lr.base_batch_size = values[
-        'optimization.batch_size'
-    ] * batches_per_update(values)
+    videos = values['optimization.batch_size'] * batches_per_update(values)
+    schedule.auto_scale_lr.base_batch_size = videos
     wrapper = schedule.optim_wrapper
-    edit_wrapper(
-        wrapper, 'bfloat16' if values['optimization.use_bfloat16'] else 'float32'
-    )
+    if not values['optimization.use_bfloat16']:
+        edit_wrapper(wrapper, 'float32')
     if second:
-        schedule.param_scheduler = _grid_schedules(values, epochs)
+        schedule.param_scheduler = _grid_schedules(values, schedule)
         return
     del wrapper.constructor
     wrapper.optimizer.update(
@@ -185,10 +178,10 @@ def _edit_schedule(schedule, values, second):
     ]
 
 
-def _grid_schedules(values, epochs):
-    common = dict(
-        type='ProbeGridScheduler', end=epochs, by_epoch=True, convert_to_iter_based=True
-    )
+def _grid_schedules(values, schedule):
+    (common,) = schedule.param_scheduler
+    common.update(type='ProbeGridScheduler', end=values['optimization.num_epochs'])
+    del common.eta_min
     rate = dict(
         **common,
         param_name='lr',
@@ -217,9 +210,7 @@ def _shares(values, name, whole):
 
 def _video_data(values):
     data = recipe('datasets/kinetics400_16x8x3')
-    attend, segments = (
-        values[k] for k in ('optimization.attend_across_segments', 'data.num_segments')
-    )
+    segments = values['data.num_segments']
     views = {1: data.val_pipeline, 3: data.test_pipeline}
     views = views[values['data.num_views_per_segment']]
     data.test_dataloader.dataset.pipeline = views
@@ -228,9 +219,11 @@ def _video_data(values):
         frame_interval=values['data.frame_step'],
         clip_duration=values['pretrain.clip_duration'],
     )
-    for split, clips in (('train', segments if attend else 1), ('test', segments)):
-        loader = data[f'{split}_dataloader']
-        list_ = 'data.dataset_train' if split == 'train' else 'data.dataset_val'
+    attend = values['optimization.attend_across_segments']
+    for loader, list_, clips in (
+        (data.train_dataloader, 'data.dataset_train', segments if attend else 1),
+        (data.test_dataloader, 'data.dataset_val', segments),
+    ):
         loader.dataset.update(ann_file=values[list_], delimiter=' ')
         _edit_loader(loader, values, SampleVJEPA=dict(**sample, num_clips=clips))
     data.val_dataloader = data.test_dataloader
@@ -251,14 +244,12 @@ def _image_data(values):
 
 
 def _edit_loader(loader, values, **transforms):
-    size = values['optimization.resolution']
-    batch, workers = values['optimization.batch_size'], values['num_workers']
-    edit_loader(loader, batch, workers, **transforms)
+    edit_loader(
+        loader,
+        values['optimization.resolution'],
+        values['optimization.batch_size'],
+        values['num_workers'],
+        **transforms,
+    )
     loader.dataset.num_classes = values['data.num_classes']
     del loader.dataset.data_prefix
-    for transform in loader.dataset.pipeline:
-        if 'crop_size' in transform:
-            transform.crop_size = size
-        if transform.type == 'Resize':
-            short = size * transform.scale[1] // 224
-            transform.scale = (size if transform.scale[0] > 0 else -1, short)

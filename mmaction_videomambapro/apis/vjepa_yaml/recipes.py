@@ -30,15 +30,10 @@ def _read(name):
 
 
 def inherit(config: Mapping, names: Sequence[str]) -> tuple[list[str], dict]:
-    """Choose the bases of a config, and leave out what they say.
+    """The bases of a config, of some recipes, and what differs from them.
 
-    Args:
-        config (Mapping): Everything.
-        names (Sequence[str]): Recipes to inherit. Those with a top-level key that is
-            not in the config are not: MMEngine cannot delete it.
-
-    Returns:
-        tuple[list[str], dict]: The bases, and the differences from them.
+    MMEngine cannot delete a top-level key of a base. So a recipe is not inherited if it
+    has one that the config lacks.
     """
     inherited, bases = {}, []
     for name in names:
