@@ -14,6 +14,7 @@ from mmaction_videomambapro.apis.vjepa_yaml import (
     write_config,
 )
 from mmaction_videomambapro.apis.vjepa_yaml.keys import read_experiment
+from mmaction_videomambapro.apis.vjepa_yaml.recipes import assignments, difference
 from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
 
@@ -346,9 +347,17 @@ def image_probe():
 
 
 def convert(experiment):
-    """The config as MMEngine reads it back, and what was ignored."""
+    """The config as MMEngine reads it back, but for scopes, and what was ignored."""
     text, ignored = convert_experiment(experiment, 'experiment.yaml', BASE)
-    return Config.fromstring(text, '.py'), ignored
+    return Config(without_scopes(Config.fromstring(text, '.py').to_dict())), ignored
+
+
+def without_scopes(node):
+    if isinstance(node, dict):
+        return {k: without_scopes(v) for k, v in node.items() if k != '_scope_'}
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(without_scopes, node))
+    return node
 
 
 def pretraining(**changes):
@@ -385,7 +394,7 @@ def test_pretraining_model():
     assert (model.loss_exponent, model.var_coeff) == (2.0, 0.1)
     backbone = model.backbone
     assert backbone.type == 'VideoMamba'
-    assert backbone.arch == dict(embed_dims=192, depth=24)
+    assert (backbone.arch, backbone.weight_init) == ('tiny', 'official')
     assert (backbone.img_size, backbone.patch_size) == (112, 14)
     assert (backbone.num_frames, backbone.tubelet_size) == (12, 3)
     assert (backbone.pos_embed, backbone.out_type) == ('sincos3d', 'raw')
@@ -481,19 +490,53 @@ def test_pretraining_schedules():
     assert decay.eta_min_ratio == pytest.approx(10)
 
 
-def test_published_schedules_are_those_of_the_base():
-    """V-JEPA's 300 epochs of 300 updates."""
-    cfg, _ = convert(
-        pretraining(
-            optimization__epochs=300, optimization__ipe=300, optimization__warmup=40,
-            optimization__accumulation_steps=1,
-        )
+def test_a_published_experiment_is_a_short_config():
+    """V-JEPA's 300 epochs of 300 updates, on another network and other videos."""
+    experiment = pretraining(
+        data__datasets=['/lists/one.csv'], data__datasets_weights=None,
+        data__batch_size=24, data__num_clips=1, data__num_frames=16,
+        data__sampling_rate=4, data__clip_duration=None, data__crop_size=224,
+        data_aug__auto_augment=False, data_aug__reprob=0.0,
+        optimization__epochs=300, optimization__ipe=300, optimization__warmup=40,
+        optimization__accumulation_steps=1, data__tubelet_size=2, data__patch_size=16,
+        meta__load_checkpoint=False, optimization__betas=[0.9, 0.999],
     )  # fmt: skip
+    text, _ = convert_experiment(experiment)
+    assert sum(not line.startswith('#') for line in text.splitlines()) < 60
+    for inherited in ('param_scheduler', 'pipeline', 'paramwise_cfg', 'train_cfg'):
+        assert inherited not in text
+    cfg, _ = convert(experiment)
     base = Config.fromfile(ROOT / 'configs/_base_/schedules/vjepa.py')
-    assert cfg.train_cfg.max_epochs == base.train_cfg.max_epochs
-    assert {**cfg.model.ema, **base.model.ema} == {**cfg.model.ema}
-    for got, expected in zip(cfg.param_scheduler, base.param_scheduler, strict=True):
-        assert dict(got) == pytest.approx(dict(expected))
+    assert cfg.param_scheduler == base.param_scheduler
+    data = Config.fromfile(ROOT / 'configs/_base_/datasets/vjepa.py')
+    dataset = data.train_dataloader.dataset
+    assert cfg.train_dataloader.dataset == {
+        **dataset, 'ann_file': '/lists/one.csv', 'delimiter': ' ',
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('base', 'config', 'said'),
+    [
+        (dict(a=1), dict(a=1, b=2), dict(b=2)),
+        (dict(x=dict(a=1, b=2)), dict(x=dict(a=1, b=3)), dict(x=dict(b=3))),
+        (dict(x=dict(a=1)), dict(x=dict(b=1)), dict(x=dict(_delete_=True, b=1))),
+        (dict(x=None), dict(x=dict(b=1)), dict(x=dict(_delete_=True, b=1))),
+        (dict(x=dict(b=1)), dict(x=None), dict(x=None)),
+        (dict(x=[dict(a=1, b=2)]), dict(x=[dict(a=1)]), dict(x=[dict(a=1)])),
+    ],
+)
+def test_difference_is_what_a_child_has_to_say(base, config, said, tmp_path):
+    assert difference(base, config) == said
+    (tmp_path / 'base.py').write_text(assignments(base))
+    (tmp_path / 'child.py').write_text(f"_base_ = 'base.py'\n{assignments(said)}")
+    assert Config.fromfile(tmp_path / 'child.py').to_dict() == config
+
+
+def test_bases_whose_keys_cannot_be_deleted_are_not_inherited():
+    text, _ = convert_experiment(val_only())
+    assert '_base_/models/attentive_probe.py' in text
+    assert '_base_/schedules/attentive_probe.py' not in text
 
 
 def test_pretraining_ignores_what_has_no_meaning():
@@ -527,7 +570,8 @@ def test_pretrain_cool_down_and_probe(clips, tmp_path):
     def run(experiment, folder):
         experiment = {**experiment, 'folder': str(folder), 'nodes': 1}
         experiment['tasks_per_node'] = 1
-        cfg, _ = convert(experiment)
+        text, _ = convert_experiment(experiment)
+        cfg = Config.fromstring(text, '.py')
         for loader in (cfg.train_dataloader, cfg.get('val_dataloader')):
             if loader:
                 loader.update(num_workers=0, persistent_workers=False)
@@ -586,10 +630,10 @@ def test_optional_keys_have_v_jepas_defaults():
     assert 'blending' not in cfg.model.data_preprocessor
     pipeline = cfg.train_dataloader.dataset.pipeline
     assert not has(pipeline, 'ClipRandAugment')
-    assert step(pipeline, 'SampleVJEPA').clip_duration is None
+    assert 'clip_duration' not in step(pipeline, 'SampleVJEPA')
     assert cfg.optim_wrapper.optimizer.betas == (0.9, 0.999)
     assert cfg.optim_wrapper.optimizer.eps == 1e-8
-    assert 'clip_grad' not in cfg.optim_wrapper
+    assert cfg.optim_wrapper.clip_grad is None
     assert (cfg.resume, cfg.load_from) == (False, None)
     assert cfg.default_hooks.checkpoint.max_keep_ckpts == 1
 
@@ -620,7 +664,7 @@ def test_other_choices():
 def test_video_probe():
     cfg, ignored = convert(yaml.safe_load(VIDEO_PROBE))
     backbone, head = cfg.model.backbone, cfg.model.cls_head
-    assert backbone.arch == dict(embed_dims=384, depth=24)
+    assert backbone.arch == 'small'
     assert backbone.frozen_stages == 24
     assert (backbone.img_size, backbone.num_frames) == (224, 32)
     assert (backbone.tubelet_size, backbone.patch_size) == (2, 16)
@@ -721,8 +765,9 @@ def test_pretraining_2():
     assert loader.persistent_workers is False
     for dataset in loader.dataset.datasets:
         sample = step(dataset.pipeline, 'SampleVJEPA')
-        assert (sample.clip_len, sample.fps, sample.num_clips) == (12, 5, 1)
-    assert 'clip_grad' not in cfg.optim_wrapper
+        assert (sample.clip_len, sample.fps) == (12, 5)
+        assert 'num_clips' not in sample
+    assert cfg.optim_wrapper.clip_grad is None
     (warm, rate) = cfg.param_scheduler  # a constant rate and decay
     assert (warm.end, rate.begin, rate.eta_min) == (40, 40, 0.000525)
     assert cfg.work_dir == '/runs/two'
@@ -820,23 +865,36 @@ def test_val_only_is_a_config_for_tests():
     assert 'resume_checkpoint (val_only: nothing is trained)' in ignored
 
 
-@pytest.mark.parametrize(
-    'kind', ['pretraining', 'video', 'image', 'pretraining 2', 'cool-down', 'video 2',
-             'image 2', 'val_only'],
-)  # fmt: skip
+EXPERIMENTS = {
+    'pretraining': pretraining,
+    'video': lambda: yaml.safe_load(VIDEO_PROBE),
+    'image': image_probe,
+    'pretraining 2': pretraining_2,
+    'cool-down': cool_down,
+    'video 2': lambda: yaml.safe_load(VIDEO_PROBE_2),
+    'image 2': image_probe_2,
+    'val_only': val_only,
+}
+
+
+@pytest.mark.parametrize('kind', EXPERIMENTS)
+def test_bases_and_differences_make_the_whole_config(kind):
+    experiment = EXPERIMENTS[kind]()
+    whole, *_ = translate(experiment)
+    cfg = convert(experiment)[0].to_dict()
+    runtime = Config.fromfile(BASE).to_dict()
+    assert set(cfg) == {*whole, *runtime}
+    hooks = {**runtime.pop('default_hooks'), **whole.pop('default_hooks', {})}
+    hooks['checkpoint'] = {**cfg['default_hooks']['checkpoint'], **hooks['checkpoint']}
+    assert cfg.pop('default_hooks') == hooks
+    assert cfg == {**runtime, **whole}
+
+
+@pytest.mark.parametrize('kind', EXPERIMENTS)
 def test_every_key_has_an_effect(kind):
     """Each key changes the config, is ignored, or is refused with another value."""
-    experiment = {
-        'pretraining': pretraining,
-        'video': lambda: yaml.safe_load(VIDEO_PROBE),
-        'image': image_probe,
-        'pretraining 2': pretraining_2,
-        'cool-down': cool_down,
-        'video 2': lambda: yaml.safe_load(VIDEO_PROBE_2),
-        'image 2': image_probe_2,
-        'val_only': val_only,
-    }[kind]()
-    config, ignored = translate(experiment)
+    experiment = EXPERIMENTS[kind]()
+    config, _, ignored = translate(experiment)
     ignored = {key.partition(' ')[0] for key in ignored}
     for key, value in leaves(experiment).items():
         parts = key.split('.')
@@ -906,10 +964,10 @@ def test_what_has_no_counterpart_is_one_sentence():
     [
         ('data.dataset_fpcs', [16], '1 numbers for 2 datasets'),
         ('data.dataset_fpcs', [16, 64], 'clips of different lengths'),
-        ('data.dataset_fpcs', [], 'expected a list of whole numbers above 0'),
-        ('model.use_silu', True, 'true is not possible'),
+        ('data.dataset_fpcs', [], 'expected a list of integers above 0'),
+        ('model.use_silu', True, 'true is not supported'),
         ('model.pred_num_heads', 7, '384, which the 7 heads'),
-        ('mask.0.inv_block', True, 'true is not possible'),
+        ('mask.0.inv_block', True, 'true is not supported'),
         ('mask.1.spatial_scale', [0.7, 1.7], r'mask\.1: spatial_scale is not a valid'),
         ('optimization.is_anneal', True, 'anneal_ckpt is missing'),
         ('data.num_frames', 16, 'unknown keys'),
@@ -923,16 +981,16 @@ def test_wrong_values_of_pretraining_2(keys, value, message):
 @pytest.mark.parametrize(
     ('keys', 'value', 'message'),
     [
-        ('experiment.optimization.multihead_kwargs', [], 'is not a list of probes'),
-        ('experiment', None, 'is not a list of probes'),
-        ('experiment.classifier.num_probe_blocks', 5, '5, expected at most 4'),
+        ('experiment.optimization.multihead_kwargs', [], 'missing or empty'),
+        ('experiment', None, 'missing or empty'),
+        ('experiment.classifier.num_probe_blocks', 5, '5, expected one of 1, 2, 3, 4'),
         ('experiment.classifier.num_heads', 7, 'does not divide the 1024 channels'),
         ('experiment.data.normalization', [[1, 1], [1, 1]], 'expected a mean and a st'),
         ('model_kwargs.module_name', 'mine', "'mine', expected one of evals"),
         ('model_kwargs.wrapper_kwargs.out_layers', None, 'does not fit'),
         ('model_kwargs.wrapper_kwargs.out_layers', [24], '24 layers of vit_large'),
         ('model_kwargs.pretrain_kwargs.encoder.model_name', 'videomamba_tiny',
-         'out_layers: .* is not possible'),
+         'out_layers: .* is not supported'),
         ('model_kwargs.pretrain_kwargs.encoder.model_name', 'resnet',
          r"model_kwargs\.pretrain_kwargs\.encoder\.model_name is 'resnet'"),
         ('model_kwargs.pretrain_kwargs', None, 'expected a section of keys'),
@@ -972,24 +1030,24 @@ def test_missing_keys_are_all_reported():
     [
         ('model__model_name', 'resnet', "'resnet', expected one of vit_tiny"),
         ('optimization__lr', '1e-3', r"'1e-3', expected a number \(YAML.*1\.0e-3"),
-        ('optimization__ipe', None, 'None, expected a whole number'),
+        ('optimization__ipe', None, 'None, expected an integer'),
         ('optimization__ema', [0.998], 'expected two numbers'),
         ('optimization__start_lr', 0.0, 'above 0'),
         ('optimization__weight_decay', 0.0, 'cannot become'),
         ('optimization__lr', float('inf'), 'inf, expected a number'),
         ('optimization__final_lr', float('nan'), 'nan, expected a number'),
-        ('optimization__ipe', 10**400, 'expected a whole number above 0'),
+        ('optimization__ipe', 10**400, 'expected an integer above 0'),
         ('optimization__ema', [1.0, 1.0], 'the first below 1'),
-        ('data__num_clips', True, 'True, expected a whole number'),
-        ('data__batch_size', 0, '0, expected a whole number above 0'),
+        ('data__num_clips', True, 'True, expected an integer'),
+        ('data__batch_size', 0, '0, expected an integer above 0'),
         ('optimization__warmup', -1, '-1, expected a number from 0 on'),
         ('data__datasets', ['/a.npy', '/b.csv'], r'/a\.npy is not a text'),
         ('data__datasets_weights', [1.0], '1 numbers for 2 datasets'),
-        ('data__filter_short_videos', True, 'true is not possible.*--min-frames'),
-        ('data_aug__motion_shift', True, 'true is not possible'),
-        ('model__uniform_power', False, 'false is not possible'),
-        ('model__use_mask_tokens', False, 'false is not possible'),
-        ('meta__dtype', 'int8', 'expected one of float32'),
+        ('data__filter_short_videos', True, 'true is not supported.*--min-frames'),
+        ('data_aug__motion_shift', True, 'true is not supported'),
+        ('model__uniform_power', False, 'false is not supported'),
+        ('model__use_mask_tokens', False, 'false is not supported'),
+        ('meta__dtype', 'int8', 'expected one of bfloat16'),
     ],
 )
 def test_wrong_values_are_one_sentence(key, value, message):

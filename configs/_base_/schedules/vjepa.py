@@ -16,7 +16,6 @@ warmup_epochs = 40
 updates_per_epoch = 300
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300, val_interval=10)
-val_cfg = dict(type='ValLoop')
 
 model = dict(
     ema=dict(

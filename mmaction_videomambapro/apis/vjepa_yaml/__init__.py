@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from mmengine.config import Config
+from mmengine.config import ConfigDict
 
 from ...configs import read_config
 from ...errors import UsageError
 from ...files import refuse_same, replacing
-from ...literals import python_comment, python_literal
-from .keys import read_experiment
+from ...literals import python_comment
+from .keys import PROBES, read_experiment
 from .pretraining import pretraining
-from .probes import PROBES, probe
+from .probes import probe
+from .recipes import assignments, inherit
 
 BASE = 'mmaction_videomambapro::_base_/default_runtime.py'
 
@@ -23,13 +24,10 @@ def convert_experiment(
 ) -> tuple[str, list[str]]:
     """Translate an experiment of V-JEPA or V-JEPA 2 into a config.
 
-    This covers pre-training, cool-downs, and probes of videos and of images (those with
-    ``eval_name``).
-    Rates, decays and the moving average follow the same curves, in updates. Known
+    The config inherits the recipe in ``configs/_base_`` and says what differs. Known
     faults are not repeated: with accumulation, schedules count updates, and no layer
-    is dropped in pre-training. Masks are cut to equal length by ``'truncate'``, as in
-    V-JEPA. State-space models become VideoMambas whose predictor has its tokens in
-    raster order.
+    is dropped in pre-training. State-space models become VideoMambas whose predictor
+    has its tokens in raster order.
 
     Args:
         experiment (Mapping): From :func:`read_experiment`.
@@ -46,9 +44,10 @@ def convert_experiment(
             value is wrong or has no counterpart.
     """
     try:
-        config, ignored = translate(experiment)
+        config, recipes, ignored = translate(experiment)
     except UsageError as e:
         raise UsageError(f'{name}: {e}') from e
+    bases, changes = inherit(config, recipes)
     lines = [
         python_comment(
             f'From {osp.basename(name)}. On its cluster: tools/submit.py '
@@ -56,10 +55,8 @@ def convert_experiment(
             f'--tasks-per-node {experiment["tasks_per_node"]}'
         ),
         *(python_comment(f'Ignored, has no meaning here: {key}') for key in ignored),
-        f'_base_ = {python_literal(base)}',
-        '',
-        Config(config).pretty_text.strip(),
-        '',
+        assignments(dict(_base_=[*bases, base])),
+        assignments(changes),
     ]
     return '\n'.join(lines), ignored
 
@@ -100,16 +97,16 @@ def _check_written(path, name, config):
         raise UsageError(f'{name} would be read as other values than the experiment')
 
 
-def translate(experiment: Mapping) -> tuple[dict, list[str]]:
-    """Like :func:`convert_experiment`, but returns a dictionary without the base."""
+def translate(experiment: Mapping) -> tuple[dict, Sequence[str], list[str]]:
+    """The whole config, recipes that it may inherit, and keys without a meaning."""
     if 'eval_name' not in experiment:
-        values, config = pretraining(experiment)
+        values, config, recipes = pretraining(experiment)
     elif experiment['eval_name'] in PROBES:
-        values, config = probe(experiment)
+        values, config, recipes = probe(experiment)
     else:
         raise UsageError(
             f'eval_name is {experiment["eval_name"]!r}, expected one of '
             f'{", ".join(PROBES)}: others, as the anticipation of actions, have no '
             'counterpart here'
         )
-    return config, values.ignored()
+    return ConfigDict(config).to_dict(), recipes, values.ignored()

@@ -3,335 +3,279 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...errors import UsageError
 from ...safe_yaml import read_yaml
+from .parts import VIDEOMAMBAS, VITS
 
 REQUIRED = object()
+LARGEST = 10**15  # finite, not NaN, and exact as a float
 
 
 class Key(NamedTuple):
     """Allowed values of a key in an experiment file; null if the default is None."""
 
     kind: str
+    allows: Callable[[Any], bool]
     default: Any = REQUIRED
+    only: bool | None = None  # the only value of a flag that has a counterpart
+    reason: str = ''  # why the other has none
+
+    def optional(self, default: Any = None) -> Key:
+        """The same kind, with a default."""
+        return self._replace(default=default)
 
 
-LARGEST = 10**15  # finite, not NaN, and exact as a float
-KINDS = {
-    'a text': lambda v: isinstance(v, str),
-    'true or false': lambda v: isinstance(v, bool),
-    'a whole number': lambda v: type(v) is int and abs(v) <= LARGEST,
-    'a number': lambda v: type(v) in (int, float) and abs(v) <= LARGEST,
-    'anything': lambda v: True,
-}
-KINDS['a whole number above 0'] = lambda v: KINDS['a whole number'](v) and v > 0
-KINDS['a number from 0 on'] = lambda v: KINDS['a number'](v) and v >= 0
-KINDS['two numbers'] = lambda v: (
-    isinstance(v, list) and len(v) == 2 and all(map(KINDS['a number'], v))
+def _list(kind, each, length=None):
+    """A list that is not empty, or has a fixed length."""
+
+    def allows(value):
+        if not isinstance(value, list) or not value:
+            return False
+        return len(value) == (length or len(value)) and all(map(each.allows, value))
+
+    return Key(kind, allows)
+
+
+STRING = Key('a string', lambda v: isinstance(v, str))
+FLAG = Key('true or false', lambda v: isinstance(v, bool))
+INTEGER = Key('an integer', lambda v: type(v) is int and abs(v) <= LARGEST)
+NUMBER = Key('a number', lambda v: type(v) in (int, float) and abs(v) <= LARGEST)
+COUNT = Key('an integer above 0', lambda v: INTEGER.allows(v) and v > 0)
+INDEX = Key('an integer from 0 on', lambda v: INTEGER.allows(v) and v >= 0)
+FROM_0 = Key('a number from 0 on', lambda v: NUMBER.allows(v) and v >= 0)
+FROM_1 = Key('a number from 1 on', lambda v: NUMBER.allows(v) and v >= 1)
+PAIR = _list('two numbers', NUMBER, 2)
+NUMBERS = _list('a list of numbers', NUMBER)
+STRINGS = _list('a list of strings', STRING)
+COUNTS = _list('a list of integers above 0', COUNT)
+INDICES = _list('a list of integers from 0 on', INDEX)
+NORMALIZATION = _list(
+    'a mean and a standard deviation for red, green and blue',
+    _list('three numbers', NUMBER, 3),
+    2,
 )
-KINDS['a list of numbers'] = lambda v: (
-    isinstance(v, list) and all(map(KINDS['a number'], v))
-)
-KINDS['a list of texts'] = lambda v: (
-    isinstance(v, list) and v and all(map(KINDS['a text'], v))
-)
-KINDS['a list of whole numbers above 0'] = lambda v: (
-    isinstance(v, list) and v and all(map(KINDS['a whole number above 0'], v))
-)
-KINDS['a list of whole numbers from 0 on'] = lambda v: (
-    isinstance(v, list) and v and all(KINDS['a whole number'](x) and x >= 0 for x in v)
-)
-KINDS['a mean and a standard deviation for red, green and blue'] = lambda v: (
-    isinstance(v, list)
-    and len(v) == 2
-    and all(KINDS['a list of numbers'](x) and len(x) == 3 for x in v)
+NO_MEANING = Key('anything', lambda v: True, None)
+MOMENTA = Key(
+    'two numbers above 0 and at most 1, the first below 1',
+    lambda v: PAIR.allows(v) and 0 < v[0] < 1 and 0 < v[1] <= 1,
 )
 
-TEXT, FLAG, INT, NUMBER, PAIR = (
-    Key(kind)
-    for kind in ('a text', 'true or false', 'a whole number', 'a number', 'two numbers')
+
+def _one_of(*choices):
+    kind = f'one of {", ".join(map(str, choices))}'
+    return Key(kind, lambda v: type(v) in (str, int) and v in choices)
+
+
+MODEL = _one_of(*VITS, *VIDEOMAMBAS)
+DATASET = _one_of('VideoDataset', 'videodataset').optional('VideoDataset')
+OFF, ON = FLAG.optional(False), FLAG.optional(True)
+
+
+def _only(value, default, reason):
+    return FLAG._replace(default=default, only=value, reason=reason)
+
+
+POSITIONS = _only(True, False, 'each axis has the same share of channels')
+SHIFT = _only(False, False, 'crops stay where they are in a clip')
+SHORT = _only(False, False, 'use tools/data/convert_list.py --min-frames')
+BLOCKS = _only(False, False, 'what blocks cover is what is predicted')
+EMBED = _only(False, False, 'probes get the tokens of clips as they are')
+SILU = _only(False, False, 'MLPs have GELU')
+
+
+def _keys(*groups):
+    """Keys by their names, of which each group is a text."""
+    return {name: key for key, names in groups for name in names.split()}
+
+
+_PRETRAINING = _keys(  # of both versions
+    (STRING, 'app'),
+    (_one_of('bfloat16', 'float16', 'float32'), 'meta.dtype'),
+    (MODEL, 'model.model_name'),
+    (DATASET, 'data.dataset_type'),
+    (STRING.optional(), 'meta.read_checkpoint'),
+    (STRINGS, 'data.datasets'),
+    (NUMBERS.optional(), 'data.datasets_weights'),
+    (COUNT, 'nodes tasks_per_node data.batch_size data.tubelet_size data.patch_size'),
+    (COUNT, 'model.pred_depth model.pred_embed_dim'),
+    (COUNT, 'optimization.ipe optimization.epochs'),
+    (INTEGER.optional(-1), 'meta.save_every_freq'),
+    (NUMBER, 'loss.loss_exp'),
+    (NUMBER, 'optimization.weight_decay optimization.final_weight_decay'),
+    (NUMBER, 'optimization.start_lr optimization.lr optimization.final_lr'),
+    (FROM_1.optional(1.0), 'optimization.ipe_scale'),
+    (NUMBER.optional(0.0), 'data_aug.reprob'),
+    (NUMBER.optional(1e-8), 'optimization.eps'),
+    (FROM_0, 'optimization.warmup'),
+    (MOMENTA, 'optimization.ema'),
+    (PAIR.optional([0.9, 0.999]), 'optimization.betas'),
+    (OFF, 'data_aug.auto_augment meta.load_checkpoint'),
+    (SHIFT, 'data_aug.motion_shift'),
+    (POSITIONS, 'model.uniform_power'),
+    (_only(True, False, 'predictors have mask tokens'), 'model.use_mask_tokens'),
+    (_only(True, True, 'mask tokens start at zero'), 'model.zero_init_mask_tokens'),
+    (NO_MEANING, 'data.pin_mem meta.eval_freq meta.skip_batches meta.use_sdpa'),
 )
-COUNT, FROM_0 = Key('a whole number above 0'), Key('a number from 0 on')
-NO_MEANING = Key('anything', None)
-OFF = Key('true or false', False)
-ON = Key('true or false', True)
+PRETRAINING = _PRETRAINING | _keys(
+    (STRING, 'logging.folder'),
+    (STRING.optional('multiblock3d'), 'data.mask_type'),
+    (COUNT, 'data.num_clips data.num_frames data.sampling_rate data.crop_size'),
+    (COUNT.optional(1), 'optimization.accumulation_steps'),
+    (INTEGER, 'data.num_workers meta.seed'),
+    (NUMBER, 'loss.reg_coeff'),
+    (NUMBER.optional(), 'data.clip_duration optimization.clip_grad'),
+    (PAIR, 'data_aug.random_resize_aspect_ratio data_aug.random_resize_scale'),
+    (SHORT, 'data.filter_short_videos'),
+    (NO_MEANING, 'data.decode_one_clip data.log_resource_utilization'),
+    (NO_MEANING, 'logging.write_tag model.pred_head_dim'),
+)
+PRETRAINING_2 = _PRETRAINING | _keys(
+    (STRING, 'folder'),
+    (STRING.optional(), 'optimization.anneal_ckpt'),
+    (COUNT, 'data.fps'),
+    (COUNT.optional(224), 'data.crop_size'),
+    (COUNT.optional(), 'model.pred_num_heads'),
+    (COUNTS, 'data.dataset_fpcs'),
+    (INTEGER.optional(1), 'data.num_workers'),
+    (INTEGER.optional(0), 'meta.seed'),
+    (PAIR.optional([3 / 4, 4 / 3]), 'data_aug.random_resize_aspect_ratio'),
+    (PAIR.optional([0.3, 1.0]), 'data_aug.random_resize_scale'),
+    (OFF, 'model.use_activation_checkpointing model.use_rope'),
+    (OFF, 'optimization.is_anneal optimization.resume_anneal'),
+    (SILU, 'model.use_silu model.use_pred_silu'),
+    (ON, 'data.persistent_workers'),
+    (NO_MEANING, 'cpus_per_task mem_per_gpu meta.sync_gc'),
+    (NO_MEANING, 'model.compile_model model.wide_silu'),
+)
+MULTI_BLOCK = _keys(
+    (COUNT, 'num_blocks'),
+    (COUNT.optional(), 'max_keep'),
+    (NUMBER.optional(1.0), 'max_temporal_keep'),
+    (PAIR, 'aspect_ratio spatial_scale temporal_scale'),
+)
+MULTI_BLOCK_2 = MULTI_BLOCK | _keys(
+    (OFF, 'full_complement'),
+    (BLOCKS, 'pred_full_complement inv_block'),
+)
+TUBE = _keys((NUMBER.optional(0.9), 'ratio'))
 
-PRETRAINING = {
-    'app': TEXT,
-    'nodes': COUNT,
-    'tasks_per_node': COUNT,
-    'data.dataset_type': Key('a text', 'VideoDataset'),
-    'data.datasets': Key('a list of texts'),
-    'data.datasets_weights': Key('a list of numbers', None),
-    'data.mask_type': Key('a text', 'multiblock3d'),
-    'data.decode_one_clip': NO_MEANING,
-    'data.batch_size': COUNT,
-    'data.num_clips': COUNT,
-    'data.num_frames': COUNT,
-    'data.tubelet_size': COUNT,
-    'data.sampling_rate': COUNT,
-    'data.crop_size': COUNT,
-    'data.patch_size': COUNT,
-    'data.pin_mem': NO_MEANING,
-    'data.num_workers': INT,
-    'data.filter_short_videos': OFF,
-    'data.clip_duration': Key('a number', None),
-    'data.log_resource_utilization': NO_MEANING,
-    'data_aug.auto_augment': OFF,
-    'data_aug.motion_shift': OFF,
-    'data_aug.random_resize_aspect_ratio': PAIR,
-    'data_aug.random_resize_scale': PAIR,
-    'data_aug.reprob': Key('a number', 0.0),
-    'logging.folder': TEXT,
-    'logging.write_tag': NO_MEANING,
-    'loss.loss_exp': NUMBER,
-    'loss.reg_coeff': NUMBER,
-    'meta.load_checkpoint': OFF,
-    'meta.read_checkpoint': Key('a text', None),
-    'meta.seed': INT,
-    'meta.eval_freq': NO_MEANING,
-    'meta.save_every_freq': Key('a whole number', -1),
-    'meta.skip_batches': NO_MEANING,
-    'meta.use_sdpa': NO_MEANING,
-    'meta.dtype': TEXT,
-    'model.model_name': TEXT,
-    'model.pred_depth': COUNT,
-    'model.pred_embed_dim': COUNT,
-    'model.pred_head_dim': NO_MEANING,
-    'model.uniform_power': OFF,
-    'model.use_mask_tokens': OFF,
-    'model.zero_init_mask_tokens': ON,
-    'optimization.ipe': COUNT,
-    'optimization.ipe_scale': Key('a number', 1.0),
-    'optimization.clip_grad': Key('a number', None),
-    'optimization.weight_decay': NUMBER,
-    'optimization.final_weight_decay': NUMBER,
-    'optimization.epochs': COUNT,
-    'optimization.accumulation_steps': Key('a whole number above 0', 1),
-    'optimization.warmup': FROM_0,
-    'optimization.start_lr': NUMBER,
-    'optimization.lr': NUMBER,
-    'optimization.final_lr': NUMBER,
-    'optimization.ema': PAIR,
-    'optimization.betas': Key('two numbers', [0.9, 0.999]),
-    'optimization.eps': Key('a number', 1e-8),
+PREFIXES = {'target_encoder': 'target.module.', 'encoder': 'backbone.'}
+PROBES = VIDEO, IMAGE = 'video_classification_frozen', 'image_classification_frozen'
+MODULES = {  # modules that build V-JEPA 2's encoders, and whether layers are selected
+    f'evals.{VIDEO}.modelcustom.vit_encoder_multiclip': False,
+    f'evals.{VIDEO}.modelcustom.vit_encoder_multiclip_multilevel': True,
+    f'evals.{IMAGE}.modelcustom.vit_encoder': False,
 }
-MULTI_BLOCK = {
-    'aspect_ratio': PAIR,
-    'num_blocks': COUNT,
-    'spatial_scale': PAIR,
-    'temporal_scale': PAIR,
-    'max_temporal_keep': Key('a number', 1.0),
-    'max_keep': Key('a whole number above 0', None),
+_PROBE = _keys(  # of both versions
+    (STRING, 'eval_name pretrain.folder pretrain.checkpoint'),
+    (MODEL, 'pretrain.model_name'),
+    (STRING.optional(), 'tag'),
+    (_one_of(*PREFIXES).optional('target_encoder'), 'pretrain.checkpoint_key'),
+    (COUNT, 'nodes tasks_per_node data.num_classes'),
+    (COUNT, 'optimization.num_epochs optimization.batch_size optimization.resolution'),
+    (COUNT, 'pretrain.frames_per_clip pretrain.tubelet_size pretrain.patch_size'),
+    (FLAG, 'optimization.use_bfloat16'),
+    (OFF, 'resume_checkpoint'),
+    (POSITIONS, 'pretrain.uniform_power'),
+)
+_PROBE_1 = _PROBE | _keys(
+    (COUNT.optional(1), 'optimization.accumulation_steps'),
+    (NUMBER, 'optimization.weight_decay'),
+    (NUMBER, 'optimization.start_lr optimization.lr optimization.final_lr'),
+    (FROM_0, 'optimization.warmup'),
+    (NO_MEANING, 'pretrain.use_silu pretrain.tight_silu pretrain.use_sdpa'),
+    (NO_MEANING, 'pretrain.write_tag'),
+)
+_PROBE_2 = _PROBE | _keys(
+    (_one_of(*MODULES), 'pretrain.module_name'),
+    (COUNT.optional(16), 'classifier.num_heads'),
+    (_one_of(1, 2, 3, 4).optional(1), 'classifier.num_probe_blocks'),
+    (INTEGER.optional(12), 'num_workers'),
+    (NORMALIZATION.optional(), 'data.normalization'),
+    (OFF, 'val_only pretrain.use_rope'),
+    (SILU, 'pretrain.use_silu'),
+    (NO_MEANING, 'cpus_per_task mem_per_gpu max_workers optimization.use_pos_embed'),
+    (NO_MEANING, 'pretrain.img_temporal_dim_size pretrain.use_sdpa pretrain.wide_silu'),
+)
+_VIDEO = _keys(
+    (STRING, 'data.dataset_train data.dataset_val'),
+    (DATASET, 'data.dataset_type'),
+    (COUNT, 'data.frames_per_clip data.num_segments'),
+    (_one_of(1, 3), 'data.num_views_per_segment'),
+    (COUNT.optional(4), 'data.frame_step'),
+    (NUMBER.optional(), 'pretrain.clip_duration'),
+)
+_IMAGE = _keys(
+    (STRING, 'data.root_path data.image_folder'), (NO_MEANING, 'data.dataset_name')
+)
+_WRAPPER = _keys(
+    (INDICES.optional(), 'wrapper.out_layers'),
+    (EMBED, 'wrapper.use_pos_embed'),
+    (NO_MEANING, 'wrapper.max_frames'),
+)
+_SECTIONS_2 = {
+    'classifier': 'experiment.classifier',
+    'data': 'experiment.data',
+    'optimization': 'experiment.optimization',
+    'pretrain': 'model_kwargs.pretrain_kwargs.encoder',
+    'wrapper': 'model_kwargs.wrapper_kwargs',
 }
-TUBE = {'ratio': Key('a number', 0.9)}
-
-# V-JEPA 2
-PRETRAINING_2 = {
-    **{
-        key: kind
-        for key, kind in PRETRAINING.items()
-        if key
-        not in (
-            'data.mask_type',
-            'data.decode_one_clip',
-            'data.num_clips',
-            'data.num_frames',
-            'data.sampling_rate',
-            'data.filter_short_videos',
-            'data.clip_duration',
-            'data.log_resource_utilization',
-            'logging.folder',
-            'logging.write_tag',
-            'loss.reg_coeff',
-            'model.pred_head_dim',
-            'optimization.clip_grad',
-            'optimization.accumulation_steps',
-        )
-    },
-    'folder': TEXT,
-    'cpus_per_task': NO_MEANING,
-    'mem_per_gpu': NO_MEANING,
-    'data.dataset_fpcs': Key('a list of whole numbers above 0'),
-    'data.fps': COUNT,
-    'data.crop_size': Key('a whole number above 0', 224),
-    'data.num_workers': Key('a whole number', 1),
-    'data.persistent_workers': ON,
-    'data_aug.random_resize_aspect_ratio': Key('two numbers', [3 / 4, 4 / 3]),
-    'data_aug.random_resize_scale': Key('two numbers', [0.3, 1.0]),
-    'meta.seed': Key('a whole number', 0),
-    'meta.sync_gc': NO_MEANING,
-    'model.compile_model': NO_MEANING,
-    'model.pred_num_heads': Key('a whole number above 0', None),
-    'model.use_activation_checkpointing': OFF,
-    'model.use_rope': OFF,
-    'model.use_silu': OFF,
-    'model.use_pred_silu': OFF,
-    'model.wide_silu': NO_MEANING,
-    'optimization.is_anneal': OFF,
-    'optimization.anneal_ckpt': Key('a text', None),
-    'optimization.resume_anneal': OFF,
-}
-MULTI_BLOCK_2 = {
-    **MULTI_BLOCK,
-    'full_complement': OFF,
-    'pred_full_complement': OFF,
-    'inv_block': OFF,
-}
-
-PROBE = {
-    'nodes': COUNT,
-    'tasks_per_node': COUNT,
-    'tag': Key('a text', None),
-    'eval_name': TEXT,
-    'resume_checkpoint': OFF,
-    'data.num_classes': COUNT,
-    'optimization.num_epochs': COUNT,
-    'optimization.batch_size': COUNT,
-    'optimization.accumulation_steps': Key('a whole number above 0', 1),
-    'optimization.weight_decay': NUMBER,
-    'optimization.lr': NUMBER,
-    'optimization.start_lr': NUMBER,
-    'optimization.final_lr': NUMBER,
-    'optimization.warmup': FROM_0,
-    'optimization.use_bfloat16': FLAG,
-    'pretrain.model_name': TEXT,
-    'pretrain.checkpoint_key': Key('a text', 'target_encoder'),
-    'pretrain.clip_duration': Key('a number', None),
-    'pretrain.frames_per_clip': COUNT,
-    'pretrain.tubelet_size': COUNT,
-    'pretrain.uniform_power': OFF,
-    'pretrain.use_silu': NO_MEANING,
-    'pretrain.tight_silu': NO_MEANING,
-    'pretrain.use_sdpa': NO_MEANING,
-    'pretrain.patch_size': COUNT,
-    'pretrain.folder': TEXT,
-    'pretrain.checkpoint': TEXT,
-    'pretrain.write_tag': NO_MEANING,
-}
-VIDEO_PROBE = {
-    **PROBE,
-    'data.dataset_train': TEXT,
-    'data.dataset_val': TEXT,
-    'data.dataset_type': Key('a text', 'VideoDataset'),
-    'data.frames_per_clip': COUNT,
-    'data.num_segments': COUNT,
-    'data.num_views_per_segment': COUNT,
-    'data.frame_step': Key('a whole number above 0', 4),
-    'optimization.attend_across_segments': OFF,
-    'optimization.resolution': COUNT,
-}
-IMAGE_PROBE = {
-    **PROBE,
-    'data.root_path': TEXT,
-    'data.image_folder': TEXT,
-    'data.resolution': COUNT,
-    'data.dataset_name': NO_MEANING,
-    'pretrain.clip_duration': NO_MEANING,
-}
-IMAGE_PROBE_NAMES = {'optimization.resolution': 'data.resolution'}
-
-
-# V-JEPA 2; named like V-JEPA's keys where those exist
-PROBE_2_NAMES = {
-    'data.num_classes': 'experiment.data.num_classes',
-    'optimization.num_epochs': 'experiment.optimization.num_epochs',
-    'optimization.batch_size': 'experiment.optimization.batch_size',
-    'optimization.use_bfloat16': 'experiment.optimization.use_bfloat16',
+_NAMES_2 = {
+    'optimization.resolution': 'experiment.data.resolution',
     'pretrain.checkpoint': 'model_kwargs.checkpoint',
-    'pretrain.folder': 'folder',
-    **{
-        f'pretrain.{name}': f'model_kwargs.pretrain_kwargs.encoder.{name}'
-        for name in (
-            'model_name',
-            'checkpoint_key',
-            'tubelet_size',
-            'patch_size',
-            'uniform_power',
-        )
-    },
-}
-VIDEO_PROBE_2_NAMES = {
-    **PROBE_2_NAMES,
-    'pretrain.frames_per_clip': 'experiment.data.frames_per_clip',
     'pretrain.clip_duration': 'experiment.data.clip_duration',
-    'optimization.resolution': 'experiment.data.resolution',
-    **{
-        f'data.{name}': f'experiment.data.{name}'
-        for name in (
-            'dataset_train',
-            'dataset_val',
-            'dataset_type',
-            'frames_per_clip',
-            'num_segments',
-            'num_views_per_segment',
-            'frame_step',
-        )
-    },
+    'pretrain.folder': 'folder',
+    'pretrain.frames_per_clip': 'experiment.data.frames_per_clip',
+    'pretrain.module_name': 'model_kwargs.module_name',
 }
-IMAGE_PROBE_2_NAMES = {
-    **PROBE_2_NAMES,
-    'pretrain.frames_per_clip': 'model_kwargs.wrapper_kwargs.img_as_video_nframes',
-    'optimization.resolution': 'experiment.data.resolution',
-    **{
-        f'data.{name}': f'experiment.data.{name}'
-        for name in ('root_path', 'image_folder', 'dataset_name')
-    },
+_IMAGES_2 = {
+    'pretrain.frames_per_clip': 'model_kwargs.wrapper_kwargs.img_as_video_nframes'
 }
-_PROBE_2 = {
-    'nodes': COUNT,
-    'tasks_per_node': COUNT,
-    'cpus_per_task': NO_MEANING,
-    'mem_per_gpu': NO_MEANING,
-    'max_workers': NO_MEANING,
-    'num_workers': Key('a whole number', 12),
-    'tag': Key('a text', None),
-    'eval_name': TEXT,
-    'resume_checkpoint': OFF,
-    'val_only': OFF,
-    'experiment.classifier.num_heads': Key('a whole number above 0', 16),
-    'experiment.classifier.num_probe_blocks': Key('a whole number above 0', 1),
-    'experiment.data.normalization': Key(
-        'a mean and a standard deviation for red, green and blue', None
+
+
+def _named(keys, names, sections=MappingProxyType({})):
+    """Keys by the names of a file, and the names of those that it calls otherwise."""
+    for key in keys:
+        section, _, name = key.partition('.')
+        if section in sections:
+            names = {key: f'{sections[section]}.{name}'} | names
+    return {names.get(key, key): kind for key, kind in keys.items()}, names
+
+
+PROBE_KEYS = {  # by kind and whether it is V-JEPA 2's
+    (VIDEO, False): _named(
+        _PROBE_1 | _VIDEO | _keys((OFF, 'optimization.attend_across_segments')), {}
     ),
-    'experiment.optimization.use_pos_embed': NO_MEANING,
-    'model_kwargs.module_name': TEXT,
-    'model_kwargs.pretrain_kwargs.encoder.img_temporal_dim_size': NO_MEANING,
-    'model_kwargs.pretrain_kwargs.encoder.use_rope': OFF,
-    'model_kwargs.pretrain_kwargs.encoder.use_sdpa': NO_MEANING,
-    'model_kwargs.pretrain_kwargs.encoder.use_silu': OFF,
-    'model_kwargs.pretrain_kwargs.encoder.wide_silu': NO_MEANING,
-}
-VIDEO_PROBE_2 = {
-    **_PROBE_2,
-    **{new: VIDEO_PROBE[old] for old, new in VIDEO_PROBE_2_NAMES.items()},
-    'model_kwargs.wrapper_kwargs.max_frames': NO_MEANING,
-    'model_kwargs.wrapper_kwargs.use_pos_embed': OFF,
-    'model_kwargs.wrapper_kwargs.out_layers': Key(
-        'a list of whole numbers from 0 on', None
+    (IMAGE, False): _named(
+        _PROBE_1 | _IMAGE | _keys((NO_MEANING, 'pretrain.clip_duration')),
+        {'optimization.resolution': 'data.resolution'},
     ),
+    (VIDEO, True): _named(_PROBE_2 | _VIDEO | _WRAPPER, _NAMES_2, _SECTIONS_2),
+    (IMAGE, True): _named(_PROBE_2 | _IMAGE, _NAMES_2 | _IMAGES_2, _SECTIONS_2),
 }
-IMAGE_PROBE_2 = {
-    **_PROBE_2,
-    'experiment.data.resolution': COUNT,
-    **{
-        new: IMAGE_PROBE[old]
-        for old, new in IMAGE_PROBE_2_NAMES.items()
-        if old in IMAGE_PROBE
-    },
-}
-ONE_PROBE = {  # an entry of multihead_kwargs
-    'lr': FROM_0,
-    'start_lr': FROM_0,
-    'final_lr': FROM_0,
-    'warmup': FROM_0,
-    'weight_decay': FROM_0,
-    'final_weight_decay': FROM_0,
-}
+ONE_PROBE = _keys(  # an entry of multihead_kwargs
+    (FROM_0, 'lr start_lr final_lr warmup weight_decay final_weight_decay')
+)
+
+
+def find(experiment: Mapping, key: str) -> Any:
+    """The value of a dotted key, None if there is none."""
+    node: Any = experiment
+    for name in key.split('.'):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node
+
+
+def of_each(experiment: Mapping, section: str, keys: Mapping[str, Key]) -> dict:
+    """The keys of a list of sections, as many as the experiment has."""
+    entries = find(experiment, section)
+    if not (isinstance(entries, list) and entries):
+        raise UsageError(f'{section} is missing or empty, or is not a list')
+    return {f'{section}.{i}.{k}': keys[k] for i in range(len(entries)) for k in keys}
 
 
 def read_experiment(path: str | os.PathLike) -> dict:
@@ -342,8 +286,24 @@ def read_experiment(path: str | os.PathLike) -> dict:
     """
     experiment = read_yaml(path)
     if not isinstance(experiment, dict):
-        raise UsageError(f'{path} is no experiment of V-JEPA: it has no keys')
+        raise UsageError(f'{path} is not a V-JEPA experiment: no keys found')
     return experiment
+
+
+IMPLIED = {  # what a file without such a key would say
+    **{key: kind.default for key, kind in (PRETRAINING | PRETRAINING_2).items()},
+    'data.fps': None,
+    'data.normalization': None,
+    'data.num_clips': 1,
+    'data.num_segments': 1,
+    'data.sampling_rate': 1,
+    'loss.reg_coeff': 0.0,
+    'num_workers': 8,
+    'optimization.attend_across_segments': True,
+    'pretrain.use_rope': False,
+    'val_only': False,
+    'wrapper.out_layers': None,
+}
 
 
 class Values(dict):
@@ -354,12 +314,10 @@ class Values(dict):
         keys (Mapping[str, Key]): All allowed keys, dotted.
         names (Mapping[str, str]): The file's names of keys that the code asks for under
             another name. Defaults to none.
-        implied (Mapping): Values that the code asks for and files do not have.
-            Defaults to none.
 
     Raises:
         UsageError: If keys are unknown or missing (all of them are listed), or if a
-            value is not of its kind.
+            value is not of its kind, or has no counterpart.
     """
 
     def __init__(
@@ -367,10 +325,9 @@ class Values(dict):
         experiment: Mapping,
         keys: Mapping[str, Key],
         names: Mapping[str, str] = MappingProxyType({}),
-        implied: Mapping[str, Any] = MappingProxyType({}),
     ):
         super().__init__(_flatten(experiment))
-        self.known, self.names, self.implied = keys, names, implied
+        self.known, self.names = keys, names
         self._ignored = {}
         sections = {key[:end] for key in keys for end, c in enumerate(key) if c == '.'}
         for key in sorted(sections & set(self)):
@@ -383,67 +340,60 @@ class Values(dict):
         )
         if missing:
             raise UsageError(f'missing keys: {", ".join(missing)}')
-        for key, value in self.items():
-            kind, default = keys[key]
-            if not (KINDS[kind](value) or (value is None and default is None)):
-                hint = ' (YAML takes 1e-3 for a text: write 1.0e-3)'
-                hint = hint if 'number' in kind and 'e' in str(value).lower() else ''
-                raise UsageError(f'{key} is {value!r}, expected {kind}{hint}')
+        for key, allowed in keys.items():
+            _check(key, self[key], allowed)
 
     def __missing__(self, key):
-        if key in self.names:
-            return self[self.names[key]]
-        return self.implied[key] if key in self.implied else self.known[key].default
+        name = self.name(key)
+        if name not in self.known:
+            return IMPLIED[key]
+        return self.get(name, self.known[name].default)
 
     def name(self, key: str) -> str:
         """The file's name of a key."""
         return self.names.get(key, key)
 
-    def ignore(self, key: str, reason: str) -> None:
-        """Note a key, or section, that other keys make meaningless here."""
-        key = self.name(key)
-        if key in self or any(known.startswith(f'{key}.') for known in self):
-            self._ignored[key] = reason
+    def each(self, section: str) -> list[dict]:
+        """The values of each section in a list."""
+        found: dict[str, dict] = {}
+        for key in self.known:
+            if key.startswith(f'{section}.'):
+                number, name = key.removeprefix(f'{section}.').split('.')
+                found.setdefault(number, {})[name] = self[key]
+        return list(found.values())
+
+    def ignore(self, reason: str, *keys: str) -> None:
+        """Note keys, or sections, that others make meaningless here."""
+        for key in map(self.name, keys):
+            if key in self or any(known.startswith(f'{key}.') for known in self):
+                self._ignored[key] = f'{key} ({reason})'
 
     def ignored(self) -> list[str]:
         """Keys that are set but have no meaning here, with the reason if known."""
-        keys = {key for key in self if self.known[key] is NO_MEANING} | set(
-            self._ignored
+        keys = {k: k for k in self if self.known[k] is NO_MEANING}
+        return [text for _, text in sorted((keys | self._ignored).items())]
+
+
+def _check(key, value, allowed):
+    if not (allowed.allows(value) or (value is None and allowed.default is None)):
+        mistaken = 'number' in allowed.kind and 'e' in str(value).lower()
+        hint = ' (YAML reads 1e-3 as a string: write 1.0e-3)' if mistaken else ''
+        raise UsageError(f'{key} is {value!r}, expected {allowed.kind}{hint}')
+    if allowed.only not in (None, value):
+        raise UsageError(
+            f'{key}: {str(value).lower()} is not supported: {allowed.reason}'
         )
-        return [
-            f'{key} ({self._ignored[key]})' if key in self._ignored else key
-            for key in sorted(keys)
-        ]
-
-    def refuse(self, key: str, value: Any, reason: str) -> None:
-        """Stop at a value that has no counterpart."""
-        if self[key] == value:
-            value = str(value).lower() if isinstance(value, bool) else repr(value)
-            raise UsageError(f'{self.name(key)}: {value} is not possible: {reason}')
-
-    def choose(self, key: str, choices: Iterable) -> Any:
-        """The value, one of some choices; if they are a mapping, what it maps to."""
-        value = self[key]
-        if value not in choices:
-            raise UsageError(
-                f'{self.name(key)} is {value!r}, expected one of '
-                f'{", ".join(map(str, choices))}'
-            )
-        return choices[value] if isinstance(choices, Mapping) else value
 
 
 def _flatten(experiment):
     """Turn sections, and lists of sections, into dotted keys."""
     flat = {}
     for key, value in experiment.items():
-        if isinstance(value, list) and value and all(map(_is_section, value)):
-            value = dict(enumerate(value))
-        if _is_section(value):
+        if isinstance(value, list) and value:
+            sections = all(isinstance(entry, Mapping) for entry in value)
+            value = dict(enumerate(value)) if sections else value
+        if isinstance(value, Mapping):
             flat.update({f'{key}.{name}': v for name, v in _flatten(value).items()})
         else:
             flat[str(key)] = value
     return flat
-
-
-def _is_section(value):
-    return isinstance(value, Mapping)
