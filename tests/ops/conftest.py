@@ -1,4 +1,4 @@
-"""For all tests of ops: memory that nobody has written holds NaN, and no wasted time."""
+"""For all tests of ops: unwritten memory holds NaN, and Triton wastes no time."""
 
 import pytest
 import torch
