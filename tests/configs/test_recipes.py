@@ -10,7 +10,6 @@ import yaml
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmaction_videomambapro.models import VideoMamba
@@ -19,7 +18,7 @@ from tests.conftest import DEMO_CONFIG, ROOT
 CONFIGS = sorted(
     str(p.relative_to(ROOT))
     for p in (ROOT / 'configs').rglob('*.py')
-    # tests/test_vjepa_configs.py has more
+    # test_vjepa.py has more
     if not {'_base_', 'mmpretrain', 'pretraining', 'attentive_probe'} & set(p.parts)
 )
 PRETRAINING = [path for path in CONFIGS if '/vjepa_' in path]
@@ -102,10 +101,7 @@ in1k        small  1 576  5.00e-6 2/10   1e-8 0.15 1
 in1k        middle 1 576  5.00e-6 2/10   1e-8 0.5  1
 """
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 @cache

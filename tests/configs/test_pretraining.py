@@ -7,7 +7,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.multiprocessing import start_processes
 
@@ -29,11 +28,7 @@ PRETRAINING = {
     'model.ema.momentum': 0.1,
 }
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 @pytest.fixture
