@@ -342,6 +342,7 @@ def test_pretraining_config_is_complete_and_builds(path, clips):
     assert model.target.total_updates is None
 
 
+@pytest.mark.base
 def test_mmaction2_recognizes_a_video(clips):
     """MMAction2's own functions accept our config unchanged."""
     from mmaction.apis import inference_recognizer, init_recognizer
@@ -384,6 +385,7 @@ def test_example_for_own_configs_does_what_it_says(tmp_path):
     assert not [key for key in cfg if key.startswith('__')]
 
 
+@pytest.mark.base
 @pytest.mark.parametrize('name', ['videomamba', 'videomambapro'])
 def test_packaged_configs_resolve(name, tmp_path):
     """``package::path`` finds the configs that the installation put into .mim."""

@@ -19,6 +19,8 @@ from .helpers import (
     run_with_gradients,
 )
 
+pytestmark = pytest.mark.base
+
 
 @pytest.fixture
 def small_chunks(monkeypatch):

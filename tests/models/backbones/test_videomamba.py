@@ -9,6 +9,8 @@ from mmaction_videomambapro.models import VideoMamba, VideoMambaPro
 from mmaction_videomambapro.models.layers.position import sincos_pos_embed
 from tests.ops.helpers import relative_error
 
+pytestmark = pytest.mark.base
+
 SMALL = dict(
     arch=dict(embed_dims=24, depth=3), img_size=32, num_frames=4, drop_path_rate=0.0
 )
