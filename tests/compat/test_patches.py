@@ -35,7 +35,6 @@ def test_import_is_light():
 @pytest.mark.parametrize(
     'order',
     [
-        'mmaction, mmaction_videomambapro',
         'mmaction_videomambapro, mmaction',
         'mmaction.registry, mmaction_videomambapro',
     ],

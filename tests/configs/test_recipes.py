@@ -126,7 +126,7 @@ def dataset_of(path):
 
 @pytest.mark.parametrize('path', CLASSIFYING)
 def test_config_fits_together(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read(path)
     # what MMAction2's demos and tools look for by name
     for name in (
         'model', 'train_pipeline', 'val_pipeline', 'test_pipeline', 'auto_scale_lr',
