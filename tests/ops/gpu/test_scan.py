@@ -198,8 +198,8 @@ def tokens(n):
     return torch.randn(1, 100, n, dtype=torch.bfloat16).mT.requires_grad_()
 
 def direction():
-    A, D = -torch.rand(40, 4), torch.ones(40)
-    return ScanInputs(tokens(40), tokens(40), A, tokens(4), tokens(4), D, D)
+    A, D = -torch.rand(40, 16), torch.ones(40)
+    return ScanInputs(tokens(40), tokens(40), A, tokens(16), tokens(16), D, D)
 
 z = tokens(40)
 y = gpu.scan_operator.run_both(direction(), direction(), z, True, True, True)
