@@ -4,11 +4,11 @@
     python benchmarks/data.py --clips-per-second 200   # what the model takes
     python benchmarks/data.py --table                  # and write it to docs/data.md
 
-Makes some videos of each kind in ``tests/datasets/video_kinds.py`` and prints how many
-frames each decoder gets wrong. Makes videos of 10 s in H.264 and HEVC, 320 x 240 and
-1280 x 720, and prints for one process the clips of 16 frames that each decoder gives,
-from a stretch of 64 frames and from the whole video; the time of every transform of a
-training pipeline; RandAugment's time for operations that are all applied; and the
+Makes some videos of each kind in ``tests/datasets/videos/video_kinds.py`` and prints
+how many frames each decoder gets wrong. Makes videos of 10 s in H.264 and HEVC, 320 x
+240 and 1280 x 720, and prints for one process the clips of 16 frames that each decoder
+gives, from a stretch of 64 frames and from the whole video; the time of every transform
+of a training pipeline; RandAugment's time for operations that are all applied; and the
 workers that feed a model.
 """
 

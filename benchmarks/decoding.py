@@ -25,7 +25,7 @@ from common import header, row
 
 from mmaction_videomambapro.datasets.videos import Video, installed
 
-sys.path.append(str(Path(__file__).parents[1] / 'tests' / 'datasets'))
+sys.path.append(str(Path(__file__).parents[1] / 'tests' / 'datasets' / 'videos'))
 
 from video_kinds import KINDS, Truth
 

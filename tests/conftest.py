@@ -12,6 +12,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import torch
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 
 if not torch.cuda.is_available():  # its kernels run in Triton's interpreter
     os.environ['TRITON_INTERPRET'] = '1'
@@ -124,3 +125,10 @@ def demo_options(clips):
         return ['--cfg-options', *options, *more]
 
     return arguments
+
+
+@pytest.fixture
+def scope():
+    """Set the scope from which configs are built, as a runner does."""
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield

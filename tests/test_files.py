@@ -12,6 +12,8 @@ from mmaction_videomambapro import files
 from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.files import making_folder, refuse_same, replacing
 
+pytestmark = pytest.mark.base
+
 
 def write(path, text='new\n'):
     with replacing(path) as file:

@@ -305,7 +305,8 @@ def test_tables(one, two, target):
     html = page.render(markdown_link(one, target))
     (link,) = re.findall('href="(.*?)"', html)
     path = os.fsdecode(unquote(unescape(link), errors='surrogateescape'))
-    assert path == re.sub('^/+', '/', target)
+    # as files are named: two of Python's stand-ins may be the bytes of one character
+    assert os.fsencode(path) == os.fsencode(re.sub('^/+', '/', target))
     assert ':' not in link
 
 

@@ -6,6 +6,8 @@ import yaml
 from mmaction_videomambapro.safe_yaml import YamlError, read_yaml
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.base
+
 
 @pytest.fixture
 def read(tmp_path):

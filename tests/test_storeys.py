@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.base
+
 PACKAGE = 'mmaction_videomambapro'
 GROUND = (
     'compat', 'configs', 'errors', 'files', 'literals', 'registry', 'safe_load',

@@ -3,6 +3,7 @@
 import ast
 import re
 from contextlib import suppress
+from functools import lru_cache
 
 from ..literals import python_assignments
 from . import patch
@@ -28,16 +29,20 @@ def _saved_configs_run(config):
     @property
     def pretty_text(self):
         """The config as Python code."""
+        text = python_assignments(self.to_dict())
+        with suppress(Exception):  # what yapf cannot format is still readable
+            if self._format_python_code:
+                text = formatted(text)
+        return text
+
+    @lru_cache(8)  # each checkpoint asks for it, and yapf takes a third of a second
+    def formatted(text):
         from yapf.yapflib.yapf_api import FormatCode
 
-        text = python_assignments(self.to_dict())
         style = dict(
             based_on_style='pep8', split_before_expression_after_opening_paren=True
         )
-        with suppress(Exception):  # what yapf cannot format is still readable
-            if self._format_python_code:
-                text, _ = FormatCode(text, style_config=style)
-        return text
+        return FormatCode(text, style_config=style)[0]
 
     config.Config.pretty_text = pretty_text
 

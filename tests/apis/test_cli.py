@@ -9,6 +9,8 @@ from mmaction_videomambapro.engine.optimizers import TrainingStopped
 from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.evaluation.evaluator import EvaluationError
 
+pytestmark = pytest.mark.base
+
 
 def test_work_dir_comes_from_argument_config_or_name(tmp_path):
     config = tmp_path / 'some-config.py'

@@ -9,7 +9,6 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmengine.hooks import EMAHook
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 from torch.nn import functional as F
@@ -19,10 +18,7 @@ from mmaction_videomambapro.engine.hooks import AdaptCheckpointHook
 from mmaction_videomambapro.safe_load import CheckpointError
 from tests.models.backbones.test_videomamba import GOLDEN
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def recognizer(num_classes=5, **backbone):

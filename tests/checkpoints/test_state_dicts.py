@@ -26,10 +26,7 @@ HEAD = dict(type='TimeSformerHead', num_classes=3, in_channels=8)
 MODEL = dict(type='Recognizer3D', backbone=NET, cls_head=HEAD)
 KEY = 'backbone.norm_f.weight'
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 class Counting(BaseModel):

@@ -9,7 +9,6 @@ import mmengine
 import numpy as np
 import pytest
 from mmaction.registry import DATASETS
-from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from mmaction_videomambapro.datasets.lists import ListError, Row, row_line
@@ -29,12 +28,7 @@ FRAMES = [
     dict(type='PackActionInputs'),
 ]
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    """Set the scope from which pipelines are built, as a runner does."""
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 @pytest.fixture

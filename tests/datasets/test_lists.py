@@ -19,6 +19,8 @@ from mmaction_videomambapro.datasets.lists import (
     without_prefix,
 )
 
+pytestmark = pytest.mark.base
+
 
 @pytest.fixture
 def write(tmp_path):

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from mmaction.registry import DATA_SAMPLERS
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmengine.dist import get_dist_info
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmaction_videomambapro.datasets import samplers
@@ -38,10 +37,7 @@ def draw(info):
     return [info['sample_idx'], *numbers]
 
 
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def sampler(dataset, **config):

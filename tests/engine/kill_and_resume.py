@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib
 import os
 import random
 import signal
@@ -181,7 +182,8 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> dict[str, int]:
     Raises:
         AssertionError: If something was lost, or the weights differ.
     """
-    register_all_modules()  # once, not in each process
+    register_all_modules()  # once, not in each process, like the imports of optimizers
+    importlib.import_module('torch._dynamo')
     clips = folder / 'clips'
     DemoClips(train=16, val=8, frames=20).make(clips)
     rng = random.Random(seed)

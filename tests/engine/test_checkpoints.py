@@ -17,11 +17,7 @@ from mmaction_videomambapro.files import _UNFINISHED
 from mmaction_videomambapro.safe_load import CheckpointError
 from tests.engine.test_resuming import Stop, StopHook, run, weights
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,6 @@ from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, loops
 from torch import nn
 
@@ -95,10 +94,7 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr(loops.time, 'sleep', lambda seconds: None)
 
 
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 COSINE = [

@@ -5,7 +5,6 @@ import torch
 from mmaction.registry import PARAM_SCHEDULERS
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.apis.cli import load_config
 from mmaction_videomambapro.engine.schedule_lengths import check_schedules, derive_ends
@@ -14,11 +13,7 @@ from tests.conftest import ROOT
 
 DEMO = ROOT / 'configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py'
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def load(path, **options):

@@ -15,6 +15,8 @@ from mmaction_videomambapro.evaluation.results import (
 )
 from tests.fuzz import pickles
 
+pytestmark = pytest.mark.base
+
 
 def result(score, label):
     score = torch.tensor(score)

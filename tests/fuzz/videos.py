@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 
 from mmaction_videomambapro.datasets.videos import Video, VideoError
-from tests.datasets.video_kinds import KINDS
+from tests.datasets.videos.video_kinds import KINDS
 from tests.fuzz.harness import main
 
 ALLOWED = ('compile',)  # Cython does for the traceback of an error

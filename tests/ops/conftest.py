@@ -1,7 +1,12 @@
-"""For all tests of ops: memory that nobody has written holds NaN."""
+"""For all tests of ops: unwritten memory holds NaN, and Triton wastes no time."""
 
 import pytest
 import torch
+
+try:
+    from triton.runtime import interpreter
+except ImportError:
+    interpreter = None
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +19,30 @@ def poisoned_memory():
     torch.use_deterministic_algorithms(True, warn_only=True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(autouse=True)
+def language_patched_once(monkeypatch):
+    """Triton's interpreter patches its language in every call of a device function.
+
+    That takes half of its time. Once per launch and module does the same.
+    """
+    patch = getattr(interpreter, '_patch_lang', None)
+    if patch is None:
+        return
+    launch = interpreter.GridExecutor.__call__
+
+    def launch_patched_once(self, *args, **kwargs):
+        scopes = {}
+
+        def patch_once(function):
+            module = id(function.__globals__)
+            if module not in scopes:
+                scopes[module] = patch(function)
+            return scopes[module]
+
+        with pytest.MonkeyPatch.context() as context:
+            context.setattr(interpreter, '_patch_lang', patch_once)
+            return launch(self, *args, **kwargs)
+
+    monkeypatch.setattr(interpreter.GridExecutor, '__call__', launch_patched_once)

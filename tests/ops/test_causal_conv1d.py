@@ -4,6 +4,8 @@ import torch
 from mmaction_videomambapro.ops import causal_conv1d
 from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
+pytestmark = pytest.mark.base
+
 
 def by_hand(x, weight, bias, reverse):
     y = torch.zeros_like(x)

@@ -7,6 +7,9 @@ from torch import nn
 
 from mmaction_videomambapro.models import VideoMamba, VideoMambaPro
 from mmaction_videomambapro.models.layers.position import sincos_pos_embed
+from tests.ops.helpers import relative_error
+
+pytestmark = pytest.mark.base
 
 SMALL = dict(
     arch=dict(embed_dims=24, depth=3), img_size=32, num_frames=4, drop_path_rate=0.0
@@ -26,11 +29,6 @@ GOLDEN = {
         bimamba='separate', scan_input='raw', residual=True
     ),
 }
-
-
-def relative_error(x, reference):
-    # a gradient that is zero must be zero
-    return ((x - reference).norm() / reference.norm().clamp(min=1e-12)).item()
 
 
 def clip(frames=4, height=32, width=32, batch=2):

@@ -5,12 +5,10 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import init_default_scope
 
 
 @pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
+def same_numbers_of_numpy(scope):
     np.random.seed(0)
 
 

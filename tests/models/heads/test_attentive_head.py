@@ -4,16 +4,11 @@ import pytest
 import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from mmengine.registry import DefaultScope
 from torch.nn import functional as F
 
 from mmaction_videomambapro.models import AttentiveHead
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def head(**config):

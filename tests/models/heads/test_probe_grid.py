@@ -7,7 +7,6 @@ import torch
 from mmaction.registry import METRICS, MODELS, PARAM_SCHEDULERS
 from mmaction.structures import ActionDataSample
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope
 from torch.nn import functional as F
 
 from mmaction_videomambapro.engine import ProbeGridScheduler
@@ -15,11 +14,7 @@ from mmaction_videomambapro.engine import ProbeGridScheduler
 GRID = [(1e-2, 0.5), (1e-2, 0.0), (1e-4, 0.5), (1e-4, 0.0)]
 LABELS = 3, 1, 0, 4
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def recognizer(head, **changes):

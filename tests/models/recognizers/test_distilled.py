@@ -7,16 +7,12 @@ import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import ExponentialMovingAverage
-from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
 from mmaction_videomambapro.checkpoints.fit import adapt
 from mmaction_videomambapro.safe_load import CheckpointError
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def network(dims, depth, **kwargs):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from mmaction.registry import MODELS
-from mmengine.registry import DefaultScope
 from torch.nn import functional as F
 
 from mmaction_videomambapro.models import LinearEMA
@@ -47,11 +46,7 @@ MASKS = [
 ]
 PAIRS = [(VIDEOMAMBA, 'mamba'), (VIT, 'transformer'), (VIDEOMAMBA, 'transformer')]
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def jepa(backbone=VIDEOMAMBA, predictor='mamba', order='raster', **changes):

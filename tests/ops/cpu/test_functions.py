@@ -9,6 +9,8 @@ from mmaction_videomambapro.ops.cpu.compiler import this_cpu
 from mmaction_videomambapro.ops.cpu.lanes import LANES, Features, Kernel
 from mmaction_videomambapro.ops.cpu.threads import run
 
+pytestmark = pytest.mark.base
+
 PRECISION = {torch.float32: 4e-7, torch.float64: 5e-15}
 
 

@@ -23,6 +23,8 @@ from ..helpers import (
     run,
 )
 
+pytestmark = pytest.mark.base
+
 
 @settings(max_examples=120, deadline=None)
 @given(

@@ -36,6 +36,13 @@ def short_chunks(monkeypatch):
     monkeypatch.setattr(launch, '_PROGRAMS_OF_INTERPRETER', 3)
 
 
+@pytest.fixture
+def shortest_chunks(short_chunks, monkeypatch):
+    from mmaction_videomambapro.ops.gpu import scan_ops
+
+    monkeypatch.setattr(scan_ops, 'CHUNK', 4)
+
+
 def compare(inputs, layouts=(), **flags):
     """Output and gradients against the definition in float64."""
     dtype = inputs['u'].dtype
@@ -57,7 +64,8 @@ def compare(inputs, layouts=(), **flags):
 
 @pytest.mark.parametrize('flags', ALL_FLAGS, ids=str)
 def test_every_flag(flags):
-    compare(make_inputs(2, 5, 21, 3, dtype=torch.float32), delta_softplus=True, **flags)
+    """Three chunks, of which the last is not full."""
+    compare(make_inputs(1, 5, 18, 3, dtype=torch.float32), delta_softplus=True, **flags)
 
 
 @pytest.mark.parametrize(
@@ -121,15 +129,15 @@ def test_extremes(case):
 
 
 @pytest.mark.parametrize('masked', [False, True])
-def test_both_directions(masked, monkeypatch):
+def test_both_directions(masked, shortest_chunks, monkeypatch):
     """Several tiles of channels a part, several items of work a program."""
     leaves = []
     for _ in range(2):
-        inputs = make_inputs(1, 70, 11, 2, dtype=torch.float32)
+        inputs = make_inputs(1, 70, 6, 2, dtype=torch.float32)
         z = inputs.pop('z')
         leaves += [x.requires_grad_() for x in ScanInputs(**inputs)]
     leaves.append(z.requires_grad_())
-    dy = torch.randn(1, 70, 11)
+    dy = torch.randn(1, 70, 6)
 
     def scan(leaves):
         flags = dict(delta_softplus=True, residual=True, masked=masked)
@@ -145,8 +153,8 @@ def test_both_directions(masked, monkeypatch):
         assert (x.cpu() - reference).norm() <= 1e-5 * reference.norm()
 
 
-def test_operator():
-    first, second = (make_inputs(1, 3, 9, 2, dtype=torch.float32) for _ in range(2))
+def test_operator(shortest_chunks):
+    first, second = (make_inputs(1, 3, 5, 2, dtype=torch.float32) for _ in range(2))
     z = first['z']
     tensors = [z]
     for inputs in (first, second):

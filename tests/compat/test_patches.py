@@ -12,16 +12,12 @@ from mmaction.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.optim import AmpOptimWrapper
-from mmengine.registry import init_default_scope
 
 from mmaction_videomambapro import compat, diagnosis
 from mmaction_videomambapro.datasets.videos import Video
 from tests.conftest import DEMO_CONFIG, ROOT
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def test_import_is_light():
@@ -39,7 +35,6 @@ def test_import_is_light():
 @pytest.mark.parametrize(
     'order',
     [
-        'mmaction, mmaction_videomambapro',
         'mmaction_videomambapro, mmaction',
         'mmaction.registry, mmaction_videomambapro',
     ],

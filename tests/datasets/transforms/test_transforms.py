@@ -6,7 +6,6 @@ import torch
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import Compose
 from mmengine.dataset import COLLATE_FUNCTIONS
-from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.datasets.samplers import random_numbers_from
 
@@ -25,11 +24,7 @@ DECODING = [
     dict(type='VideoDecode', short_side=40),
 ]
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 @pytest.fixture

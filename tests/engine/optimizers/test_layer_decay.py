@@ -6,6 +6,8 @@ from mmaction.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
+pytestmark = pytest.mark.base
+
 DEPTH = 4
 
 

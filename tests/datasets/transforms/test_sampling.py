@@ -8,6 +8,8 @@ from mmaction.registry import TRANSFORMS
 
 from mmaction_videomambapro.datasets.transforms import sampling
 
+pytestmark = pytest.mark.base
+
 VJEPA = dict(type='SampleVJEPA', clip_len=4, frame_interval=2, random=False)
 
 

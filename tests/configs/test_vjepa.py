@@ -10,7 +10,6 @@ from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.datasets.feature_cache import FeatureCache
 from tests.conftest import ROOT
@@ -27,11 +26,7 @@ PROBES = configs('recognition/attentive_probe')
 CLIPS = dict(sthv2=2, kinetics400=8, in1k=1)
 CLASSES = dict(sthv2=174, kinetics400=400, in1k=1000)
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def steps(pipeline):

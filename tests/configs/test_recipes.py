@@ -10,7 +10,6 @@ import yaml
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmaction_videomambapro.models import VideoMamba
@@ -19,7 +18,7 @@ from tests.conftest import DEMO_CONFIG, ROOT
 CONFIGS = sorted(
     str(p.relative_to(ROOT))
     for p in (ROOT / 'configs').rglob('*.py')
-    # tests/test_vjepa_configs.py has more
+    # test_vjepa.py has more
     if not {'_base_', 'mmpretrain', 'pretraining', 'attentive_probe'} & set(p.parts)
 )
 PRETRAINING = [path for path in CONFIGS if '/vjepa_' in path]
@@ -102,10 +101,7 @@ in1k        small  1 576  5.00e-6 2/10   1e-8 0.15 1
 in1k        middle 1 576  5.00e-6 2/10   1e-8 0.5  1
 """
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmaction')
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 @cache
@@ -130,7 +126,7 @@ def dataset_of(path):
 
 @pytest.mark.parametrize('path', CLASSIFYING)
 def test_config_fits_together(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read(path)
     # what MMAction2's demos and tools look for by name
     for name in (
         'model', 'train_pipeline', 'val_pipeline', 'test_pipeline', 'auto_scale_lr',
@@ -346,6 +342,7 @@ def test_pretraining_config_is_complete_and_builds(path, clips):
     assert model.target.total_updates is None
 
 
+@pytest.mark.base
 def test_mmaction2_recognizes_a_video(clips):
     """MMAction2's own functions accept our config unchanged."""
     from mmaction.apis import inference_recognizer, init_recognizer
@@ -388,6 +385,7 @@ def test_example_for_own_configs_does_what_it_says(tmp_path):
     assert not [key for key in cfg if key.startswith('__')]
 
 
+@pytest.mark.base
 @pytest.mark.parametrize('name', ['videomamba', 'videomambapro'])
 def test_packaged_configs_resolve(name, tmp_path):
     """``package::path`` finds the configs that the installation put into .mim."""

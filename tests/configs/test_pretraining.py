@@ -1,14 +1,14 @@
 """Pre-training and probing by the demo's configs, made small."""
 
 import csv
-import sys
+import os
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from torch.multiprocessing import start_processes
 
 from tests.conftest import ROOT
 from tests.tools.test_train_and_test import free_port, weights
@@ -28,11 +28,7 @@ PRETRAINING = {
     'model.ema.momentum': 0.1,
 }
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 @pytest.fixture
@@ -79,7 +75,8 @@ def same(work_dir, other, epoch, **tolerance):
 
 def test_pretrain_watch_and_probe(config, tmp_path):
     work_dir = tmp_path / 'run'
-    train(config({'train_cfg.val_interval': 1}, validate=True), work_dir)
+    changes = {'train_cfg.val_interval': 1, 'train_cfg.val_begin': 2}
+    train(config(changes, validate=True), work_dir)
     assert (work_dir / 'pretraining.png').stat().st_size > 10_000
     rows = table(work_dir / 'train.csv')
     assert [row['step'] for row in rows] == [str(step) for step in range(1, 13)]
@@ -87,7 +84,7 @@ def test_pretrain_watch_and_probe(config, tmp_path):
                  'grad_norm_backbone', 'grad_norm_predictor'):  # fmt: skip
         assert all(float(row[name]) >= 0 for row in rows), name
     rows = table(work_dir / 'val.csv')
-    assert len(rows) == 3
+    assert len(rows) == 2
     assert {'features/knn_top1', 'features/rankme', 'features/std'} < set(rows[0])
 
     # the probe reads the moving average out of the checkpoint, and leaves it as it is
@@ -129,6 +126,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(config, tmp_path):
             'default_hooks.checkpoint.filename_tmpl': 'epoch_{}.pth',
         }
     )
+    cfg.custom_hooks = [x for x in cfg.custom_hooks if 'Curves' not in x.type]
     train(cfg, whole)
     with pytest.raises(KeyboardInterrupt):
         train(cfg, broken, hook=Interruption())
@@ -145,19 +143,25 @@ def test_interrupted_and_resumed_equals_uninterrupted(config, tmp_path):
     assert len(guards[0]['losses']) == 12
 
 
-def test_two_processes_equal_one(tool, config, tmp_path):
+def train_one_of_two(rank, cfg, work_dir, port):
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2')
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+    train(cfg, work_dir)
+
+
+def test_two_processes_equal_one(config, tmp_path):
     """Same masks, losses and weights with half the batch each."""
     cfg = config()
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.1, weight_decay=0.01)
     one, two = tmp_path / 'one', tmp_path / 'two'
     train(cfg, one)
-    cfg.train_dataloader.batch_size = 2
-    cfg.dump(tmp_path / 'config.py')
-    tool(
-        'dist_train.sh', tmp_path / 'config.py', 2, '--work-dir', two,
-        command=['bash'],
-        env=dict(PYTHON=sys.executable, PORT=free_port(), OMP_NUM_THREADS='1'),
-    )  # fmt: skip
+    cfg.train_dataloader.batch_size, cfg.launcher = 2, 'pytorch'
+    start_processes(
+        train_one_of_two,
+        (cfg, two, free_port()),
+        nprocs=2,
+        start_method='spawn' if torch.cuda.is_available() else 'fork',
+    )
     same(one, two, 3, rtol=1e-4, atol=1e-5)
     guards = [
         torch.load(folder / 'epoch_3.pth', weights_only=False)['optimizer']['guard']

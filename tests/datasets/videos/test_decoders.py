@@ -5,7 +5,6 @@ import re
 import pytest
 import yaml
 from mmaction.registry import TRANSFORMS
-from mmengine.config import Config
 
 from mmaction_videomambapro.apis.vjepa_yaml import translate
 from tests.apis import test_vjepa_yaml as experiments
@@ -40,11 +39,14 @@ def test_the_search_finds_decoders_of_mmaction2():
 
 
 def test_every_config_decodes_with_ours():
+    """Seen in the files, which takes seconds less than to read all configs."""
     found = set()
     for path in sorted((ROOT / 'configs').rglob('*.py')):
         if 'mmpretrain' in path.parts:  # read by mmpretrain, images only
             continue
-        decoders = decoders_in(Config.fromfile(path).to_dict())
+        text = path.read_text()
+        assert '::' not in text, f'{path} inherits from elsewhere'
+        decoders = set(re.findall(r'[\'"](\w*(?:Init|Decode))[\'"]', text))
         assert decoders <= OWN | IMAGES, path
         found |= decoders
     assert found == OWN | IMAGES

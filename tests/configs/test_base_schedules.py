@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmaction.registry import OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from tests.conftest import ROOT
 
@@ -17,11 +16,7 @@ VJEPA = {
     300: (7.50e-5, 0.3656),
 }
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        yield
+pytestmark = pytest.mark.usefixtures('scope')
 
 
 def schedule(name, epochs, iterations=50, **changes):
