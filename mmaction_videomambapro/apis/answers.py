@@ -42,8 +42,7 @@ class AnswerFile:
             raise UsageError(f'--out {path} must end in {", ".join(FORMATS)}')
         self._origin = json.loads(json.dumps(origin))
         self.done = self._read() if osp.exists(self.collected) else []
-        self._file = open(self.collected, 'a', encoding='utf-8', errors='replace')
-        if not self._file.tell():
+        if not osp.exists(self.collected):
             self._write([self._origin])
 
     def skip(self, names: Sequence[str]) -> int:
@@ -68,12 +67,11 @@ class AnswerFile:
         """Write the file."""
         with replacing(self.path) as file:
             file.write(written(self.done, self.format))
-        self._file.close()
         os.remove(self.collected)
 
     def _write(self, items):
-        self._file.write(''.join(f'{_line(item)}\n' for item in items))
-        self._file.flush()
+        with open(self.collected, 'a', encoding='ascii') as file:
+            file.write(''.join(f'{_line(item)}\n' for item in items))
 
     def _read(self):
         with open(self.collected, encoding='utf-8') as file:
@@ -109,7 +107,7 @@ def written(answers: Sequence[Mapping[str, Any]], fmt: str) -> str:
             segments, else one per class.
     """
     if fmt == '.json':
-        return json.dumps(answers, indent=2, ensure_ascii=True) + '\n'
+        return '[\n' + ',\n'.join(map(_line, answers)) + '\n]\n'
     if fmt == '.jsonl':
         return ''.join(f'{_line(answer)}\n' for answer in answers)
     text = io.StringIO()

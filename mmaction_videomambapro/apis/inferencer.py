@@ -193,7 +193,7 @@ class VideoInferencer(BaseInferencer):
         return self.classes[number] if self.classes else str(number)
 
     def visualize(self, inputs: list, preds: Any, **kwargs) -> None:
-        """Nothing: pictures are drawn by :mod:`mmaction_videomambapro.visualization`."""
+        """Nothing: :mod:`mmaction_videomambapro.visualization` draws pictures."""
 
     def postprocess(self, preds: Any, visualization: Any, **kwargs) -> Any:
         """Nothing: see :meth:`answer`."""
@@ -293,6 +293,8 @@ class _Samples(torch.utils.data.Dataset):
             return self.pipeline(self.inputs[i])
         except MemoryError:
             raise
+        except OSError as error:
+            return error.strerror or str(error)
         except Exception as error:  # decoders raise whatever they like
             text = str(error).strip().split('\n')[-1]
             return text or type(error).__name__

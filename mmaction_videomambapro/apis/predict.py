@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from mmengine.dist import all_gather_object, get_dist_info
@@ -49,7 +49,7 @@ def answers(
     )
     for _ in starts[::size]:
         batch = list(islice(own_answers, batch_size))
-        yield sum(all_gather_object(batch), [])
+        yield list(chain.from_iterable(all_gather_object(batch)))
 
 
 def predict(

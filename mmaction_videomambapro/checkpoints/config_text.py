@@ -12,7 +12,11 @@ from ..literals import read_assignments
 from .state_dicts import MismatchError
 
 # Where a registry finds no name it imports a dotted path, whatever that is
-_NAME = re.compile(r'(?:(?:mmaction|mmcv|mmengine|mmpretrain)\.)?[A-Za-z_]\w*')
+_SCOPES = 'mmaction|mmcv|mmengine|mmpretrain'
+_NAMES = {
+    'type': re.compile(rf'(?:(?:{_SCOPES})\.)?[A-Za-z_]\w*'),
+    '_scope_': re.compile(_SCOPES),
+}
 _FROM_FILES = 'init_cfg', 'pretrained'  # weights come from the checkpoint itself
 _KEPT = 'model', 'test_pipeline', 'test_dataloader', 'val_dataloader'
 
@@ -43,7 +47,7 @@ def config_in(content: Mapping[str, Any]) -> Config:
     if not isinstance(cfg.get('model'), dict):
         raise MismatchError('its config has no model')
     for key, name in _type_names(cfg):
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAMES[key].fullmatch(name):
             raise MismatchError(
                 f'its config has {key}={name!r:.60}, which is not the name of a '
                 'registered class'
@@ -72,7 +76,7 @@ def _without_files(node):
 def _type_names(node: Any) -> Iterator[tuple[str, Any]]:
     """Everything that a registry would look up."""
     if isinstance(node, dict):
-        yield from ((k, node[k]) for k in ('type', '_scope_') if k in node)
+        yield from ((key, node[key]) for key in _NAMES if key in node)
         node = node.values()
     if not isinstance(node, str) and hasattr(node, '__iter__'):
         for item in node:
