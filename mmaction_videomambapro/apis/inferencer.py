@@ -164,7 +164,7 @@ class VideoInferencer(BaseInferencer):
     def forward(self, inputs: dict | tuple, **kwargs) -> list[ActionDataSample]:
         """Feed a batch to the model, in mixed precision if that was asked for."""
         device = next(self.model.parameters()).device.type
-        dtype = AMP.get(self._amp)
+        dtype = AMP[self._amp] if self._amp else None
         with torch.autocast(device, dtype, enabled=dtype is not None):
             return self.model.test_step(inputs)
 
