@@ -23,6 +23,7 @@ PATCH_MODULES = (
     'compat.runner',
     'compat.scores',
     'checkpoints.patches',
+    'zoo.patches',
 )
 # What is imported together with what: each run imports mmaction.engine, for its hooks.
 PARTS = (

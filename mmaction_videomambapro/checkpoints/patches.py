@@ -120,7 +120,8 @@ def _recognizers_with_random_weights(inference):
 
 @patch(
     'mmengine.infer.infer',
-    symptom='an inferencer of a checkpoint without a head has a random one',
+    symptom='an inferencer executes the config in a checkpoint, and has a random head '
+    'where a checkpoint has none',
     until=UNTIL,
 )
 def _inferencers_with_random_weights(infer):
@@ -129,5 +130,10 @@ def _inferencers_with_random_weights(infer):
         from .loading import loading
         from .state_dicts import classes_of
 
+        if not cfg and weights is not None:
+            from .config_text import config_in
+
+            with loading(weights):
+                cfg.update(config_in(infer._load_checkpoint(weights, 'cpu')))
         with loading(weights, complete=True, here=classes_of(cfg)):
             return original(self, cfg, weights, *args, **kwargs)

@@ -18,10 +18,10 @@ class VideoInit(BaseTransform):
     frames than requested. It has the guarantee of :class:`Video`: frame i is frame i,
     or the file is refused with a reason.
 
-    Requires "filename"; adds "total_frames", "avg_fps" and "video_reader". A sample
-    that has its frames in "imgs" or "array" instead of a "filename" is left as it is:
-    MMAction2's demos for long videos and cameras take frames from a stream and need no
-    sampler.
+    Requires "filename", or a "video_reader" that is open already (see
+    :mod:`frame_sources`); adds "total_frames", "avg_fps" and "video_reader". A sample
+    that has its frames in "imgs" or "array" instead is left as it is: MMAction2's demos
+    for long videos and cameras take frames from a stream and need no sampler.
 
     Args:
         backend (str | Sequence[str]): 'pyav', 'decord', 'opencv' or 'torchcodec', or
@@ -41,7 +41,7 @@ class VideoInit(BaseTransform):
     def transform(self, results: dict) -> dict:
         if 'filename' not in results and ('imgs' in results or 'array' in results):
             return results
-        video = Video(results['filename'], self.backend)
+        video = results.get('video_reader') or Video(results['filename'], self.backend)
         results['video_reader'] = video
         results['total_frames'], results['avg_fps'] = len(video), video.fps
         return results

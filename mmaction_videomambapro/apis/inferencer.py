@@ -1,0 +1,300 @@
+"""From videos to answers, in Python: ``VideoInferencer``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.registry import INFERENCERS, MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.infer import BaseInferencer
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from rich.progress import track
+from torch.utils.data import DataLoader
+
+from ..checkpoints.loading import loading
+from ..checkpoints.state_dicts import class_names, classes_of
+from ..datasets.classes import read_classes
+from ..errors import UsageError
+from .inputs import Input, find_inputs
+from .models import resolve
+
+AMP = dict(bf16=torch.bfloat16, fp16=torch.float16)
+
+
+@INFERENCERS.register_module()
+class VideoInferencer(BaseInferencer):
+    """Says what happens in videos.
+
+    The pipeline, the number of clips and crops, and the arithmetic are those of
+    ``tools/test.py`` for the same config, so scores are the same, too.
+
+    Example:
+        >>> inferencer = VideoInferencer('work_dirs/demo')
+        >>> inferencer('data/demo_clips/val/0000.mp4', top=1)
+        [{'path': 'data/demo_clips/val/0000.mp4', 'labels': ['up'], 'classes': [0],
+          'scores': [0.98], 'error': None}]
+
+    Args:
+        model (str | PathLike | Config): A config, a model of the zoo by name, or a
+            checkpoint by itself: a file, a URL, or a work directory.
+        weights (str | PathLike, optional): Checkpoint, if ``model`` is not one, and not
+            the published one is meant. Defaults to None.
+        device (str, optional): Defaults to None: a GPU if there is one.
+        classes (Sequence[str] | str | PathLike, optional): Class names in label order,
+            or a file of them. Defaults to None: those that the checkpoint carries, or
+            the config; without any, classes are shown as numbers.
+        cfg_options (dict, optional): Changes to the config by dotted keys.
+            Defaults to None.
+        amp (str, optional): Mixed precision: 'bf16' or 'fp16'. Defaults to None.
+
+    Attributes:
+        classes (list[str] | None): Class names in label order.
+        weights (str): Where the checkpoint is.
+        batch_size (int): Videos that the model sees at once, unless said otherwise.
+
+    Raises:
+        UsageError: If the model, its weights or class names are missing or do not fit.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Config,
+        weights: str | os.PathLike | None = None,
+        device: str | None = None,
+        classes: Sequence[str] | str | os.PathLike | None = None,
+        cfg_options: dict[str, Any] | None = None,
+        amp: str | None = None,
+    ) -> None:
+        init_default_scope('mmaction')
+        cfg, self._content, self.weights = resolve(model, weights, cfg_options)
+        loader = _loader_of(cfg)
+        self.batch_size = loader.get('batch_size', 1)
+        self.num_workers = loader.get('num_workers', 0)
+        self._given_classes, self._amp = classes, amp
+        super().__init__(cfg, self.weights, device, scope='mmaction')
+        del self._content
+
+    def __call__(
+        self,
+        inputs: Any,
+        return_datasamples: bool = False,
+        batch_size: int | None = None,
+        top: int | None = 5,
+        root: str = '',
+    ) -> list[dict] | list[ActionDataSample | None]:
+        """Answer what happens in each of the videos.
+
+        Args:
+            inputs: One or several videos, see :func:`find_inputs`.
+            return_datasamples (bool): Return MMAction2's objects instead of plain data,
+                None for broken videos. Defaults to False.
+            batch_size (int, optional): Videos at once. Defaults to that of the config.
+            top (int, optional): How many classes to name. Defaults to 5; None for all.
+            root (str): Folder in front of the paths of lists. Defaults to ''.
+
+        Returns:
+            list[dict]: For each video its ``path``; ``labels``, ``classes`` (numbers)
+            and ``scores``, best first; and ``error``, a sentence if it is broken, else
+            None.
+        """
+        found = find_inputs(inputs, root, self.classes)
+        pairs = self.predict(found, batch_size)
+        if self.show_progress and len(found) > (batch_size or self.batch_size):
+            pairs = track(pairs, 'Inference', len(found))
+        if return_datasamples:
+            return [sample for _, sample, _ in pairs]
+        return [self.answer(*pair, top) for pair in pairs]
+
+    def predict(
+        self, inputs: Sequence[Input], batch_size: int | None = None
+    ) -> Iterator[tuple[Input, ActionDataSample | None, str | None]]:
+        """Predict batch by batch.
+
+        Args:
+            inputs (Sequence[Input]): From :func:`find_inputs`.
+            batch_size (int, optional): Defaults to that of the config.
+
+        Yields:
+            tuple[Input, ActionDataSample | None, str | None]: Each input, in order,
+            with its prediction or the reason why there is none.
+
+        Raises:
+            UsageError: If memory does not suffice.
+        """
+        batch_size = batch_size or self.batch_size
+        samples = _Samples(inputs, self.pipeline)
+        loader = DataLoader(
+            samples,
+            batch_size,
+            num_workers=self.num_workers if len(inputs) > batch_size else 0,
+            collate_fn=list,
+        )
+        done = 0
+        for batch in loader:
+            data = [x for x in batch if not isinstance(x, str)]
+            predicted = iter(self._predict(data) if data else ())
+            for item in batch:
+                broken = isinstance(item, str)
+                yield (
+                    inputs[done],
+                    None if broken else next(predicted),
+                    item if broken else None,
+                )
+                done += 1
+
+    def _predict(self, data: list[dict]) -> list[ActionDataSample]:
+        try:
+            return self.forward(self.collate_fn(data))
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError) or 'memory' in str(error).lower():
+                raise UsageError(
+                    f'memory does not suffice for {len(data)} videos at once; choose a '
+                    f'batch size below {len(data)}, or fewer clips'
+                ) from error
+            raise
+
+    @torch.no_grad()
+    def forward(self, inputs: dict | tuple, **kwargs) -> list[ActionDataSample]:
+        """Feed a batch to the model, in mixed precision if that was asked for."""
+        device = next(self.model.parameters()).device.type
+        dtype = AMP[self._amp] if self._amp else None
+        with torch.autocast(device, dtype, enabled=dtype is not None):
+            return self.model.test_step(inputs)
+
+    def answer(
+        self,
+        source: Input,
+        sample: ActionDataSample | None,
+        error: str | None = None,
+        top: int | None = 5,
+    ) -> dict:
+        """Plain data about a prediction; see :meth:`__call__`."""
+        best: list[int] = []
+        if sample is not None:
+            scores = sample.pred_score.float().cpu().numpy()
+            best = np.argsort(-scores, kind='stable')[:top].tolist()
+        return dict(
+            path=source.name,
+            labels=[self.label(i) for i in best],
+            classes=best,
+            scores=[float(scores[i]) for i in best],
+            error=error,
+        )
+
+    def label(self, number: int) -> str:
+        """The name of a class, or its number if it has no name."""
+        return self.classes[number] if self.classes else str(number)
+
+    def visualize(self, inputs: list, preds: Any, **kwargs) -> None:
+        """Nothing: :mod:`mmaction_videomambapro.visualization` draws pictures."""
+
+    def postprocess(self, preds: Any, visualization: Any, **kwargs) -> Any:
+        """Nothing: see :meth:`answer`."""
+        return preds
+
+    def _init_model(self, cfg, weights, device='cpu'):
+        content = self._content
+        with DefaultScope.overwrite_default_scope('mmaction'):
+            model = MODELS.build(cfg.model)
+        model.cfg = cfg
+        self.classes = self._class_names(cfg, content)
+        with loading(weights, complete=True, here=self.classes):
+            _load_checkpoint_to_model(model, content)
+        return model.to(device).eval()
+
+    def _class_names(self, cfg, content):
+        names = self._given_classes
+        if isinstance(names, (str, os.PathLike)):
+            names = read_classes(names)
+        names = names or class_names(content) or classes_of(cfg)
+        head = cfg.model.get('cls_head') or {}
+        count = head.get('num_classes')
+        if names and count and len(names) != count:
+            raise UsageError(
+                f'there are {len(names)} class names, but the model has {count} classes'
+            )
+        return list(names) if names else None
+
+    def _init_pipeline(self, cfg):
+        return _Pipelines(_loader_of(cfg).dataset.pipeline)
+
+    def _init_visualizer(self, cfg):
+        return None
+
+
+class _Pipelines:
+    """The test pipeline, and its twin for frames that do not come from a file."""
+
+    def __init__(self, steps: list[dict]) -> None:
+        self.steps = steps
+        self._of_files = Compose(steps)
+        self._of_readers = Compose(reading_steps(steps))
+
+    def __call__(self, source: Input) -> dict:
+        sample = source.sample()
+        if 'video_reader' in sample:
+            return self._of_readers(sample)
+        files = any(_name(step).endswith('Init') for step in self.steps)
+        return (self._of_files if files else self._of_readers)(sample)
+
+
+def reading_steps(steps: Sequence[dict]) -> list[dict]:
+    """A pipeline whose frames come from a reader, as long as it begins with a decoder.
+
+    Args:
+        steps (Sequence[dict]): A pipeline for videos, for folders of frames, or for
+            arrays.
+    """
+    decode = [dict(x) for x in steps if _name(x) == 'VideoDecode']
+    decode = decode or [dict(type='VideoDecode')]
+    kept: list[dict] = []
+    for step in steps:
+        name = _name(step)
+        if name.endswith('Decode'):
+            kept += decode
+        elif not name.endswith('Init'):
+            kept.append(step)
+    return [dict(type='VideoInit'), *kept]
+
+
+def _name(step):
+    name = step['type']
+    return name.rsplit('.')[-1] if isinstance(name, str) else name.__name__
+
+
+def _loader_of(cfg: Config) -> dict:
+    """The data loader of a config whose pipeline is for testing."""
+    for name in ('test_dataloader', 'val_dataloader'):
+        loader = cfg.get(name) or {}
+        dataset = loader.get('dataset') or {}
+        if dataset.get('pipeline'):
+            return loader
+    raise UsageError('the config has no test_dataloader with a pipeline')
+
+
+class _Samples(torch.utils.data.Dataset):
+    """Inputs as a model takes them, or the reason why they are broken."""
+
+    def __init__(self, inputs: Sequence[Input], pipeline) -> None:
+        self.inputs, self.pipeline = inputs, pipeline
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, i: int) -> dict | str:
+        try:
+            return self.pipeline(self.inputs[i])
+        except MemoryError:
+            raise
+        except OSError as error:
+            return error.strerror or str(error)
+        except Exception as error:  # decoders raise whatever they like
+            text = str(error).strip().split('\n')[-1]
+            return text or type(error).__name__

@@ -1,0 +1,83 @@
+"""The config that a checkpoint carries as text, which a stranger may have written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from ..literals import read_assignments
+from .state_dicts import MismatchError
+
+# Where a registry finds no name it imports a dotted path, whatever that is
+_SCOPES = 'mmaction|mmcv|mmengine|mmpretrain'
+_NAMES = {
+    'type': re.compile(rf'(?:(?:{_SCOPES})\.)?[A-Za-z_]\w*'),
+    '_scope_': re.compile(_SCOPES),
+}
+_FROM_FILES = 'init_cfg', 'pretrained'  # weights come from the checkpoint itself
+_KEPT = 'model', 'test_pipeline', 'test_dataloader', 'val_dataloader'
+
+
+def config_in(content: Mapping[str, Any]) -> Config:
+    """Read the config in a checkpoint as data: nothing in it is executed or imported.
+
+    Args:
+        content (Mapping): The content of a checkpoint that MMEngine saved.
+
+    Returns:
+        Config: Its model and test data, without paths of initial weights.
+
+    Raises:
+        MismatchError: If it has no config, or one that needs code.
+    """
+    text = _text(content)
+    if text is None:
+        raise MismatchError(
+            'it has no config, so the model is unknown; give the config, or its name '
+            'in the model zoo, as well'
+        )
+    try:
+        cfg = read_assignments(text)
+    except ValueError as error:
+        raise MismatchError(f'its config is not plain data: {error}') from error
+    cfg = {key: _without_files(cfg[key]) for key in _KEPT if key in cfg}
+    if not isinstance(cfg.get('model'), dict):
+        raise MismatchError('its config has no model')
+    for key, name in _type_names(cfg):
+        if not isinstance(name, str) or not _NAMES[key].fullmatch(name):
+            raise MismatchError(
+                f'its config has {key}={name!r:.60}, which is not the name of a '
+                'registered class'
+            )
+    return Config(cfg)
+
+
+def _text(content):
+    hub, meta = content.get('message_hub'), content.get('meta')
+    info = hub.get('runtime_info') if isinstance(hub, Mapping) else None
+    for place in (info, meta):
+        text = place.get('cfg') if isinstance(place, Mapping) else None
+        if isinstance(text, str):
+            return text
+    return None
+
+
+def _without_files(node):
+    if isinstance(node, dict):
+        return {k: _without_files(v) for k, v in node.items() if k not in _FROM_FILES}
+    if isinstance(node, (list, tuple)):
+        return type(node)(map(_without_files, node))
+    return node
+
+
+def _type_names(node: Any) -> Iterator[tuple[str, Any]]:
+    """Everything that a registry would look up."""
+    if isinstance(node, dict):
+        yield from ((key, node[key]) for key in _NAMES if key in node)
+        node = node.values()
+    if not isinstance(node, str) and hasattr(node, '__iter__'):
+        for item in node:
+            yield from _type_names(item)
