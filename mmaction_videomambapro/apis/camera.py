@@ -21,8 +21,12 @@ import numpy as np
 
 from ..datasets.videos import shrink
 from ..datasets.videos.live import OPENING, LiveSource
+from ..datasets.videos.reader import USUAL_FPS
 from ..errors import UsageError
 from ..literals import printable
+from .inferencer import VideoInferencer
+from .inputs import Input
+from .over_time import WindowModel
 
 MOST_BYTES = 4 << 30  # of a window
 CLOSEST = 0.75  # of a window's frames, in their distance: cameras are not punctual
@@ -275,6 +279,46 @@ def answers(
         skipped += max(0, window.first - answered - 1)
         answered, due = window.last, window.seconds + every
         yield LiveAnswer(result, moments[-1] - window.arrived, rate, skipped)
+
+
+def watch(
+    inferencer: VideoInferencer,
+    source: str | int,
+    window: float | None = None,
+    every: float = 0.0,
+    top: int | None = 5,
+    speed: float = 1.0,
+) -> Iterator[LiveAnswer]:
+    """Ask a model what a camera sees now, again and again.
+
+    Args:
+        inferencer (VideoInferencer): The model.
+        source (str | int): See :class:`FrameStream`.
+        window (float, optional): Seconds of a window. Defaults to None: see
+            :class:`WindowModel`.
+        every (float): Seconds from one answer to the next, at least. Defaults to 0.
+        top (int, optional): How many classes to name. Defaults to 5; None for all.
+        speed (float): How fast a file is played. Defaults to 1.
+
+    Yields:
+        LiveAnswer: Until a file ends.
+
+    Raises:
+        OSError: If a file cannot be read.
+        UsageError: If there is no such camera, or it is lost.
+    """
+    model = WindowModel(inferencer, window)
+    name = Input(str(source))
+
+    def answer(reader: NewestFrames) -> dict[str, Any]:
+        (scores,) = model.ask([reader])
+        if isinstance(scores, str):
+            return inferencer.answer(name, None, scores, top)
+        return inferencer.answer(name, scores, None, top)
+
+    seconds = model.length(USUAL_FPS) / USUAL_FPS
+    with FrameStream(source, seconds, USUAL_FPS, model.short_side, speed) as stream:
+        yield from answers(stream, answer, every)
 
 
 def status_line(result: dict[str, Any], latency: float, rate: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from mmaction.registry import INFERENCERS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.dist import get_dist_info
 from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader
 
@@ -105,9 +107,10 @@ class VideoInferencer(BaseInferencer):
             None.
         """
         found = find_inputs(inputs, root, self.classes)
-        results = self.predict(found, batch_size)
-        if self.show_progress and len(found) > (batch_size or self.batch_size):
-            results = track(results, 'Inference', len(found))
+        many = len(found) > (batch_size or self.batch_size)
+        results = bar(
+            self.predict(found, batch_size), len(found), self.show_progress and many
+        )
         if return_datasamples:
             return [sample for _, sample, _ in results]
         return [self._answer(*result, top) for result in results]
@@ -270,6 +273,14 @@ class _Pipelines:
             return self._of_readers(sample)
         files = any(type_name(step).endswith('Init') for step in self.steps)
         return (self._of_files if files else self._of_readers)(sample)
+
+
+def bar(items: Iterable[Any], total: int, shown: bool) -> Iterable[Any]:
+    """Show a progress bar on a terminal while something is iterated over."""
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal or get_dist_info()[0]:
+        return items
+    return track(items, 'Inference', total, console=console, transient=True)
 
 
 def reading_steps(steps: Sequence[dict]) -> list[dict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,10 +14,12 @@ from mmengine.dataset import Compose
 
 from ..datasets.videos import Video
 from ..datasets.videos.reader import USUAL_FPS
-from ..datasets.videos.windows import windows
+from ..datasets.videos.windows import window_starts, windows
+from ..errors import UsageError
 from ..evaluation.segments import find_segments, score_over_time, smooth
-from ..visualization.timeline import Thumbnails
-from .inferencer import VideoInferencer, reading_steps, reason_of, type_name
+from ..visualization.annotated_video import annotate
+from ..visualization.timeline import Thumbnails, draw_timeline
+from .inferencer import VideoInferencer, bar, reading_steps, reason_of, type_name
 from .inputs import Input
 
 DENSE = 'SampleFrames', 'SampleDense'  # samplers of a stretch of fixed length
@@ -33,12 +36,31 @@ class OverTime:
         times (np.ndarray): (steps + 1,), when scores change.
         scores (np.ndarray): (steps, classes), smoothed; NaN where frames are broken.
         thumbnails (Thumbnails, optional): A frame of each window.
+        names (list[str]): Of all classes.
     """
 
     answer: dict
     times: np.ndarray = field(default_factory=lambda: np.zeros(0))
     scores: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     thumbnails: Thumbnails | None = None
+    names: list[str] = field(default_factory=list)
+
+    def draw(self, out: str) -> None:
+        """Draw frames, segments and scores; see :func:`draw_timeline`."""
+        segments = self.answer['segments']
+        title = osp.basename(self.answer['path'])
+        draw_timeline(
+            self.thumbnails, self.times, self.scores, segments, self.names, out,
+            title=title,
+        )  # fmt: skip
+
+    def annotate(self, out: str) -> None:
+        """Write the video with its segments as captions; see :func:`annotate`."""
+        captions = (
+            (x['start'], x['end'], f'{x["label"]}  {x["score"]:.0%}')
+            for x in self.answer['segments']
+        )
+        annotate(self.answer['path'], out, captions)
 
 
 class WindowModel:
@@ -106,6 +128,7 @@ def over_time(
     batch_size: int | None = None,
     top: int | None = 5,
     min_score: float = 0.0,
+    show_progress: bool = False,
 ) -> OverTime:
     """Ask a model about all windows of a video.
 
@@ -121,6 +144,7 @@ def over_time(
         batch_size (int, optional): Windows at once. Defaults to that of the config.
         top (int, optional): How many classes to name. Defaults to 5; None for all.
         min_score (float): Below it there is no segment. Defaults to 0.
+        show_progress (bool): Whether to show a bar. Defaults to False.
 
     Returns:
         OverTime: Its answer says so if the video is broken.
@@ -129,17 +153,51 @@ def over_time(
     try:
         sample = source.sample()
         with sample.get('video_reader') or Video(source.name) as video:
-            asked = _Asked(model, video, stride, batch_size or inferencer.batch_size)
+            batch_size = batch_size or inferencer.batch_size
+            asked = _Asked(model, video, stride, batch_size, show_progress)
     except Exception as error:  # decoders raise whatever they like
         reason = reason_of(error)
         return OverTime(inferencer.answer(source, None, reason, top))
     return asked.summary(source, top, min_score)
 
 
+def answers_over_time(
+    inferencer: VideoInferencer,
+    inputs: Sequence[Input],
+    picture: str | None = None,
+    video: str | None = None,
+    **options: Any,
+) -> Iterator[dict]:
+    """Answer what happens when in each of the videos.
+
+    Args:
+        inferencer (VideoInferencer): The model.
+        inputs (Sequence[Input]): The videos; one, if anything is to be drawn.
+        picture (str, optional): Picture of the segments. Defaults to None.
+        video (str, optional): Copy of the video with its segments. Defaults to None.
+        **options: Of :func:`over_time`.
+
+    Raises:
+        UsageError: If there are several videos to draw.
+    """
+    if (picture or video) and len(inputs) > 1:
+        raise UsageError(
+            f'only one video can be drawn, not {len(inputs)}: name one of them'
+        )
+    for source in inputs:
+        found = over_time(inferencer, source, show_progress=len(inputs) == 1, **options)
+        if not found.answer['error']:
+            if picture:
+                found.draw(picture)
+            if video:
+                found.annotate(video)
+        yield found.answer
+
+
 class _Asked:
     """The windows of a video, with the scores of each or its fault."""
 
-    def __init__(self, model, video, stride, batch_size) -> None:
+    def __init__(self, model, video, stride, batch_size, show_progress) -> None:
         self.inferencer = model.inferencer
         fps = video.fps or USUAL_FPS
         length = model.length(video.fps)
@@ -149,7 +207,9 @@ class _Asked:
         self.results: list[np.ndarray | str] = []
         wanted = model.wanted(length)
         stream = windows(video, length, step, model.short_side, wanted)
-        while batch := list(islice(stream, batch_size)):
+        count = len(window_starts(len(video), length, step))
+        batches = iter(lambda: list(islice(stream, batch_size)), [])
+        for batch in bar(batches, -(-count // batch_size), show_progress):
             for one in batch:
                 self.seconds.append(one.seconds)
                 self._show(one, 0 if wanted is None else int(wanted[0]))
@@ -175,7 +235,8 @@ class _Asked:
             dict(segment, label=inferencer.label(segment['class']))
             for segment in find_segments(times, over, min_score)
         ]
-        return OverTime(answer, times, over, self.thumbnails)
+        names = [inferencer.label(i) for i in range(scores.shape[1])]
+        return OverTime(answer, times, over, self.thumbnails, names)
 
     def _windows(self, top) -> Iterator[dict]:
         for (start, end), result in zip(self.seconds, self.results):
