@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
-from mmcv.transforms import BaseTransform
 
-from .augment_operations import FILL, OPERATIONS, Draw, interpolations
+from .augment_operations import FILL, ClipAugment
 
 # one sub-policy per line: two operations, each with its probability and level
 POLICIES = {
@@ -70,12 +69,13 @@ POLICIES = {
 
 
 @TRANSFORMS.register_module()
-class ClipAutoAugment(BaseTransform):
+class ClipAutoAugment(ClipAugment):
     """Apply one of 25 pairs of operations to a clip, the same in all its frames.
 
     The pair is drawn per clip, and each of its operations has its own probability. The
     policies are those of timm's ``auto_augment.py``: ``'original'`` from arXiv
-    1805.09501, and ``'v0'`` from EfficientNet's released code.
+    1805.09501, and ``'v0'`` from EfficientNet's released code. timm's own class takes
+    single Pillow images and draws anew for each, and torchvision's lacks ``'v0'``.
 
     Requires and changes "imgs": RGB frames (H, W, 3) of type uint8.
 
@@ -99,22 +99,14 @@ class ClipAutoAugment(BaseTransform):
     ) -> None:
         if policy not in POLICIES:
             raise ValueError(f'policy is {policy!r}, expected one of {list(POLICIES)}')
-        self.policy = policy
-        self.interpolations, self.fill = interpolations(interpolation), tuple(fill)
+        super().__init__(policy, interpolation, fill)
         lines = [line.split() for line in POLICIES[policy].strip().splitlines()]
         self.pairs = [(_operation(*x[:3]), _operation(*x[3:])) for x in lines]
 
-    def transform(self, results: dict) -> dict:
+    def draw(self) -> Iterator[tuple[str, float]]:
         for name, probability, level in self.pairs[np.random.randint(len(self.pairs))]:
             if np.random.rand() < probability:
-                sign = int(np.random.choice([-1, 1]))
-                flags = int(np.random.choice(self.interpolations))
-                how = Draw(level, sign, flags, self.fill)
-                results['imgs'] = OPERATIONS[name](results['imgs'], how)
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(policy={self.policy!r})'
+                yield name, level
 
 
 def _operation(name, probability, level):

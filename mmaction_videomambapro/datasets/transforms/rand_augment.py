@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
-from mmcv.transforms import BaseTransform
 
-from .augment_operations import FILL, LEVELS, OPERATIONS, Draw, interpolations
+from .augment_operations import FILL, LEVELS, ClipAugment
 
 NAMES = (
     'AutoContrast', 'Equalize', 'Invert', 'Rotate', 'PosterizeIncreasing',
@@ -20,13 +19,15 @@ NAMES = (
 
 
 @TRANSFORMS.register_module()
-class ClipRandAugment(BaseTransform):
+class ClipRandAugment(ClipAugment):
     """Apply a few operations, drawn for each clip, to all of its frames.
 
     ``rand-m7-n4-mstd0.5-inc1`` draws 4 of 15 operations, with replacement, and applies
     each with probability 0.5, at a magnitude of 7 +- 0.5 (normal, clipped to 0 to 10).
     From arXiv 1909.13719, with the operations, ranges and "increasing" severity of
-    timm's ``auto_augment.py``.
+    timm's ``auto_augment.py``. timm's own class takes single Pillow images and draws
+    anew for each; torchvision's has other operations and ranges, and always applies
+    all that it draws, at one magnitude.
 
     Requires and changes "imgs": RGB frames (H, W, 3) of type uint8.
 
@@ -50,7 +51,7 @@ class ClipRandAugment(BaseTransform):
         interpolation: str = 'random',
         fill: Sequence[int] = FILL,
     ) -> None:
-        self.interpolations, self.fill = interpolations(interpolation), tuple(fill)
+        super().__init__(policy, interpolation, fill)
         kind, *parts = policy.split('-')
         found = [re.fullmatch(r'(mstd|m|n|inc)([0-9.]+)', part) for part in parts]
         values = {match[1]: float(match[2]) for match in found if match}
@@ -58,21 +59,12 @@ class ClipRandAugment(BaseTransform):
             raise ValueError(
                 f'policy is {policy!r}, expected something like rand-m7-n4-mstd0.5-inc1'
             )
-        self.policy = policy
         self.magnitude = values.get('m', 10.0)
         self.deviation = values.get('mstd', 0.0)
         self.count = int(values.get('n', 2))
 
-    def transform(self, results: dict) -> dict:
+    def draw(self) -> Iterator[tuple[str, float]]:
         for name in np.random.choice(NAMES, self.count):
             if np.random.rand() < 0.5:
                 level = np.random.normal(self.magnitude, self.deviation)
-                level = float(np.clip(level, 0, LEVELS))
-                sign = int(np.random.choice([-1, 1]))
-                flags = int(np.random.choice(self.interpolations))
-                how = Draw(level, sign, flags, self.fill)
-                results['imgs'] = OPERATIONS[name](results['imgs'], how)
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(policy={self.policy!r})'
+                yield name, float(np.clip(level, 0, LEVELS))
