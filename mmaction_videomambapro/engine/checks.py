@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-from collections.abc import Iterator
-from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..configs import dicts_in
 from ..datasets.feature_cache import check_same_weights
 from ..datasets.samplers import MOST_SAMPLES
 from ..errors import UsageError
@@ -37,7 +36,7 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
     caches = []
     for loader in dataloaders:
         _check_loader(loader, cfg.get(loader) or {})
-        for key, dataset in _datasets(cfg.get(loader), loader):
+        for key, dataset in _datasets(cfg, loader):
             _check_dataset(key, dataset)
             if _type_name(dataset) == 'CachedFeatures':
                 root = dataset.get('data_root') or ''
@@ -93,29 +92,25 @@ def _check_dataset(key: str, dataset: dict) -> None:
                 )
 
 
-def check_initial_weights(node: Any, key: str = 'model') -> None:
+def check_initial_weights(model: dict | None) -> None:
     """Make sure that the files that initialise parts of a model exist.
 
     Args:
-        node (Any): Config of the model.
-        key (str): Its key. Defaults to 'model'.
+        model (dict, optional): Config of the model.
 
     Raises:
         UsageError: For the first missing file, with its config key.
     """
-    if isinstance(node, (list, tuple)):
-        node = dict(enumerate(node))
-    if not isinstance(node, dict):
-        return
-    checkpoint = node.get('checkpoint')
-    local = checkpoint and node.get('type') == 'Pretrained' and _is_local(checkpoint)
-    if local and not osp.isfile(osp.expanduser(checkpoint)):
-        raise UsageError(
-            f'checkpoint {checkpoint} ({key}.checkpoint) does not exist; '
-            f'set {key}.checkpoint=... with --cfg-options, or {key}=None'
+    for key, node in dicts_in(model, 'model'):
+        checkpoint = node.get('checkpoint')
+        local = (
+            checkpoint and node.get('type') == 'Pretrained' and _is_local(checkpoint)
         )
-    for name, child in node.items():
-        check_initial_weights(child, f'{key}.{name}')
+        if local and not osp.isfile(osp.expanduser(checkpoint)):
+            raise UsageError(
+                f'checkpoint {checkpoint} ({key}.checkpoint) does not exist; '
+                f'set {key}.checkpoint=... with --cfg-options, or {key}=None'
+            )
 
 
 def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
@@ -131,21 +126,15 @@ def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
     if 'num_classes' not in head:
         return
     for loader in dataloaders:
-        for _, dataset in _datasets(cfg.get(loader), loader):
+        for _, dataset in _datasets(cfg, loader):
             if _type_name(dataset) in LISTS and dataset.get('num_classes') is None:
                 dataset['num_classes'] = head['num_classes']
 
 
-def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict]]:
-    """All dataset configs below ``node``, wrapped ones too, with their keys."""
-    if isinstance(node, dict):
-        if 'ann_file' in node:
-            yield key, node
-        for name, child in node.items():
-            yield from _datasets(child, f'{key}.{name}')
-    elif isinstance(node, (list, tuple)):
-        for i, child in enumerate(node):
-            yield from _datasets(child, f'{key}.{i}')
+def _datasets(cfg: Config, loader: str) -> list[tuple[str, dict]]:
+    """All dataset configs of a dataloader, wrapped ones too, with their keys."""
+    found = dicts_in(cfg.get(loader), loader)
+    return [(key, node) for key, node in found if 'ann_file' in node]
 
 
 def _type_name(config):
@@ -166,8 +155,12 @@ def check_blending(cfg: Config) -> None:
     model = cfg.get('model') or {}
     classes = (model.get('cls_head') or {}).get('num_classes')
     preprocessor = model.get('data_preprocessor') or {}
-    found = _classes(preprocessor.get('blending'), 'model.data_preprocessor.blending')
-    wrong = {key: number for key, number in found if number != classes}
+    found = dicts_in(preprocessor.get('blending'), 'model.data_preprocessor.blending')
+    wrong = {
+        f'{key}.num_classes': node['num_classes']
+        for key, node in found
+        if node.get('num_classes', classes) != classes
+    }
     if wrong and classes is not None:
         key, number = next(iter(wrong.items()))
         options = ' '.join(f'{key}={classes}' for key in wrong)
@@ -175,18 +168,6 @@ def check_blending(cfg: Config) -> None:
             f'{key} is {number}, but model.cls_head.num_classes is {classes}: labels '
             f'would be mixed of other classes; --cfg-options {options}'
         )
-
-
-def _classes(node: Any, key: str) -> Iterator[tuple[str, int]]:
-    """Every ``num_classes`` below a config, with its key."""
-    if isinstance(node, (list, tuple)):
-        node = dict(enumerate(node))
-    if isinstance(node, dict):
-        for name, child in node.items():
-            if name == 'num_classes':
-                yield f'{key}.{name}', child
-            else:
-                yield from _classes(child, f'{key}.{name}')
 
 
 def check_batches(runner: Runner) -> Runner:
