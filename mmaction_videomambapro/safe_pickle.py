@@ -202,7 +202,7 @@ class Parser:
                     raise Refused(f'uses {opcode.name}, which torch.save does not')
                 run(self, argument)
         except (ValueError, IndexError, KeyError) as error:
-            raise Refused('is damaged, cut short, or of another format') from error
+            raise Refused('is damaged, truncated, or of another format') from error
 
     def push(self, value: Any) -> None:
         self.budget.spend(sys.getsizeof(value) + 16)
@@ -220,7 +220,7 @@ class Parser:
 
     def push_integer(self, value: int) -> None:
         if value.bit_length() > MOST_BITS:
-            raise Refused(f'holds an integer of more than {MOST_BITS} bits')
+            raise Refused(f'contains an integer of more than {MOST_BITS} bits')
         if -5 <= value <= 256:  # Python keeps one object of each
             self.push_constant(value)
         else:
@@ -296,7 +296,7 @@ class Parser:
         module = {'__builtin__': 'builtins'}.get(module, module)  # as in Python 2
         full = f'{module}.{name}'
         if full in TENSORS_WITHOUT_USE:
-            raise Refused(f'holds {TENSORS_WITHOUT_USE[full]}, not plain ones')
+            raise Refused(f'contains {TENSORS_WITHOUT_USE[full]}, not plain ones')
         if full not in self.builders and full not in ONLY_NAMES:
             raise RefusedName(full)
         self.push(Name(full))
@@ -354,7 +354,7 @@ def _without_attributes(function=None, kind=None, args=None, *_):
         or type(args) is not tuple
         or kind.name not in ('torch.Tensor', 'torch.nn.parameter.Parameter')
     ):
-        raise Refused('holds a tensor of a subclass, not plain ones')
+        raise Refused('contains a tensor of a subclass, not plain ones')
     return function.name, args
 
 
@@ -448,7 +448,7 @@ class Builder:
         """
         value = self.argument(note)
         if type(value) in (Name, Storage):
-            raise Refused('holds a class, a function or a bare storage')
+            raise Refused('contains a class, a function or a bare storage')
         return value
 
     def argument(self, note: Any) -> Any:
@@ -551,7 +551,7 @@ def _tensor_of_type(
     if type(storage) is not Storage:
         raise Refused('has a tensor without memory')
     if flags:
-        raise Refused('holds a conjugated or negated view, not plain tensors')
+        raise Refused('contains a conjugated or negated view, not plain tensors')
     dtype = storage.dtype if dtype is None else dtype
     if type(dtype) is not torch.dtype:
         raise Refused('has a tensor of an unknown type')

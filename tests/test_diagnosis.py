@@ -42,4 +42,4 @@ def test_docs_list_all_patches():
 
 def test_forced_nonsense_is_reported(monkeypatch):
     monkeypatch.setenv('MMACTION_VIDEOMAMBAPRO_SCAN', 'cuda')
-    assert 'names no scan backend' in diagnosis.page()
+    assert 'is not a scan backend' in diagnosis.page()

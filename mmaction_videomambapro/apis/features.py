@@ -130,7 +130,7 @@ def _encode(model, batch):
     features = model.backbone(inputs.flatten(0, 1))
     if features.ndim != 3:
         raise UsageError(
-            f'the backbone gives a tensor of shape {tuple(features.shape)}, no tokens '
+            f'the backbone gives a tensor of shape {tuple(features.shape)}, not tokens '
             '(N, L, C): set model.backbone.out_type=raw'
         )
     return features.unflatten(0, inputs.shape[:2])

@@ -139,7 +139,9 @@ def read_batch(path: str | os.PathLike) -> list[str]:
         and configs
         and all(isinstance(config, str) for config in configs)
     ):
-        raise UsageError(f'{path} is no list of configs: write "- CONFIG" in each line')
+        raise UsageError(
+            f'{path} is not a list of configs: write "- CONFIG" in each line'
+        )
     return configs
 
 

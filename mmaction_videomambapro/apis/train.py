@@ -41,15 +41,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, the newest in this folder, or the newest in '
-        'the work directory; where there is none yet, start as without this',
+        help='continue from this checkpoint, the newest in this folder, or the newest '
+        'in the work directory; if there is none yet, start as without it',
     )
     parser.add_argument(
         '--amp',
         nargs='?',
         const='bf16',
         choices=['bf16', 'fp16'],
-        help='automatic mixed precision, bf16 unless said otherwise; on GPUs and CPUs',
+        help='automatic mixed precision, default: bf16; on GPUs and CPUs',
     )
     parser.add_argument(
         '--no-validate', action='store_true', help='do not validate while training'

@@ -7,7 +7,7 @@ file is loaded for nor the head, and MMAction2's VisionTransformer has none.
 from ..compat import patch
 from ..compat.helpers import RUNNERS, replace, runner_in
 
-UNTIL = 'mmengine tells a model what a checkpoint is loaded for'
+UNTIL = 'mmengine passes to a model what a checkpoint is loaded for'
 
 
 @patch(

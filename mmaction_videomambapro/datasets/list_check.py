@@ -22,7 +22,6 @@ from .videos import Video, VideoError
 CHECKS = 'none', 'exists', 'decode', 'all'
 MOST_JOBS = 256
 FRAMES = 16  # per video, spread from the first to the last as by a sampler
-AT_ONCE = 64  # frames per call if all are read
 
 TRAITS = {  # properties of videos that are read correctly, and how they are read
     'variable rate': 'clips are counted in frames, not in seconds',
@@ -192,9 +191,9 @@ def _look_at_video(row, check, min_frames):
             ('damaged', damaged[1]) if damaged else ('undecodable', reason), notes
         )
     fault, lost = None, max(0, (told or 0) - frames)
-    in_file = f'the file names {told}'
+    in_file = f'the file says {told}'
     if row.counted not in (None, frames):
-        detail = f'{frames} frames, the list names {row.counted}'
+        detail = f'{frames} frames, the list says {row.counted}'
         fault = 'count', f'{detail}, {in_file}' if lost else detail
     elif lost > second:
         fault = 'truncated', f'{frames} frames, {in_file}'

@@ -255,7 +255,7 @@ def _split(line, delimiter, most=None):
 
 
 def _cut_numbers(text, delimiter, most):
-    """Cut the numbers, at most ``most``, off the end of a text."""
+    """Cut the numbers, at most ``most``, off the end of a string."""
     numbers, end = [], len(text)
     while most is None or len(numbers) < most:
         at = text.rfind(delimiter, 0, end)

@@ -61,7 +61,7 @@ def _check_loader(key, loader):
         if not whole or not least <= value <= most:
             where = key if node is loader else f'{key}.sampler'
             raise UsageError(
-                f'{where}.{name} is {value!r}, expected a whole number from {least} '
+                f'{where}.{name} is {value!r}, expected an integer from {least} '
                 f'to {most}'
             )
 
@@ -166,7 +166,7 @@ def check_blending(cfg: Config) -> None:
         options = ' '.join(f'{key}={classes}' for key in wrong)
         raise UsageError(
             f'{key} is {number}, but model.cls_head.num_classes is {classes}: labels '
-            f'would be mixed of other classes; --cfg-options {options}'
+            f'would be mixed over other classes; --cfg-options {options}'
         )
 
 

@@ -59,7 +59,7 @@ def introduce(runner: Runner) -> None:
     for line in (_about_model(runner), _about_data(runner.cfg)):
         runner.logger.info(line)
     runner.logger.info(
-        f'Config: {runner.cfg.filename}, work directory: {runner.work_dir}, whole log: '
+        f'Config: {runner.cfg.filename}, work directory: {runner.work_dir}, full log: '
         f'{osp.join(runner._log_dir, runner.timestamp)}.log'
     )
 

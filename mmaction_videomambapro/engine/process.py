@@ -170,7 +170,7 @@ def reason_of(error: BaseException) -> str | None:
         named = next((e.filename for e in chain if getattr(e, 'filename', None)), None)
         return (
             f'{named or "a file"} could not be written: the disk is full, or a quota '
-            'or limit on file sizes is reached. What was whole before is still there; '
+            'or limit on file sizes is reached. Complete files are still there; '
             'make room, or choose another folder'
         )
     if isinstance(error, (RuntimeError, OSError)):
@@ -202,7 +202,7 @@ _NO_SHARED_MEMORY = (
     'the processes of the data loader ran out of shared memory (/dev/shm): give the '
     'container more (docker run --shm-size=8g), or load in the main process, '
     '--cfg-options {train,val,test}_dataloader.num_workers=0 and '
-    'persistent_workers=False likewise'
+    'persistent_workers=False'
 )
 
 

@@ -32,7 +32,7 @@ def follow_schedules(runner, checkpoint: dict) -> None:
         if any(getattr(s, 'need_val_args', False) for s in schedulers):
             runner.logger.warning(
                 'The schedule was changed, but one that follows the validation cannot '
-                'be computed afresh: it goes on as it was saved.'
+                'be computed again: it continues as it was saved.'
             )
             continue
         before = _values(saved.get('param_groups'))
@@ -42,9 +42,9 @@ def follow_schedules(runner, checkpoint: dict) -> None:
             _copy(names, wrapper, saved)
         now = _values(wrapper.optimizer.param_groups)
         runner.logger.warning(
-            'The schedule is not that of the checkpoint: it goes on as if it had been '
-            f'so from the start, with {_words(now)} in place of {_words(before)} at '
-            f'iteration {checkpoint["meta"]["iter"]}.'
+            'The schedule differs from that of the checkpoint: the run continues as if '
+            f'it had been so from the start, with {_words(now)} instead of '
+            f'{_words(before)} at iteration {checkpoint["meta"]["iter"]}.'
         )
 
 

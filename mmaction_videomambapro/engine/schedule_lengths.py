@@ -53,7 +53,7 @@ def check_schedules(cfg: Config) -> None:
             if scheduler.get(name, length) < length:
                 raise UsageError(
                     f'{key} ends after {unit} {begin + scheduler[name]} of {total}, '
-                    f'and the value would turn round: leave {name} out of the config, '
+                    f'and the value would reverse: leave {name} out of the config, '
                     f'and it follows, or set {key}.{name}={length} with --cfg-options'
                 )
 

@@ -30,7 +30,7 @@ def draw_pretraining(work_dir: str | PathLike, out: str | PathLike) -> None:
     _plot(left, train, ('loss', 'var_hinge'))
     rates = left.twinx()
     _plot(rates, train, ('lr',), style='C7:')
-    left.set(xlabel='iteration', title='loss (falling is no proof of learning)')
+    left.set(xlabel='iteration', title='loss (falling does not prove learning)')
     rates.set(ylabel='learning rate', ylim=(0, None))
     _plot(middle, train, ('target_std', 'clip_std', 'pred_std'))
     middle.set(xlabel='iteration', ylim=(0, None), title='spread (0 is a collapse)')

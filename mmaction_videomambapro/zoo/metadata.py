@@ -128,7 +128,7 @@ def views_of(cfg: Config) -> Views:
     layout = layout.get('input_format')
     if not sampler or not crop or layout not in ('NCTHW', 'NCHW'):
         raise UsageError(
-            'the test pipeline does not tell the shape of a view: it needs a sampler '
+            'the test pipeline does not show the shape of a view: it needs a sampler '
             'with clip_len, a crop with crop_size and a FormatShape to NCTHW or NCHW'
         )
     frames, clips = sampler['clip_len'], sampler.get('num_clips', 1)

@@ -117,7 +117,7 @@ def fill_in(path: Path, text: str, title: str) -> str:
     if count == (0, 0) and path.name == 'README.md':
         return content
     if count != (1, 1):
-        raise UsageError(f'{path} has to have {BEGIN} once, and {END} once behind it')
+        raise UsageError(f'{path} needs {BEGIN} once, and {END} once after it')
     before, rest = content.split(BEGIN)
     behind = rest.split(END)[-1]
     return f'{before}{BEGIN}\n\n{text}\n{END}{behind}'

@@ -429,7 +429,7 @@ def test_checkpoints_are_of_the_model(root, tmp_path):
 
 def test_lists_are_bound_to_predictions(root):
     config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
-    with pytest.raises(UsageError, match=r'list\.txt of the test set is not there'):
+    with pytest.raises(UsageError, match=r'list\.txt of the test set does not exist'):
         add_run(Zoo(root), config, run, options=list_of(root / 'nowhere'))
     lines = (run / 'list.txt').read_text()
     for other in (lines.replace('7.mp4', 'x.mp4'), lines + 'y.mp4 1\n'):

@@ -40,7 +40,7 @@ class Draw(NamedTuple):
     level: float
     sign: int
     interpolation: int = cv2.INTER_LINEAR
-    fill: tuple[int, int, int] = FILL
+    fill: tuple[int, ...] = FILL
 
 
 def auto_contrast(frames: Frames, how: Draw) -> Frames:

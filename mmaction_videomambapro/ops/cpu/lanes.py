@@ -120,7 +120,7 @@ class Lanes:
 class Bits:
     """The representation of Lanes, as signed integers.
 
-    Whole-number operations do not compete with those on real numbers.
+    Integer operations do not compete with those on real numbers.
     """
 
     def __init__(self, kernel: Kernel, value: ir.Value) -> None:

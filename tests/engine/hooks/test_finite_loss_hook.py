@@ -43,7 +43,7 @@ def test_files_of_the_batch_are_named_and_checkpoints_stay(config, tmp_path, wra
 
     runner.model.loss = loss
     with pytest.raises(
-        TrainingStopped, match='loss is nan at iteration 4, nothing '
+        TrainingStopped, match='loss is nan at iteration 4, which '
     ) as e:
         train(runner)
     assert str(e.value).count('.mp4') == 8
