@@ -420,7 +420,7 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
 def _lines(labels: str | PathLike) -> list[str]:
     try:
         return [name.strip() for name in read_classes(labels)]
-    except (OSError, ListError) as error:
+    except ListError as error:
         raise CheckpointError(f'label names {labels} cannot be read: {error}') from None
 
 
