@@ -5,8 +5,8 @@ import json
 import pytest
 
 from mmaction_videomambapro.evaluation.logs import read_scalars
-from mmaction_videomambapro.visualization.curves import draw_curves
-from mmaction_videomambapro.visualization.pretraining import (
+from mmaction_videomambapro.visualization.curves import (
+    draw_curves,
     draw_pretraining,
     write_tables,
 )
