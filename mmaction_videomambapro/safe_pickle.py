@@ -93,8 +93,8 @@ class Call:
     def __init__(self, name: str, args: tuple) -> None:
         self.name = name
         self.args = args
-        self.pairs = None  # an empty list costs memory
-        self.state = None
+        self.pairs: list | None = None  # an empty list costs memory
+        self.state: Any = None
 
 
 class StorageId(NamedTuple):
@@ -612,14 +612,6 @@ def _bytearray(builder, data=b'', encoding='latin-1'):
     return bytearray(data)
 
 
-def _dict(builder):
-    return {}
-
-
-def _ordered_dict(builder, pairs=()):
-    return OrderedDict((builder.key(key), value) for key, value in pairs)
-
-
 def _ordered_dict_state(builder, value, state):
     """Set the versions of modules, which torch saves with the weights."""
     metadata = state.get('_metadata') if type(state) is dict else None
@@ -643,18 +635,10 @@ def _set(builder, items=()):
     return {builder.key(item) for item in items}
 
 
-def _frozenset(builder, items=()):
-    return frozenset(_set(builder, items))
-
-
 def _complex(builder, real, imaginary):
     if type(real) is not float or type(imaginary) is not float:
         raise Refused('has a damaged complex number')
     return complex(real, imaginary)
-
-
-def _namespace(builder):
-    return argparse.Namespace()
 
 
 def _namespace_state(builder, value, state):
@@ -735,10 +719,6 @@ def _statistics_method(builder, owner, name):
     return name
 
 
-def _history_buffer(builder):
-    return HistoryBuffer()
-
-
 def _history_buffer_state(builder, value, state):
     """Set only the histories; the class keeps its own methods."""
     if type(state) is not dict:
@@ -768,16 +748,18 @@ ONLY_NAMES = {
 
 # Everything that a checkpoint may contain, with the function that builds it
 BUILDERS: dict[str, Callable] = {
-    'builtins.dict': _dict,
+    'builtins.dict': lambda builder: {},
     'builtins.set': _set,
-    'builtins.frozenset': _frozenset,
+    'builtins.frozenset': lambda builder, items=(): frozenset(_set(builder, items)),
     'builtins.complex': _complex,
     'builtins.bytearray': _bytearray,
     'builtins.getattr': _statistics_method,
     '_codecs.encode': _bytes,
-    ORDERED_DICT: _ordered_dict,
+    ORDERED_DICT: lambda builder, pairs=(): OrderedDict(
+        (builder.key(key), value) for key, value in pairs
+    ),
     'collections.Counter': _counter,
-    'argparse.Namespace': _namespace,
+    'argparse.Namespace': lambda builder: argparse.Namespace(),
     'torch.Size': _size,
     'torch.device': _device,
     'torch._utils._rebuild_tensor': _tensor,
@@ -786,7 +768,7 @@ BUILDERS: dict[str, Callable] = {
     'torch._utils._rebuild_parameter': _parameter,
     'torch._utils._rebuild_parameter_with_state': _parameter,
     'numpy.dtype': _dtype,
-    HISTORY_BUFFER: _history_buffer,
+    HISTORY_BUFFER: lambda builder: HistoryBuffer(),
 }
 for _package in ('numpy.core', 'numpy._core'):
     BUILDERS[f'{_package}.multiarray.scalar'] = _scalar

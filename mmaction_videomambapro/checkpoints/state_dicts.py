@@ -121,7 +121,8 @@ def names_in(metainfo: Any) -> tuple[str, ...] | None:
 def classes_of(config: Any) -> tuple[str, ...] | None:
     """Class names of a config's test data, if it has any."""
     for key in ('test_dataloader', 'dataset', 'metainfo'):
-        config = config.get(key) if hasattr(config, 'get') else None
+        get = getattr(config, 'get', None)
+        config = get(key) if get else None
     return names_in(config)
 
 

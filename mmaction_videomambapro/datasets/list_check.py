@@ -145,8 +145,11 @@ def look_at(
     if not osp.exists(row.path):
         return Look(('missing', 'no such file or folder'))
     if row.total_frames is not None:
-        names = partial(_name_of_frame, row.path, filename_tmpl, start_index)
-        return Look(_fault_of_folder(row.total_frames, check, min_frames, names))
+
+        def name(i):
+            return osp.join(row.path, filename_tmpl.format(start_index + i))
+
+        return Look(_fault_of_folder(row.total_frames, check, min_frames, name))
     if not osp.isfile(row.path):  # reading a pipe would block
         return Look(('undecodable', 'it is not a file'))
     if check == 'exists':
@@ -155,10 +158,6 @@ def look_at(
         image = _is_image(row.path)
         return Look(None if image else ('undecodable', 'it is not an image'))
     return _look_at_video(row, check, min_frames)
-
-
-def _name_of_frame(folder, filename_tmpl, start_index, i):
-    return osp.join(folder, filename_tmpl.format(start_index + i))
 
 
 def _fault_of_folder(frames, check, min_frames, name):

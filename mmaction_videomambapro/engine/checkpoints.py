@@ -180,10 +180,16 @@ def choose_start(runner, load_from: Callable[[], str | None]) -> None:
     Raises:
         CheckpointError: If there are checkpoints, but all are damaged.
     """
-    chosen = [None, None, None]
+    chosen: list[str | None] = [None, None, None]
     if is_main_process():
         try:
-            newest = newest_checkpoint(runner.work_dir, *_other_folders(runner))
+            name = osp.basename(osp.abspath(runner.work_dir))
+            others = [
+                osp.join(hook.out_dir, name)
+                for hook in runner.hooks
+                if isinstance(hook, CheckpointHook) and hook.out_dir
+            ]
+            newest = newest_checkpoint(runner.work_dir, *others)
             chosen = [newest, None if newest else load_from(), None]
         except CheckpointError as error:
             chosen[2] = str(error)
@@ -199,14 +205,6 @@ def choose_start(runner, load_from: Callable[[], str | None]) -> None:
         runner.logger.warning(
             f'{runner.work_dir} has nothing to resume: starting from {begin}.'
         )
-
-
-def _other_folders(runner):
-    """``out_dir`` of the hook, if it is another folder."""
-    name = osp.basename(osp.abspath(runner.work_dir))
-    for hook in runner.hooks:
-        if isinstance(hook, CheckpointHook) and hook.out_dir:
-            yield osp.join(hook.out_dir, name)
 
 
 def save_checkpoint(hook: CheckpointHook, runner, step: int, meta: dict) -> None:

@@ -29,10 +29,8 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
         UsageError: For the first annotation file, video directory or checkpoint
             that does not exist, with the config key that names it.
     """
-    checkpoint = cfg.get('load_from')
-    local = checkpoint and _is_local(checkpoint)
-    if local and not osp.isfile(osp.expanduser(checkpoint)):
-        raise UsageError(f'checkpoint {checkpoint} does not exist')
+    if _is_missing(cfg.get('load_from')):
+        raise UsageError(f'checkpoint {cfg.load_from} does not exist')
     caches = []
     for loader in dataloaders:
         _check_loader(loader, cfg.get(loader) or {})
@@ -68,28 +66,27 @@ def _check_loader(key, loader):
 
 def _check_dataset(key: str, dataset: dict) -> None:
     root = dataset.get('data_root') or ''
-    ann_file = dataset['ann_file']
-    if ann_file and _is_local(ann_file):
-        path = osp.join(root, ann_file)
-        if not osp.exists(path):
-            raise UsageError(
-                f'annotation file {path} ({key}.ann_file) does not exist; '
-                f'set {key}.ann_file=... with --cfg-options'
-            )
     prefixes = dataset.get('data_prefix') or {}
     if not isinstance(prefixes, dict):
         raise UsageError(
             f'{key}.data_prefix is {prefixes!r}, expected a dictionary such as '
             f"dict(video='folder'); set {key}.data_prefix.video=folder"
         )
-    for name, prefix in prefixes.items():
-        if isinstance(prefix, str) and prefix and _is_local(prefix):
-            path = osp.join(root, prefix)
-            if not osp.isdir(path):
-                raise UsageError(
-                    f'directory {path} ({key}.data_prefix.{name}) does not exist; '
-                    f'set {key}.data_prefix.{name}=... with --cfg-options'
-                )
+    places: list[tuple] = [
+        ('annotation file', 'ann_file', dataset['ann_file'], osp.exists)
+    ]
+    places += [
+        ('directory', f'data_prefix.{name}', prefix, osp.isdir)
+        for name, prefix in prefixes.items()
+        if isinstance(prefix, str)
+    ]
+    for what, name, place, exists in places:
+        path = osp.join(root, place or '')
+        if place and _is_local(place) and not exists(path):
+            raise UsageError(
+                f'{what} {path} ({key}.{name}) does not exist; '
+                f'set {key}.{name}=... with --cfg-options'
+            )
 
 
 def check_initial_weights(model: dict | None) -> None:
@@ -102,13 +99,9 @@ def check_initial_weights(model: dict | None) -> None:
         UsageError: For the first missing file, with its config key.
     """
     for key, node in dicts_in(model, 'model'):
-        checkpoint = node.get('checkpoint')
-        local = (
-            checkpoint and node.get('type') == 'Pretrained' and _is_local(checkpoint)
-        )
-        if local and not osp.isfile(osp.expanduser(checkpoint)):
+        if node.get('type') == 'Pretrained' and _is_missing(node.get('checkpoint')):
             raise UsageError(
-                f'checkpoint {checkpoint} ({key}.checkpoint) does not exist; '
+                f'checkpoint {node["checkpoint"]} ({key}.checkpoint) does not exist; '
                 f'set {key}.checkpoint=... with --cfg-options, or {key}=None'
             )
 
@@ -144,6 +137,13 @@ def _type_name(config):
 
 def _is_local(path: str) -> bool:
     return '://' not in path
+
+
+def _is_missing(file: str | None) -> bool:
+    """Whether it names a file on this machine that does not exist."""
+    if not file or not _is_local(file):
+        return False
+    return not osp.isfile(osp.expanduser(file))
 
 
 def check_blending(cfg: Config) -> None:

@@ -38,8 +38,8 @@ def follow_schedules(runner, checkpoint: dict) -> None:
         before = _values(saved.get('param_groups'))
         _take_steps(schedulers, runner, checkpoint['meta'])
         holder[key] = list(map(_values_of, schedulers))
-        for names in map(_names, schedulers):
-            _copy(names, wrapper, saved)
+        for scheduler in schedulers:
+            _copy(scheduler.param_name, wrapper, saved)
         now = _values(wrapper.optimizer.param_groups)
         runner.logger.warning(
             'The schedule differs from that of the checkpoint: the run continues as if '
@@ -105,14 +105,10 @@ def _take_steps(schedulers: list, runner, meta: dict) -> None:
         step(by_iter, iters - epochs * length)
 
 
-def _names(scheduler) -> list[str]:
-    name = scheduler.param_name
+def _copy(name: str, wrapper: OptimWrapper, saved: dict) -> None:
+    """Copy settings of the optimizer that a schedule changes into its saved state."""
     # one cycle has limits; Adam's momentum is scheduled under its own name
-    return [name, f'initial_{name}', f'max_{name}', f'min_{name}', 'betas']
-
-
-def _copy(names: list[str], wrapper: OptimWrapper, saved: dict) -> None:
-    """Copy settings of the optimizer into its saved state."""
+    names = name, f'initial_{name}', f'max_{name}', f'min_{name}', 'betas'
     pairs = list(zip(wrapper.optimizer.param_groups, saved.get('param_groups', [])))
     if wrapper.base_param_settings and saved.get('base_param_settings'):
         pairs.append((wrapper.base_param_settings, saved['base_param_settings']))

@@ -9,7 +9,7 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from mmaction_videomambapro.engine.optimizers import (
+from mmaction_videomambapro.engine.optimizers.guarded import (
     GuardedAmpOptimWrapper,
     GuardedOptimWrapper,
     TrainingStopped,

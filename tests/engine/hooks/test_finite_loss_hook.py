@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmaction_videomambapro.apis.cli import build_runner
 from mmaction_videomambapro.apis.train import train
 from mmaction_videomambapro.engine.hooks import FiniteLossHook
-from mmaction_videomambapro.engine.optimizers import TrainingStopped
+from mmaction_videomambapro.engine.optimizers.guarded import TrainingStopped
 from tests.conftest import DEMO_CONFIG, ROOT
 
 

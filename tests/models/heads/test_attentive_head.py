@@ -7,7 +7,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.registry import DefaultScope
 from torch.nn import functional as F
 
-from mmaction_videomambapro.models import AttentiveHead
+from mmaction_videomambapro.models.heads import AttentiveHead
 
 
 @pytest.fixture(autouse=True)

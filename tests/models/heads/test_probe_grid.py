@@ -10,7 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch.nn import functional as F
 
-from mmaction_videomambapro.engine.optimizers import ProbeGridScheduler
+from mmaction_videomambapro.engine.optimizers.probe_grid import ProbeGridScheduler
 
 GRID = [(1e-2, 0.5), (1e-2, 0.0), (1e-4, 0.5), (1e-4, 0.0)]
 LABELS = 3, 1, 0, 4
