@@ -258,7 +258,7 @@ def test_lies_elsewhere(root):
          ['configs/README.md: its tables']),
         (lambda: table.write_text(table.read_text().replace('zoo:end', 'end')),
          lambda: table.write_text(table.read_text().replace('- end', '- zoo:end')),
-         ['has to have <!-- zoo:begin --> once']),
+         ['needs <!-- zoo:begin --> once']),
         (lambda: (run / 'result.pkl').rename(run / 'mine.pkl') and shutil.copy(
             root / 'runs' / NAMES[1] / 'result.pkl', run),
          lambda: (run / 'mine.pkl').rename(run / 'result.pkl'),
