@@ -337,7 +337,7 @@ def convert(
         state_dict, report = adapt(checkpoint, model, **options)
     encoder = {official_name(key) for key in _known_backbone(model).state_dict()}
     left_out = {key for key in report.fresh if official_name(key) not in encoder}
-    if official:  # the published files hold no tables that are computed
+    if official:  # the published files have no tables that are computed
         left_out.update(key for key, _ in model.named_buffers())
     own = _Names({k: v for k, v in state_dict.items() if k not in left_out})
     state_dict = {own.names[key]: tensor for key, tensor in own.tensors.items()}
@@ -420,7 +420,7 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
 def _lines(labels: str | PathLike) -> list[str]:
     try:
         return [name.strip() for name in read_classes(labels)]
-    except (OSError, ListError) as error:
+    except ListError as error:
         raise CheckpointError(f'label names {labels} cannot be read: {error}') from None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 
 from mmengine.runner import BaseLoop
@@ -53,11 +54,11 @@ def current() -> Loading | None:
 
 
 @contextmanager
-def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
+def loading(file: str | PathLike | None = None, **purpose: Any) -> Iterator[None]:
     """Set the purpose for readers and fitters, and prefix errors with the file name.
 
     Args:
-        file (str, optional): Name of the checkpoint. Defaults to None.
+        file (str | PathLike, optional): The checkpoint. Defaults to None.
         **purpose: Attributes of :class:`Loading`; the others keep their values from
             the surrounding context.
     """

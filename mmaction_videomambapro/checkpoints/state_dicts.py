@@ -43,7 +43,7 @@ def state_dict_in(content: Any, weights: str = 'ema') -> Mapping[str, Any]:
     if weights not in ('ema', 'raw'):
         raise ValueError(f"weights must be 'ema' or 'raw', but got {weights!r}")
     if not isinstance(content, Mapping):
-        raise MismatchError(f'it holds {_what(content)}, not a dictionary of weights')
+        raise MismatchError(f'it is {_what(content)}, not a dictionary of weights')
     if weights == 'raw':
         state_dict = _raw_weights(content)
     else:
@@ -121,7 +121,8 @@ def names_in(metainfo: Any) -> tuple[str, ...] | None:
 def classes_of(config: Any) -> tuple[str, ...] | None:
     """Class names of a config's test data, if it has any."""
     for key in ('test_dataloader', 'dataset', 'metainfo'):
-        config = config.get(key) if hasattr(config, 'get') else None
+        get = getattr(config, 'get', None)
+        config = get(key) if get else None
     return names_in(config)
 
 

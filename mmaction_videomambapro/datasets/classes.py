@@ -7,9 +7,7 @@ import json
 import os
 import os.path as osp
 import re
-import zlib
 from collections.abc import Iterable, Sequence
-from gzip import BadGzipFile
 
 from .rows import QUOTED, ListError, is_file_name, open_text, quote, unquote
 
@@ -30,15 +28,16 @@ def read_classes(path: str | os.PathLike) -> list[str]:
         list[str]: The names in label order.
 
     Raises:
-        ListError: If there are no names, one is blank, or numbers are missing.
-        OSError: If the file cannot be read.
+        ListError: If the file cannot be read or has no names, one is blank, or numbers
+            are missing.
     """
     path = os.fspath(path)
     try:
         with open_text(path, newline='\n') as file:
             text = file.read(_LARGEST)
-    except (EOFError, zlib.error, BadGzipFile) as error:
-        raise ListError.of(path, f'the gzip file is damaged ({error})') from error
+    except OSError as error:
+        reason = f'the class names cannot be read: {error.strerror or error}'
+        raise ListError.of(path, reason) from error
     if len(text) == _LARGEST:
         raise ListError.of(path, 'the file is too large to be a list of class names')
     if osp.splitext(path)[1].lower() == '.json':
@@ -81,21 +80,14 @@ def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
     Raises:
         ListError: If the file cannot be read, or two classes have the same name.
     """
-    names = classes
+    source, names = 'classes', classes
     if isinstance(classes, (str, os.PathLike)):
-        try:
-            names = read_classes(classes)
-        except OSError as error:
-            raise ListError.of(
-                os.fspath(classes), f'the class names cannot be read: {error}'
-            ) from error
+        source, names = os.fspath(classes), read_classes(classes)
     numbers = {}
     for i, name in enumerate(names):
         if numbers.setdefault(name, i) != i:
-            raise ListError.of(
-                classes if isinstance(classes, (str, os.PathLike)) else 'classes',
-                f'classes {numbers[name]} and {i} are both named {name!r}',
-            )
+            reason = f'classes {numbers[name]} and {i} are both named {name!r}'
+            raise ListError.of(source, reason)
     numbered = [_NUMBERED.fullmatch(name) for name in names]
     if all(numbered):
         first = int(numbered[0][1]) if numbered else 0

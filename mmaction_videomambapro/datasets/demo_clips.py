@@ -85,7 +85,7 @@ class DemoClips:
             bool: Whether anything was written.
 
         Raises:
-            UsageError: If ``root`` holds something else.
+            UsageError: If ``root`` contains something else.
         """
         root = Path(root)
         made_of = root / 'made_of.json'

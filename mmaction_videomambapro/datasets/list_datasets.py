@@ -357,11 +357,7 @@ def _with_names(metainfo, num_classes):
     source = 'metainfo.classes'
     if isinstance(names, (str, os.PathLike)):
         source = os.fspath(names)
-        try:
-            names = read_classes(source)
-        except OSError as error:
-            reason = f'the class names cannot be read: {error.strerror or error}'
-            raise ListError.of(source, reason) from error
+        names = read_classes(source)
     names = tuple(names)
     if not all(isinstance(name, str) for name in names):
         raise ListError.of(source, 'class names must be strings')

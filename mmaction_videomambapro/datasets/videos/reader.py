@@ -287,7 +287,7 @@ class Reader:
 
 
 def shown_order(packets: Packets) -> list[int] | None:
-    """Packets' numbers in order of display, or None where only decoding can tell."""
+    """Packets' numbers in order of display, or None where only decoding shows it."""
     decoder, pts = packets.stream.codec_context, packets.pts
     numbers = [n for n in range(len(packets)) if n not in packets.hidden]
     if not numbers or packets.keys[:1] != [0] or packets.corrupt or packets.turned:
