@@ -109,12 +109,12 @@ def _recognizers_with_random_weights(inference):
 
     @replace(inference, 'init_recognizer')
     def init_recognizer(original, config, *args, **kwargs):
+        from .classes import classes_of
         from .loading import loading
-        from .state_dicts import classes_of
 
         if isinstance(config, (str, inference.Path)):
             config = inference.mmengine.Config.fromfile(config)
-        with loading(here=classes_of(config)):
+        with loading(here=classes_of(None, config)):
             return original(config, *args, **kwargs)
 
 
@@ -126,8 +126,8 @@ def _recognizers_with_random_weights(inference):
 def _inferencers_with_random_weights(infer):
     @replace(infer.BaseInferencer, '_init_model')
     def _init_model(original, self, cfg, weights, *args, **kwargs):
+        from .classes import classes_of
         from .loading import loading
-        from .state_dicts import classes_of
 
-        with loading(weights, complete=True, here=classes_of(cfg)):
+        with loading(weights, complete=True, here=classes_of(None, cfg)):
             return original(self, cfg, weights, *args, **kwargs)
