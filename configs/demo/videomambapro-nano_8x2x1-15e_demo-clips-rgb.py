@@ -1,6 +1,6 @@
 # A VideoMambaPro small enough for two CPU cores, on clips that only motion solves
 # (tools/data/make_demo_clips.py). For videos of your own, override
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
+#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video,metainfo.classes}
 #   model.cls_head.num_classes
 # with --cfg-options.
 _base_ = '../_base_/default_runtime.py'
