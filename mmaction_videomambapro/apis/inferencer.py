@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader
 
+from ..checkpoints.classes import classes_of
 from ..checkpoints.loading import loading
-from ..checkpoints.state_dicts import class_names, classes_of
 from ..datasets.classes import read_classes
 from ..errors import UsageError
 from .inputs import Input, find_inputs
@@ -50,8 +50,9 @@ class VideoInferencer(BaseInferencer):
             the published one is meant. Defaults to None.
         device (str, optional): Defaults to None: a GPU if there is one.
         classes (Sequence[str] | str | PathLike, optional): Class names in label order,
-            or a file of them. Defaults to None: those that the checkpoint carries, or
-            the config; without any, classes are shown as numbers.
+            a file of them, or a published dataset such as 'kinetics400'. Defaults to
+            None: those that the checkpoint carries, or the config; without any, classes
+            are shown as numbers.
         cfg_options (dict, optional): Changes to the config by dotted keys.
             Defaults to None.
         amp (str, optional): Mixed precision: 'bf16' or 'fp16'. Defaults to None.
@@ -113,7 +114,7 @@ class VideoInferencer(BaseInferencer):
         )
         if return_datasamples:
             return [sample for _, sample, _ in results]
-        return [self._answer(*result, top) for result in results]
+        return [self._answer(source, x, error, top) for source, x, error in results]
 
     def answers(
         self,
@@ -208,9 +209,9 @@ class VideoInferencer(BaseInferencer):
 
     def best(self, scores: np.ndarray | None, top: int | None = 5) -> dict:
         """``labels``, ``classes`` and ``scores`` of the best classes, best first."""
-        numbers: list[int] = []
-        if scores is not None:
-            numbers = np.argsort(-scores, kind='stable')[:top].tolist()
+        if scores is None:
+            scores = np.zeros(0)
+        numbers = np.argsort(-scores, kind='stable')[:top].tolist()
         return dict(
             labels=[self.label(i) for i in numbers],
             classes=numbers,
@@ -240,16 +241,16 @@ class VideoInferencer(BaseInferencer):
 
     def _class_names(self, cfg, content):
         names = self._given_classes
+        if names is None:
+            return classes_of(content.get('meta'), cfg)
         if isinstance(names, (str, os.PathLike)):
             names = read_classes(names)
-        names = names or class_names(content) or classes_of(cfg)
-        head = cfg.model.get('cls_head') or {}
-        count = head.get('num_classes')
-        if names and count and len(names) != count:
+        count = (cfg.model.get('cls_head') or {}).get('num_classes')
+        if count and len(names) != count:
             raise UsageError(
                 f'there are {len(names)} class names, but the model has {count} classes'
             )
-        return list(names) if names else None
+        return list(names)
 
     def _init_pipeline(self, cfg):
         self.steps = _loader_of(cfg).dataset.pipeline

@@ -84,26 +84,24 @@ class WindowModel:
         for i, name in enumerate(names):
             if name in DENSE:
                 steps[i] = dict(steps[i], num_clips=1)
-        self._sampler = next((x for x in steps if 'clip_len' in x), None)
+        self._sampler = next((x for x in steps if 'clip_len' in x), {})
         self._pipeline = Compose(steps)
         self.short_side = _short_side(steps, names)
 
     def length(self, fps: float) -> int:
         """Frames of a window."""
-        if self.seconds is None and type_name(self._sampler or {}) in DENSE:
+        if self.seconds is None and type_name(self._sampler) in DENSE:
             return self._sampler['clip_len'] * self._sampler.get('frame_interval', 1)
         return max(1, round((self.seconds or SECONDS) * (fps or USUAL_FPS)))
 
     def wanted(self, length: int) -> np.ndarray | None:
         """Which frames of a window it looks at; None if that is left to chance."""
-        if self._sampler is None:
+        if not self._sampler:
             return None
         sampler = TRANSFORMS.build(self._sampler)
-        twice = []
-        for _ in range(2):
-            sample = dict(total_frames=length, start_index=0, avg_fps=USUAL_FPS)
-            twice.append(np.unique(sampler(sample)['frame_inds']))
-        return twice[0] if np.array_equal(*twice) else None
+        sample = dict(total_frames=length, start_index=0, avg_fps=USUAL_FPS)
+        one, other = (np.unique(sampler(dict(sample))['frame_inds']) for _ in range(2))
+        return one if np.array_equal(one, other) else None
 
     def ask(self, readers: Sequence[Any]) -> list[np.ndarray | str]:
         """Scores of all classes for each window, or why it is broken."""

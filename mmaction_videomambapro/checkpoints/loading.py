@@ -14,7 +14,8 @@ from typing import Any
 
 from mmengine.runner import BaseLoop
 
-from .state_dicts import MismatchError, class_names, names_in, state_dict_in, summary
+from .classes import class_names, names_in
+from .state_dicts import MismatchError, state_dict_in, summary
 
 
 @dataclass
@@ -25,8 +26,8 @@ class Loading:
         file (str, optional): Its name, for errors.
         complete (bool): Whether every weight is needed, as in tests and resuming.
         fine_tuning (bool): Whether it starts a training, where a head may be fresh.
-        here (tuple[str], optional): Class names of the data.
-        there (tuple[str], optional): Class names of the checkpoint.
+        here (list[str], optional): Class names of the data.
+        there (list[str], optional): Class names of the checkpoint.
         wrap (bool): Whether bare weights have to be wrapped as ``state_dict``.
         fitted (bool): Whether it was already fitted, and this was logged.
     """
@@ -34,8 +35,8 @@ class Loading:
     file: str | None = None
     complete: bool = False
     fine_tuning: bool = False
-    here: tuple[str, ...] | None = None
-    there: tuple[str, ...] | None = None
+    here: list[str] | None = None
+    there: list[str] | None = None
     wrap: bool = False
     fitted: bool = False
 

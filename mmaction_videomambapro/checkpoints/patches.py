@@ -110,11 +110,11 @@ def _recognizers_with_random_weights(inference):
 
     @replace(inference, 'init_recognizer')
     def init_recognizer(original, config, *args, **kwargs):
-        from .state_dicts import classes_of
+        from .classes import classes_of
 
         if isinstance(config, (str, inference.Path)):
             config = inference.mmengine.Config.fromfile(config)
-        with loading(here=classes_of(config)):
+        with loading(here=classes_of(None, config)):
             return original(config, *args, **kwargs)
 
 
@@ -127,12 +127,12 @@ def _recognizers_with_random_weights(inference):
 def _inferencers_with_random_weights(infer):
     @replace(infer.BaseInferencer, '_init_model')
     def _init_model(original, self, cfg, weights, *args, **kwargs):
-        from .state_dicts import classes_of
+        from .classes import classes_of
 
         if not cfg and weights is not None:
             from .config_text import config_in
 
             with loading(weights):
                 cfg.update(config_in(infer._load_checkpoint(weights, 'cpu')))
-        with loading(weights, complete=True, here=classes_of(cfg)):
+        with loading(weights, complete=True, here=classes_of(None, cfg)):
             return original(self, cfg, weights, *args, **kwargs)

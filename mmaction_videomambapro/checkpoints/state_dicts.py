@@ -100,44 +100,6 @@ def check_values(
         )
 
 
-def class_names(content: Any) -> tuple[str, ...] | None:
-    """Names of the classes that a checkpoint was trained for, if it has them.
-
-    MMEngine saves the ``metainfo`` of the training data.
-    """
-    for key in ('meta', 'dataset_meta'):
-        content = content.get(key) if isinstance(content, Mapping) else None
-    return names_in(content)
-
-
-def names_in(metainfo: Any) -> tuple[str, ...] | None:
-    """Class names in the ``metainfo`` of a dataset, if there are any."""
-    names = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
-    if not isinstance(names, (list, tuple)) or not names:
-        return None
-    return tuple(names) if all(isinstance(x, str) for x in names) else None
-
-
-def classes_of(config: Any) -> tuple[str, ...] | None:
-    """Class names of a config's test data, if it has any."""
-    for key in ('test_dataloader', 'dataset', 'metainfo'):
-        get = getattr(config, 'get', None)
-        config = get(key) if get else None
-    return names_in(config)
-
-
-def different_classes(there: tuple[str, ...], here: tuple[str, ...]) -> str:
-    """Where the class lists of checkpoint and data differ."""
-    if len(there) != len(here):
-        return f'{len(there)} classes in the checkpoint, {len(here)} in the data'
-    differing = [i for i, (a, b) in enumerate(zip(there, here)) if a != b]
-    first = differing[0]
-    return (
-        f'class {first} is {printable(there[first])} in the checkpoint and '
-        f'{printable(here[first])} in the data; {len(differing)} of {len(here)} differ'
-    )
-
-
 def summary(names: Iterable[str], at_most: int = 40) -> str:
     """Names in one line; those that differ only in the layer count as one."""
     layers = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Class names, from files with one name per line and from official label files."""
+"""Class names: of published datasets, and from files of several formats."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ import os
 import os.path as osp
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from .rows import QUOTED, ListError, is_file_name, open_text, quote, unquote
 
 _LARGEST = 1 << 26  # characters
 _NUMBERED = re.compile(r'([0-9]{1,6})[\s,;:]+(.*\S)')
+PUBLISHED = {path.stem: path for path in Path(__file__).parent.glob('names/*.txt')}
+
+
+def is_published(classes: object) -> bool:
+    """Whether this names a published dataset whose class names come along."""
+    return isinstance(classes, str) and classes in PUBLISHED
 
 
 def read_classes(path: str | os.PathLike) -> list[str]:
     """Read the names of classes.
 
     Args:
-        path (str | PathLike): A text file with one name per line, where names quoted by
-            :func:`classes_text` are unquoted; a JSON object of names and numbers; a
-            JSON list of names; a CSV file with the header ``id,name``; or UCF101's
-            ``classInd.txt``.
+        path (str | PathLike): A published dataset, one of PUBLISHED, such as
+            ``'kinetics400'``; for a file of such a name write ``'./kinetics400'``. Or a
+            text file with one name per line, where names quoted by :func:`classes_text`
+            are unquoted; a JSON object of names and numbers; a JSON list of names; a
+            CSV file with the header ``id,name``; or UCF101's ``classInd.txt``.
 
     Returns:
         list[str]: The names in label order.
@@ -31,7 +39,7 @@ def read_classes(path: str | os.PathLike) -> list[str]:
         ListError: If the file cannot be read or has no names, one is blank, or numbers
             are missing.
     """
-    path = os.fspath(path)
+    path = os.fspath(PUBLISHED[path] if is_published(path) else path)
     try:
         with open_text(path, newline='\n') as file:
             text = file.read(_LARGEST)

@@ -20,19 +20,10 @@ from rich.progress import track
 
 from ..errors import UsageError
 from ..files import making_folder
-from .classes import classes_text
+from .classes import classes_text, read_classes
 from .lists import Row, row_line
 
-CLASSES = (
-    'move right',
-    'move left',
-    'move down',
-    'move up',
-    'turn clockwise',
-    'turn counter-clockwise',
-    'grow',
-    'shrink',
-)
+CLASSES = tuple(read_classes('demo_clips'))
 HEIGHT, WIDTH, FPS = 48, 64, 12
 PLAIN = 60  # the mean of the textures
 

@@ -164,6 +164,10 @@ def test_classes(checkpoint, tmp_path, videos):
 
     unnamed = altered(checkpoint, tmp_path / 'unnamed.pth', dataset_meta={})
     (answer,) = VideoInferencer(unnamed, device='cpu')(videos[0])
+    assert answer['labels'] == [DemoClips.classes[i] for i in answer['classes']]
+    options = {'test_dataloader.dataset.metainfo': {}}
+    numbered = VideoInferencer(unnamed, device='cpu', cfg_options=options)
+    (answer,) = numbered(videos[0])
     assert answer['labels'] == [str(i) for i in answer['classes']]
     with pytest.raises(UsageError, match='3 class names, but the model has 8 classes'):
         VideoInferencer(checkpoint, classes=['a', 'b', 'c'])
@@ -199,7 +203,7 @@ def test_config_of_a_stranger_is_data(checkpoint, tmp_path, line, message):
 def test_models_that_are_not_there(checkpoint, tmp_path):
     bare = altered(checkpoint, tmp_path / 'bare.pth', cfg=None)
     for model, weights, message in (
-        (bare, None, 'bare.pth: it has no config'),
+        (bare, None, 'bare.pth: there is no config in the checkpoint'),
         (tmp_path / 'none.py', None, 'does not exist'),
         ('videomambapro-tiny', None, 'similar names: videomambapro-tiny-p16'),
         (ROOT / DEMO_CONFIG, None, 'needs weights'),
