@@ -7,6 +7,7 @@ from os import PathLike
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..datasets.videos import shrink
@@ -15,7 +16,8 @@ from .pictures import families, save
 
 WIDTH, LEFT, RIGHT = 12, 0.6, 0.2  # inches
 BAR, CURVES, GAP, LEGEND = 0.4, 1.8, 0.12, 0.24
-COLOURS = [f'C{i}' for i in range(10) if i != 7]  # C7 is grey, for all other classes
+OTHERS = 'C7'  # grey
+COLOURS = [f'C{i}' for i in range(10) if i != 7]
 THUMBNAIL = 144  # pixels of a frame's shorter side
 LONGEST = 48  # letters of a name below
 MOST = 40  # thumbnails that are kept; fewer are drawn
@@ -75,7 +77,8 @@ def draw_timeline(
     colours = dict(zip(shown, COLOURS))
     inner = WIDTH - LEFT - RIGHT
     pictures, row = _row(thumbnails, inner)
-    rows = -(-len(shown) // 3)  # of the legend
+    others = any(segment['class'] not in colours for segment in segments)
+    rows = -(-(len(shown) + others) // 3)  # of the legend
     heights = [row, BAR, CURVES]
     below = 0.4 + LEGEND * rows
     top = 0.35 if title else 0.1
@@ -94,11 +97,11 @@ def draw_timeline(
     if title:
         figure.suptitle(printable(title), y=1 - 0.08 / height, va='top', fontsize=11)
     if shown:
-        corner = (LEFT / WIDTH, 0)
+        grey = [Patch(color=OTHERS, label='other classes')] if others else []
         figure.legend(
-            handles=axes[2].lines[::-1],
+            handles=[*axes[2].lines[::-1], *grey],
             loc='lower left',
-            bbox_to_anchor=corner,
+            bbox_to_anchor=(LEFT / WIDTH, 0),
             ncols=3,
             frameon=False,
             fontsize=9,
@@ -151,7 +154,7 @@ def _draw_segments(axis, segments, colours, names):
         side.set_visible(False)
     for segment in segments:
         start, end = segment['start'], segment['end']
-        colour = colours.get(segment['class'], 'C7')
+        colour = colours.get(segment['class'], OTHERS)
         axis.axvspan(start, end, color=colour, alpha=0.85, linewidth=0)
         axis.axvline(start, color='white', linewidth=0.8)
         label = printable(names[segment['class']])

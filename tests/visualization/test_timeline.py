@@ -73,6 +73,17 @@ def test_labels_stand_in_their_segments_where_they_fit(drawn):
     assert bars.patches[0].get_facecolor()[:3] == to_rgb(colours['打太极拳'])
 
 
+def test_classes_without_a_curve_are_grey(drawn):
+    times, scores = np.arange(11.0), np.random.default_rng(0).random((10, 24))
+    segments = [{'start': i, 'end': i + 1, 'class': i, 'score': 0.5} for i in range(10)]
+    draw_timeline(thumbnails(), times, scores, segments, NAMES, 'x.png', curves=2)
+    legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert legend[0] == 'tea'
+    assert legend[2:] == ['other classes']
+    colours = [bar.get_facecolor()[:3] for bar in drawn[0].axes[1].patches]
+    assert colours[2:] == [to_rgb(timeline.OTHERS)] * 8
+
+
 @pytest.mark.parametrize('steps', [0, 1, 3])
 def test_little_or_nothing_known(tmp_path, steps):
     """As of a video all of whose windows are broken."""
