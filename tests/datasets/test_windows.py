@@ -197,3 +197,11 @@ def test_seconds_are_those_of_the_frames(folder):
         found = [w.seconds for w in windows(video, 2, 2)]
     assert [start for start, _ in found] == pytest.approx([0, 0.2, 1.3])
     assert [end for _, end in found][:2] == pytest.approx([0.2, 1.3])
+
+
+def test_other_decoders_give_windows_too(video):
+    with Video(video, ['opencv']) as file, Video(video, ['opencv']) as other:
+        for window in windows(file, 20, 40, short_side=32, wanted=[3, 11]):
+            expected = other.frames([window.start + 3, window.start + 11], 32)
+            np.testing.assert_array_equal(window.frames([3, 11]), expected)
+        assert file.backend == 'opencv'
