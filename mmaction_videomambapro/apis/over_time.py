@@ -35,14 +35,14 @@ class OverTime:
             ``windows`` and ``segments``. Times are in seconds from the first frame.
         times (np.ndarray): (steps + 1,), when scores change.
         scores (np.ndarray): (steps, classes), smoothed; NaN where frames are broken.
-        thumbnails (Thumbnails, optional): A frame of each window.
+        thumbnails (Thumbnails): A frame of each window.
         names (list[str]): Of all classes.
     """
 
     answer: dict
     times: np.ndarray = field(default_factory=lambda: np.zeros(0))
     scores: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    thumbnails: Thumbnails | None = None
+    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails(0))
     names: list[str] = field(default_factory=list)
 
     def draw(self, out: str) -> None:

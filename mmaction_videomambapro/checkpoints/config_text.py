@@ -42,7 +42,9 @@ def config_in(content: Mapping[str, Any]) -> Config:
     try:
         cfg = read_assignments(text)
     except ValueError as error:
-        raise MismatchError(f'the config in the checkpoint is not plain data: {error}') from error
+        raise MismatchError(
+            f'the config in the checkpoint is not plain data: {error}'
+        ) from error
     cfg = {key: _without_files(cfg[key]) for key in _KEPT if key in cfg}
     if not isinstance(cfg.get('model'), dict):
         raise MismatchError('the config in the checkpoint has no model')

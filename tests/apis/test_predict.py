@@ -10,42 +10,13 @@ from functools import partial
 
 import pytest
 import torch
-from mmaction.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.apis.answers import AnswerFile
 from mmaction_videomambapro.apis.inferencer import VideoInferencer
 from mmaction_videomambapro.apis.inputs import find_inputs
 from mmaction_videomambapro.apis.predict import predict, shared_out, shown
 from mmaction_videomambapro.errors import RunStopped, UsageError
-from tests.conftest import DEMO_CONFIG, ROOT
-
-OPTIONS = {
-    'model.backbone.arch.embed_dims': 32,
-    'model.backbone.arch.depth': 2,
-    'model.cls_head.in_channels': 32,
-    'test_dataloader.num_workers': 0,
-}
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    cfg = Config.fromfile(ROOT / DEMO_CONFIG)
-    cfg.merge_from_dict(OPTIONS)
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        model = MODELS.build(cfg.model)
-    path = tmp_path_factory.mktemp('trained') / 'epoch_1.pth'
-    torch.save(
-        dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path
-    )
-    return path
-
-
-@pytest.fixture(scope='module')
-def inferencer(checkpoint):
-    return VideoInferencer(checkpoint, device='cpu')
+from tests.conftest import DEMO_CONFIG
 
 
 @pytest.fixture
@@ -59,9 +30,11 @@ def videos(clips, tmp_path):
     return path
 
 
-def test_scores_are_those_of_the_test_tool(tool, checkpoint, videos, tmp_path):
+def test_scores_are_those_of_the_test_tool(
+    tool, checkpoint, videos, tmp_path, model_options
+):
     """To the last bit, and a broken file is named instead of counted as wrong."""
-    options = [f'{key}={value}' for key, value in OPTIONS.items()]
+    options = [f'{key}={value}' for key, value in model_options.items()]
     options.append(f'test_dataloader.dataset.ann_file={videos}')
     options.append('test_dataloader.dataset.data_prefix.video=')
     dump = tmp_path / 'result.pkl'
