@@ -6,6 +6,7 @@ import heapq
 import logging
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
 from os import PathLike, fspath
@@ -44,8 +45,8 @@ def annotate(
 
     It has the frames of :class:`Video` at their times, upright, in their size; of a
     width or height that is odd, the last column or row is doubled, as H.264 cannot have
-    such. The sound is copied, or becomes AAC if mp4 players do not take it. Damaged
-    frames are left out. Memory does not grow with the length.
+    such. The sound is copied, or becomes AAC if mp4 players do not take it. What is
+    damaged is left out. Frames do not stay in memory.
 
     Args:
         path (str | PathLike): A local video.
@@ -94,7 +95,11 @@ def _write(video, source, container, stream, output, captions):
         stream.discard, sound.discard = Discard.all, Discard.default
         packets.append(_add_sound(output, container, sound, source, origin))
     for packet in heapq.merge(*packets, key=lambda p: float(p.dts * p.time_base)):
-        output.mux(packet)
+        try:
+            output.mux(packet)
+        except av.FFmpegError:
+            if packet.stream is encoder:
+                raise  # else it is damaged sound
 
 
 def _add_video(output, frame, stream, fps):
@@ -189,16 +194,13 @@ def _copied(container, sound, source):
 
 def _encoded(container, sound, source, resampler, stream) -> Iterator[av.Packet]:
     for packet in chain(_copied(container, sound, source), [None]):
-        try:
-            frames = sound.codec_context.decode(packet)
-        except (av.FFmpegError, EOFError):
-            continue  # damaged: there is a gap
-        for frame in frames:
-            for part in resampler.resample(frame):
-                yield from stream.encode(part)
-    for part in resampler.resample(None):
-        yield from stream.encode(part)
-    yield from stream.encode()
+        with suppress(av.FFmpegError, ValueError):  # damaged: there is a gap
+            for frame in sound.codec_context.decode(packet):
+                for part in resampler.resample(frame):
+                    yield from stream.encode(part)
+    with suppress(av.FFmpegError):  # there was nothing to encode
+        for part in [*resampler.resample(None), None]:
+            yield from stream.encode(part)
 
 
 class Strip:

@@ -182,6 +182,21 @@ def test_damaged_frames_are_left_out(tmp_path, monkeypatch):
     assert not (tmp_path / 'c.mp4').exists()
 
 
+@pytest.mark.parametrize('sound', ['aac', 'flac', 'libopus'])
+@pytest.mark.parametrize('whole', [0, 10])
+def test_damaged_sound_does_not_stop_it(tmp_path, sound, whole):
+    path = write(tmp_path / 'a.mkv', sound=sound)
+    with av.open(path) as container:
+        packets = [bytes(p) for p in container.demux(audio=0)][whole:-1]
+    content = (tmp_path / 'a.mkv').read_bytes()
+    for packet in packets:
+        content = content.replace(packet, b'\xff' * len(packet))
+    (tmp_path / 'a.mkv').write_bytes(content)
+    annotate(path, tmp_path / 'b.mp4', [])
+    with av.open(str(tmp_path / 'b.mp4')) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 30
+
+
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     path = write(tmp_path / 'a.mp4')
     (tmp_path / 'b.mp4').write_text('old')
