@@ -45,6 +45,7 @@ demo: install
 	@$(BIN)/python -W ignore tools/model_zoo.py add $(DEMO_CONFIG) \
 		"$(DEMO)/$$(cat $(DEMO)/last_checkpoint)" --result $(DEMO)/result.pkl \
 		--log $(DEMO) --zoo $(DEMO)/zoo
+	@$(BIN)/python tools/predict.py $(DEMO) data/demo_clips/videos/val/00003.mp4 --top 1
 
 # The same probe on the features of the pre-training, and on random ones.
 demo-vjepa: install

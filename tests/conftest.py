@@ -34,11 +34,18 @@ def same_random_numbers():
 
 @pytest.fixture(autouse=True)
 def no_loggers_left_behind():
-    """MMEngine keeps using the logger of a test's runner, whose file is closed."""
-    before = list(MMLogger._instance_dict)
+    """MMEngine keeps using the logger of an earlier runner, whose file is closed."""
+
+    def is_closed(logger):
+        return any(getattr(x, 'stream', ...) is None for x in logger.handlers)
+
+    loggers = MMLogger._instance_dict
+    for name in [x for x, logger in loggers.items() if is_closed(logger)]:
+        del loggers[name]  # of a fixture that several tests share
+    before = list(loggers)
     yield
-    for name in [x for x in MMLogger._instance_dict if x not in before]:
-        del MMLogger._instance_dict[name]
+    for name in [x for x in loggers if x not in before]:
+        del loggers[name]
 
 
 @pytest.fixture(scope='session')

@@ -39,10 +39,12 @@ def blocks(language, document='README.md'):
 def after_the_demo(clips, tmp_path, monkeypatch):
     """A folder as ``make demo`` leaves it; the model finds that all shapes move up."""
     init_default_scope('mmaction')
-    weights = MODELS.build(Config.fromfile(ROOT / DEMO_CONFIG).model).state_dict()
+    cfg = Config.fromfile(ROOT / DEMO_CONFIG)
+    weights = MODELS.build(cfg.model).state_dict()
     weights['cls_head.fc_cls.bias'][3] = 100
     (tmp_path / 'work_dirs/demo').mkdir(parents=True)
-    torch.save(dict(state_dict=weights), tmp_path / 'work_dirs/demo/epoch_15.pth')
+    content = dict(state_dict=weights, meta=dict(cfg=cfg.pretty_text))
+    torch.save(content, tmp_path / 'work_dirs/demo/epoch_15.pth')
     (tmp_path / 'data').mkdir()
     os.symlink(clips, tmp_path / 'data/demo_clips')
     os.symlink(ROOT / 'configs', tmp_path / 'configs')
@@ -63,7 +65,9 @@ def run_with_results(block):
     assert shown
 
 
-@pytest.mark.parametrize('block', blocks('python')[:-1])
+@pytest.mark.parametrize(
+    'block', [*blocks('python')[:-1], *blocks('python', 'docs/inference.md')]
+)
 def test_python_blocks_give_what_they_say(block, after_the_demo):
     run_with_results(block)
 

@@ -25,7 +25,11 @@ def parse_args():
         '"*.mp4"',
     )
     parser.add_argument('--weights', help='checkpoint, if MODEL is not one')
-    parser.add_argument('--classes', help='file of class names in label order')
+    parser.add_argument(
+        '--classes',
+        help='class names in label order: a file, or a published dataset such as '
+        'kinetics400; default: those of the checkpoint or the config',
+    )
     parser.add_argument(
         '--top', type=int, default=5, help='classes to name per video; default: 5'
     )

@@ -1,6 +1,7 @@
 """Answers about videos, from Python."""
 
 import json
+from copy import deepcopy
 
 import cv2
 import numpy as np
@@ -73,7 +74,7 @@ def test_one_pipeline_reads_folders_of_frames(
     steps = config.test_pipeline[1:]
     steps = [dict(x, type='RawFrameDecode') if x['type'] == 'VideoDecode' else x
              for x in steps]  # fmt: skip
-    cfg = config.copy()
+    cfg = deepcopy(config)
     cfg.test_dataloader.dataset.pipeline = steps
     of_frames = VideoInferencer(cfg, checkpoint, device='cpu')
     of_videos = VideoInferencer(config, checkpoint, device='cpu')

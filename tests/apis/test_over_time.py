@@ -1,6 +1,7 @@
 """What happens when in a video."""
 
 import json
+from copy import deepcopy
 
 import av
 import numpy as np
@@ -74,7 +75,7 @@ def test_windows_of_any_length(inferencer, video):
 def test_samplers_of_whole_videos_see_ten_seconds(config, checkpoint):
     name = 'test_dataloader.dataset.pipeline.1'
     options = {f'{name}.type': 'SampleSparse', f'{name}.mode': 'test'}
-    cfg = config.copy()
+    cfg = deepcopy(config)
     cfg.merge_from_dict(options)
     for key in ('frame_interval', 'test_mode'):
         del cfg.test_dataloader.dataset.pipeline[1][key]

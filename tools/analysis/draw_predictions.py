@@ -19,7 +19,8 @@ def main():
     parser.add_argument('--samples', type=int, default=8, help='clips to draw')
     parser.add_argument(
         '--classes',
-        help='file of class names in label order; default: those of the test set',
+        help='class names in label order: a file, or a published dataset such as '
+        'kinetics400; default: those of the test set',
     )
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)

@@ -3,6 +3,7 @@
 import argparse
 import os
 from functools import partial
+from pathlib import Path
 
 from mmaction_videomambapro.apis.cli import run_tool
 from mmaction_videomambapro.datasets import annotations
@@ -27,7 +28,9 @@ def main():
     )
     names = parser.add_mutually_exclusive_group()
     names.add_argument(
-        '--classes', help='file of class names in label order, if labels are names'
+        '--classes',
+        help='class names in label order, if labels are names: a file, or a published '
+        'dataset such as kinetics400',
     )
     names.add_argument(
         '--make-classes',
@@ -87,7 +90,7 @@ def main():
             data_root=args.data_root,
             strip_prefix=args.strip_prefix,
             skip_bad=args.skip_bad,
-            classes=args.classes or args.make_classes,
+            classes=args.classes or (args.make_classes and Path(args.make_classes)),
             subset=args.subset,
             fold=args.fold,
             check=check,

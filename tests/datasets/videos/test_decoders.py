@@ -54,5 +54,5 @@ def test_every_config_decodes_with_ours():
 
 @pytest.mark.parametrize('name', ['PRETRAINING', 'VIDEO_PROBE', 'VIDEO_PROBE_2'])
 def test_converted_experiments_decode_with_ours(name):
-    config, _ = translate(yaml.safe_load(getattr(experiments, name)))
+    config, *_ = translate(yaml.safe_load(getattr(experiments, name)))
     assert decoders_in(config) == OWN
