@@ -19,7 +19,7 @@ def read_scalars(work_dir: str | PathLike) -> tuple[dict[int, dict], dict[int, d
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
     if not files:
         raise UsageError(
-            f'{work_dir} holds no */vis_data/scalars.json: is it the work directory '
+            f'{work_dir} has no */vis_data/scalars.json: is it the work directory '
             'of a training run?'
         )
     train, val = {}, {}

@@ -257,8 +257,8 @@ def test_mixed_precision_on_a_cpu(tool, demo_options, tmp_path, dtype):
          'checkpoint no.pth (model.backbone.init_cfg.checkpoint) does not exist'),
         ('test.py', [DEMO_CONFIG, 'no.pth'], 'checkpoint no.pth does not exist'),
         ('test.py', [DEMO_CONFIG, 'no.pth', '--dump', 'x.txt'], 'must end in .pkl'),
-        ('analysis/draw_curves.py', ['nowhere'], 'holds no */vis_data/scalars.json'),
-        ('analysis/compare_runs.py', ['nowhere'], 'holds no */vis_data/scalars.json'),
+        ('analysis/draw_curves.py', ['nowhere'], 'has no */vis_data/scalars.json'),
+        ('analysis/compare_runs.py', ['nowhere'], 'has no */vis_data/scalars.json'),
         ('data/make_demo_clips.py', ['tests'], 'does not contain these demo clips'),
     ],
 )  # fmt: skip

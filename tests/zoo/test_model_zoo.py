@@ -346,7 +346,7 @@ def test_nothing_unmeasurable_is_added(root, tmp_path):
         ('config', 'nowhere.py', UsageError, 'nowhere.py does not exist'),
         ('checkpoint', 'nowhere.pth', UsageError, 'nowhere.pth does not exist'),
         ('result', tmp_path / 'bad.pkl', ResultError, 'bad.pkl was refused'),
-        ('log', tmp_path, UsageError, 'holds no'),
+        ('log', tmp_path, UsageError, 'has no'),
     ):
         with pytest.raises(error, match=reason):
             add_run(Zoo(root), **{**good, key: value})
