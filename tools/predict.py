@@ -109,9 +109,11 @@ def main():
             check_output(getattr(args, option), f'--{option}')
 
     from mmengine.dist import init_dist
+    from mmengine.logging import MMLogger
 
     from mmaction_videomambapro.apis.inferencer import VideoInferencer
 
+    MMLogger.get_current_instance().setLevel('WARNING')  # it logs to stdout
     if args.launcher != 'none':
         init_dist(args.launcher)
     inferencer = VideoInferencer(

@@ -51,6 +51,9 @@ def run_tool(main: Callable[[], Any]) -> None:
             main()
     except UsageError as error:
         _end(error, error.exit_code)
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Terminated as error:
         _end(f'ended by {signal.Signals(error.number).name}', 128 + error.number)
     except Exception as error:

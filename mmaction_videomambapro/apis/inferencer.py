@@ -104,8 +104,8 @@ class VideoInferencer(BaseInferencer):
 
         Returns:
             list[dict]: For each video its ``path``; ``labels``, ``classes`` (numbers)
-            and ``scores``, best first; and ``error``, a sentence if it is broken, else
-            None.
+            and ``scores``, best first; ``error``, a sentence if it is broken, else
+            None; and a ``note`` if it has fewer frames than a clip.
         """
         found = find_inputs(inputs, root, self.classes)
         many = len(found) > (batch_size or self.batch_size)
@@ -128,7 +128,10 @@ class VideoInferencer(BaseInferencer):
 
     def _answer(self, source, sample, error, top):
         scores = None if sample is None else sample.pred_score.float().cpu().numpy()
-        return self.answer(source, scores, error, top)
+        answer = self.answer(source, scores, error, top)
+        if sample is not None and 'note' in sample:
+            answer['note'] = sample.note
+        return answer
 
     def predict(
         self, inputs: Sequence[Input], batch_size: int | None = None
@@ -270,10 +273,23 @@ class _Pipelines:
 
     def __call__(self, source: Input) -> dict:
         sample = source.sample()
-        if 'video_reader' in sample:
-            return self._of_readers(sample)
         files = any(type_name(step).endswith('Init') for step in self.steps)
-        return (self._of_files if files else self._of_readers)(sample)
+        is_file = files and 'video_reader' not in sample
+        data, note = sample, None
+        for step in (self._of_files if is_file else self._of_readers).transforms:
+            data = step(data)
+            note = note or _note(data)
+        if note and 'data_samples' in data:
+            data['data_samples'].set_metainfo(dict(note=note))
+        return data
+
+
+def _note(sample: dict) -> str | None:
+    """What there is to say about the frames that a sampler has chosen."""
+    inds, length = sample.get('frame_inds'), sample.get('clip_len', 0)
+    if inds is None or len(np.unique(inds)) >= length:
+        return None
+    return f'too few frames for a clip ({sample["total_frames"]}): some are repeated'
 
 
 def bar(items: Iterable[Any], total: int, shown: bool) -> Iterable[Any]:

@@ -13,7 +13,8 @@ import torch
 
 from ..datasets.lists import read_list
 from ..datasets.media import IMAGES, VIDEOS, find_files
-from ..datasets.videos.frame_sources import FrameArray, FrameFolder
+from ..datasets.videos import VideoError
+from ..datasets.videos.frame_sources import FrameArray, FrameFiles, frames_in
 from ..errors import UsageError
 
 LISTS = '.txt', '.csv', '.json', '.gz', '.list', '.tsv'
@@ -24,17 +25,13 @@ class Input(NamedTuple):
 
     Attributes:
         name (str): Path, URL, or what stands for an array.
-        value: Path of a file, or an array, if it is not found under its name.
+        value (ndarray, optional): The frames, if they are in memory.
         total_frames (int, optional): How many frames of a folder are meant.
     """
 
     name: str
     value: Any = None
     total_frames: int | None = None
-
-    @property
-    def is_file(self) -> bool:
-        return self.value is None and not osp.isdir(self.name)
 
     def sample(self) -> dict:
         """What a pipeline starts with: a file's name, or an open reader.
@@ -47,9 +44,19 @@ class Input(NamedTuple):
         if self.value is not None:
             return dict(sample, video_reader=FrameArray(self.value, self.name))
         if osp.isdir(self.name):
-            reader = FrameFolder(self.name, self.total_frames)
-            return dict(sample, video_reader=reader)
+            return dict(sample, video_reader=self._frames_of_folder())
+        if osp.splitext(self.name)[1].lower() in IMAGES:
+            return dict(sample, video_reader=FrameFiles([self.name], self.name))
         return dict(sample, filename=self.name)
+
+    def _frames_of_folder(self):
+        paths = frames_in(self.name)
+        if len(paths) < (self.total_frames or 0):
+            raise VideoError(
+                f'{self.name} has {len(paths)} images, the list says '
+                f'{self.total_frames}'
+            )
+        return FrameFiles(paths[: self.total_frames], self.name)
 
 
 def find_inputs(
@@ -61,7 +68,8 @@ def find_inputs(
         inputs: A path, URL, glob, array (T, H, W, 3) or tensor of uint8 RGB, or several
             of them. A path is a video, a list in a format of
             :mod:`mmaction_videomambapro.datasets.lists`, a folder of images, which is
-            one video, or a folder with videos or such folders in it.
+            one video, a folder with videos or such folders in it, or an image, which is
+            a video of one frame.
         root (str): Folder in front of the paths of lists. Defaults to '': they are
             relative to the working directory, or else to the list.
         classes (Sequence[str], optional): Class names, for lists whose labels are

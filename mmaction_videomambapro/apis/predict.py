@@ -102,6 +102,8 @@ def shown(answer: Mapping[str, Any]) -> str:
     lines = [answer['path']]
     if answer['error']:
         lines.append(f'   broken: {answer["error"]}')
+    if 'note' in answer:
+        lines.append(f'   note: {answer["note"]}')
     if 'segments' in answer:
         for x in answer['segments']:
             times = f'{clock(x["start"])} to {clock(x["end"])}'

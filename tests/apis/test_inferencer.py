@@ -62,6 +62,12 @@ def test_all_kinds_of_inputs_agree(inferencer, clips, videos, array, tmp_path):
         assert answer['scores'] == expected['scores']
     assert inferencer([videos[0], array], top=None)[1]['scores'] == expected['scores']
 
+    image = str(tmp_path / 'frames' / '3.png')
+    (answer,) = inferencer(image, top=None)
+    assert answer['note'] == 'too few frames for a clip (1): some are repeated'
+    assert answer['scores'] == inferencer(array[3:4], top=None)[0]['scores']
+    assert 'note' not in inferencer(array)[0]
+
     for several in (videos, clips / 'val_videos.txt', f'{clips}/videos/val/*.mp4'):
         assert [x['path'] for x in inferencer(several)] == videos
     assert len(inferencer(clips)) == 16 + 8

@@ -82,45 +82,38 @@ class FrameArray(FrameSource):
         return np.array(self.array[i])  # a transform may write into it
 
 
-class FrameFolder(FrameSource):
-    """A folder with one image per frame, in the order of the numbers in their names.
-
-    They are decoded as MMAction2's ``RawFrameDecode`` does.
+class FrameFiles(FrameSource):
+    """Images, one per frame, decoded as MMAction2's ``RawFrameDecode`` does.
 
     Args:
-        folder (str): The folder. Files that are not images are left out.
-        total_frames (int, optional): Number of frames, if there may be more.
-            Defaults to None (all).
+        paths (Sequence[str]): The images, in order.
+        name (str): What errors call them together.
 
     Raises:
-        OSError: If the folder cannot be read.
-        VideoError: If it has no images, or fewer than ``total_frames``.
+        VideoError: If there are none.
     """
 
-    def __init__(self, folder: str, total_frames: int | None = None) -> None:
-        super().__init__(folder)
-        self.names = frame_names(folder)[:total_frames]
-        if not self.names:
-            raise VideoError(f'{folder} has no images')
-        if len(self.names) < (total_frames or 0):
-            raise VideoError(
-                f'{folder} has {len(self.names)} images, the list says {total_frames}'
-            )
+    def __init__(self, paths: Sequence[str], name: str) -> None:
+        super().__init__(name)
+        if not paths:
+            raise VideoError(f'{name} has no images')
+        self.paths = paths
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.paths)
 
     def frame(self, i: int) -> np.ndarray:
-        path = osp.join(self.path, self.names[i])
-        with open_file(path) as file:
+        with open_file(self.paths[i]) as file:
             image = mmcv.imfrombytes(file.read(), channel_order='rgb')
         if image is None:
-            raise VideoError(f'{path} is not an image that can be decoded')
+            raise VideoError(f'{self.paths[i]} is not an image that can be decoded')
         return image
 
 
-def frame_names(folder: str) -> list[str]:
-    """Names of the images in a folder: ``2.jpg`` comes before ``10.jpg``.
+def frames_in(folder: str) -> list[str]:
+    """Paths of the images in a folder: ``2.jpg`` comes before ``10.jpg``.
+
+    Hidden files and files that are not images are left out.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -131,7 +124,7 @@ def frame_names(folder: str) -> list[str]:
             for x in entries
             if osp.splitext(x.name)[1].lower() in IMAGES and not x.name.startswith('.')
         ]
-    return sorted(names, key=_in_order)
+    return [osp.join(folder, name) for name in sorted(names, key=_in_order)]
 
 
 def _in_order(name):
