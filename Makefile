@@ -78,7 +78,7 @@ lint: install
 	for script in tools/*.sh benchmarks/*.sh .ci/run; do bash -n $$script || exit 1; done
 
 docs: install
-	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[docs]'
+	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[docs,page]'
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
 	@echo docs: build/docs/docs/index.html
 

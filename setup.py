@@ -77,8 +77,9 @@ setup(
     extras_require={
         name: requirements(name)
         for name in (
-            'test', 'docs', 'image', 'cuda', 'tensorboard', 'submit', 'page',
-        )  # fmt: skip
+            *('test', 'docs', 'image', 'cuda'),
+            *('tensorboard', 'submit', 'page'),
+        )
     },
     cmdclass={'build_py': BuildWithMim},
 )

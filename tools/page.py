@@ -18,7 +18,9 @@ def parse_args():
         '--weights', nargs='+', help='checkpoints, one per MODEL, if these are not ones'
     )
     parser.add_argument('--classes', help='file of class names in label order')
-    parser.add_argument('--top', type=int, default=5, help='classes to name; default: 5')
+    parser.add_argument(
+        '--top', type=int, default=5, help='classes to name; default: 5'
+    )
     parser.add_argument('--device', help='such as cpu or cuda:1; default: a GPU')
     parser.add_argument(
         '--host',

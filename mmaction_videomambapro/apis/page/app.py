@@ -72,7 +72,9 @@ def serve(
             app, log_level='warning', timeout_graceful_shutdown=1, server_header=False
         )
         name = f'[{host}]' if ':' in host else host
-        print(f'http://{name}:{listener.getsockname()[1]}  (Ctrl-C ends it)', flush=True)
+        print(
+            f'http://{name}:{listener.getsockname()[1]}  (Ctrl-C ends it)', flush=True
+        )
         uvicorn.Server(config).run([listener])
 
 
@@ -114,7 +116,9 @@ def make_app(
             Route('/videos', page.upload, methods=['POST']),
             Route('/videos/{key}', page.remove, methods=['DELETE']),
             Route('/videos/{key}/answers/{model:int}', page.answer, methods=['POST']),
-            Route('/videos/{key}/annotated/{model:int}', page.annotate, methods=['POST']),
+            Route(
+                '/videos/{key}/annotated/{model:int}', page.annotate, methods=['POST']
+            ),
             Route('/videos/{key}/annotated/{model:int}', page.annotated),
             Mount('/', StaticFiles(directory=STATIC, html=True)),
         ],
@@ -250,7 +254,9 @@ def captions(answer: Mapping[str, Any]) -> list[tuple[float, float, str]]:
             for x in answer['segments']
         ]
     best = list(zip(answer['labels'], answer['scores']))[:3]
-    return [(0.0, math.inf, '\n'.join(f'{label}  {score:.0%}' for label, score in best))]
+    return [
+        (0.0, math.inf, '\n'.join(f'{label}  {score:.0%}' for label, score in best))
+    ]
 
 
 def _error(sentence: str, status: int) -> Response:

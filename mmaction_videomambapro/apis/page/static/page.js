@@ -182,6 +182,7 @@ function state(card, text, kind = '') {
 async function answer() {
   const mine = ++turn;
   const query = overTime() ? '?over_time' : '';
+  if (!player.src.startsWith('blob:')) play(URL.createObjectURL(video.file)); // not an earlier annotation
   moment = player.currentTime || 0;
   clear();
   cards.forEach((card) => state(card, 'Looking at it …', 'busy'));
@@ -209,8 +210,8 @@ function showMoment() {
     const { windows, segments } = card.answer;
     const at = (x) => x.start <= moment && moment < x.end;
     const distance = (x) => Math.abs((x.start + x.end) / 2 - moment);
-    const best = windows?.filter((x) => x.labels).reduce((a, b) => (distance(b) < distance(a) ? b : a));
-    showBars(card, best ?? card.answer);
+    const seen = (windows ?? []).filter((x) => x.labels?.length);
+    showBars(card, seen.reduce((a, b) => (distance(b) > distance(a) ? a : b), seen[0]) ?? card.answer);
     const now = segments?.findIndex(at) ?? -1;
     [...card.show('segments').children].forEach((item, i) => item.firstChild.classList.toggle('now', i === now));
   }
