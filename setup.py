@@ -71,7 +71,9 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', 'apis/page/static/*']},
+    package_data={
+        PACKAGE: ['py.typed', 'datasets/names/*.txt', 'apis/page/static/*'],
+    },
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={

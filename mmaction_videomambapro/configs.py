@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -39,3 +40,20 @@ def merge_options(cfg: Config, options: dict[str, Any]) -> None:
         reason = ' '.join(str(error).split())
         shown = ' '.join(f'{key}={value}' for key, value in options.items())
         raise UsageError(f'--cfg-options {shown} does not fit: {reason}') from error
+
+
+def dicts_in(node: Any, key: str) -> Iterator[tuple[str, dict]]:
+    """Yield every dictionary in a part of a config with its key, outer ones first.
+
+    Args:
+        node (Any): The part.
+        key (str): Its key, such as ``'model'``; an item of a list has its index in it.
+    """
+    if isinstance(node, dict):
+        yield key, node
+    elif isinstance(node, (list, tuple)):
+        node = dict(enumerate(node))
+    else:
+        return
+    for name, child in list(node.items()):
+        yield from dicts_in(child, f'{key}.{name}')

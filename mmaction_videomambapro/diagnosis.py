@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from . import __version__, threads
 from .compat import PATCHES
-from .literals import markdown_text
 
 REQUIRED = (
     'torch',
@@ -130,7 +129,12 @@ def _import_state(module: str) -> str:
 
 def _patches() -> list[tuple[str, str]]:
     """Import every module that may need a patch, and report the state of each patch."""
-    missing = _import_parts()
+    from . import PARTS
+
+    missing: dict[str, Exception] = {}
+    for module, _ in PARTS:  # these declare more patches
+        if module.startswith('mmaction.'):
+            missing |= _import_error(module)
     for patch in PATCHES:
         missing |= _import_error(patch.module)
     rows = [
@@ -139,31 +143,6 @@ def _patches() -> list[tuple[str, str]]:
         if patch.module not in missing
     ]
     return rows + [(name, f'NOT IMPORTABLE: {why}') for name, why in missing.items()]
-
-
-def patch_table() -> str:
-    """Return the patches as the Markdown table that docs/patches.md shows."""
-    _import_parts()
-    modules: dict[tuple, list[str]] = {}
-    for patch in PATCHES:
-        facts = patch.symptom, patch.until, patch.issue
-        modules.setdefault(facts, []).append(f'`{patch.module}`')
-    rows = sorted(
-        ' | '.join(['<br>'.join(names), *map(markdown_text, facts)])
-        for facts, names in modules.items()
-    )
-    head = 'patched | without it | until | upstream', '--- | --- | --- | ---'
-    return '\n'.join(f'| {row} |' for row in (*head, *rows))
-
-
-def _import_parts() -> dict[str, Exception]:
-    """Import the modules that declare patches; return those that fail, and why."""
-    from . import PARTS
-
-    errors = {}
-    for module in [name for name, _ in PARTS if name.startswith('mmaction.')]:
-        errors |= _import_error(module)
-    return errors
 
 
 def _import_error(module: str) -> dict[str, Exception]:

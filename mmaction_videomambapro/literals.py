@@ -54,7 +54,8 @@ def python_literal(value: Any) -> str:
     if isinstance(value, Mapping):
         return _mapping(value)
     # the trailing comma makes tuples of one, and yapf breaks lines there
-    items = ''.join(f'{python_literal(item)}, ' for item in _items(value))
+    items = value if isinstance(value, (list, tuple, set, frozenset)) else ()
+    items = ''.join(f'{python_literal(item)}, ' for item in items)
     if isinstance(value, list):
         return f'[{items}]'
     if isinstance(value, tuple):
@@ -103,25 +104,26 @@ def read_assignments(text: str) -> dict[str, Any]:
     """
     try:
         statements = ast.parse(text).body
-        return {_target(x): _value(x.value) for x in statements}
+        return {name: _value(node) for name, node in map(_assignment, statements)}
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f'it is not Python, or nested too deeply ({error})') from error
 
 
-def _target(statement):
-    """The name that a statement assigns to."""
+def _assignment(statement):
+    """The name that a statement assigns to, and the node of the value."""
     match statement:
-        case ast.Assign(targets=[ast.Name(id=name)]):
-            return name
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            return name, value
         case ast.Assign(
             targets=[
                 ast.Subscript(
                     value=ast.Call(func=ast.Name(id='globals'), args=[], keywords=[]),
                     slice=ast.Constant(value=str(name)),
                 )
-            ]
+            ],
+            value=value,
         ):
-            return name
+            return name, value
     raise ValueError(f'line {statement.lineno} is not an assignment to a name')
 
 
@@ -159,10 +161,6 @@ def _hashable(node, kind, items):
         return kind(items)
     except TypeError as error:
         raise ValueError(f'line {node.lineno}: {error}') from error
-
-
-def _items(value):
-    return value if isinstance(value, (list, tuple, set, frozenset)) else ()
 
 
 def _mapping(value):

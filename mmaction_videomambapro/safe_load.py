@@ -32,7 +32,7 @@ from .safe_pickle import (
 )
 
 LEGACY_NUMBERS = 0x1950A86A20F9469CFC6C, 1001
-DAMAGED = 'is damaged or cut short'
+DAMAGED = 'is damaged or truncated'
 CHUNK = 16 << 20
 
 COMPRESSIONS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED

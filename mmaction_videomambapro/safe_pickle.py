@@ -93,8 +93,8 @@ class Call:
     def __init__(self, name: str, args: tuple) -> None:
         self.name = name
         self.args = args
-        self.pairs = None  # an empty list costs memory
-        self.state = None
+        self.pairs: list | None = None  # an empty list costs memory
+        self.state: Any = None
 
 
 class StorageId(NamedTuple):
@@ -202,7 +202,7 @@ class Parser:
                     raise Refused(f'uses {opcode.name}, which torch.save does not')
                 run(self, argument)
         except (ValueError, IndexError, KeyError) as error:
-            raise Refused('is damaged, cut short, or of another format') from error
+            raise Refused('is damaged, truncated, or of another format') from error
 
     def push(self, value: Any) -> None:
         self.budget.spend(sys.getsizeof(value) + 16)
@@ -220,7 +220,7 @@ class Parser:
 
     def push_integer(self, value: int) -> None:
         if value.bit_length() > MOST_BITS:
-            raise Refused(f'holds an integer of more than {MOST_BITS} bits')
+            raise Refused(f'contains an integer of more than {MOST_BITS} bits')
         if -5 <= value <= 256:  # Python keeps one object of each
             self.push_constant(value)
         else:
@@ -296,7 +296,7 @@ class Parser:
         module = {'__builtin__': 'builtins'}.get(module, module)  # as in Python 2
         full = f'{module}.{name}'
         if full in TENSORS_WITHOUT_USE:
-            raise Refused(f'holds {TENSORS_WITHOUT_USE[full]}, not plain ones')
+            raise Refused(f'contains {TENSORS_WITHOUT_USE[full]}, not plain ones')
         if full not in self.builders and full not in ONLY_NAMES:
             raise RefusedName(full)
         self.push(Name(full))
@@ -354,7 +354,7 @@ def _without_attributes(function=None, kind=None, args=None, *_):
         or type(args) is not tuple
         or kind.name not in ('torch.Tensor', 'torch.nn.parameter.Parameter')
     ):
-        raise Refused('holds a tensor of a subclass, not plain ones')
+        raise Refused('contains a tensor of a subclass, not plain ones')
     return function.name, args
 
 
@@ -448,7 +448,7 @@ class Builder:
         """
         value = self.argument(note)
         if type(value) in (Name, Storage):
-            raise Refused('holds a class, a function or a bare storage')
+            raise Refused('contains a class, a function or a bare storage')
         return value
 
     def argument(self, note: Any) -> Any:
@@ -551,7 +551,7 @@ def _tensor_of_type(
     if type(storage) is not Storage:
         raise Refused('has a tensor without memory')
     if flags:
-        raise Refused('holds a conjugated or negated view, not plain tensors')
+        raise Refused('contains a conjugated or negated view, not plain tensors')
     dtype = storage.dtype if dtype is None else dtype
     if type(dtype) is not torch.dtype:
         raise Refused('has a tensor of an unknown type')
@@ -612,14 +612,6 @@ def _bytearray(builder, data=b'', encoding='latin-1'):
     return bytearray(data)
 
 
-def _dict(builder):
-    return {}
-
-
-def _ordered_dict(builder, pairs=()):
-    return OrderedDict((builder.key(key), value) for key, value in pairs)
-
-
 def _ordered_dict_state(builder, value, state):
     """Set the versions of modules, which torch saves with the weights."""
     metadata = state.get('_metadata') if type(state) is dict else None
@@ -643,18 +635,10 @@ def _set(builder, items=()):
     return {builder.key(item) for item in items}
 
 
-def _frozenset(builder, items=()):
-    return frozenset(_set(builder, items))
-
-
 def _complex(builder, real, imaginary):
     if type(real) is not float or type(imaginary) is not float:
         raise Refused('has a damaged complex number')
     return complex(real, imaginary)
-
-
-def _namespace(builder):
-    return argparse.Namespace()
 
 
 def _namespace_state(builder, value, state):
@@ -735,10 +719,6 @@ def _statistics_method(builder, owner, name):
     return name
 
 
-def _history_buffer(builder):
-    return HistoryBuffer()
-
-
 def _history_buffer_state(builder, value, state):
     """Set only the histories; the class keeps its own methods."""
     if type(state) is not dict:
@@ -768,16 +748,18 @@ ONLY_NAMES = {
 
 # Everything that a checkpoint may contain, with the function that builds it
 BUILDERS: dict[str, Callable] = {
-    'builtins.dict': _dict,
+    'builtins.dict': lambda builder: {},
     'builtins.set': _set,
-    'builtins.frozenset': _frozenset,
+    'builtins.frozenset': lambda builder, items=(): frozenset(_set(builder, items)),
     'builtins.complex': _complex,
     'builtins.bytearray': _bytearray,
     'builtins.getattr': _statistics_method,
     '_codecs.encode': _bytes,
-    ORDERED_DICT: _ordered_dict,
+    ORDERED_DICT: lambda builder, pairs=(): OrderedDict(
+        (builder.key(key), value) for key, value in pairs
+    ),
     'collections.Counter': _counter,
-    'argparse.Namespace': _namespace,
+    'argparse.Namespace': lambda builder: argparse.Namespace(),
     'torch.Size': _size,
     'torch.device': _device,
     'torch._utils._rebuild_tensor': _tensor,
@@ -786,7 +768,7 @@ BUILDERS: dict[str, Callable] = {
     'torch._utils._rebuild_parameter': _parameter,
     'torch._utils._rebuild_parameter_with_state': _parameter,
     'numpy.dtype': _dtype,
-    HISTORY_BUFFER: _history_buffer,
+    HISTORY_BUFFER: lambda builder: HistoryBuffer(),
 }
 for _package in ('numpy.core', 'numpy._core'):
     BUILDERS[f'{_package}.multiarray.scalar'] = _scalar

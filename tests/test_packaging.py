@@ -31,6 +31,7 @@ def test_wheel_carries_configs_tools_and_index(tmp_path):
     names = set(archive.namelist())
     package = 'mmaction_videomambapro'
     assert {f'{package}/ops/selective_scan.py', f'{package}/py.typed'} <= names
+    assert f'{package}/datasets/names/kinetics400.txt' in names
     mim = f'{package}/.mim'
     assert f'{mim}/model-index.yml' in names
     assert f'{mim}/tools/train.py' in names

@@ -1,6 +1,6 @@
 # A VideoMambaPro small enough for two CPU cores, on clips that only motion solves
 # (tools/data/make_demo_clips.py). For videos of your own, override
-#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video}
+#   {train,val,test}_dataloader.dataset.{ann_file,data_prefix.video,metainfo.classes}
 #   model.cls_head.num_classes
 # with --cfg-options.
 _base_ = '../_base_/default_runtime.py'
@@ -79,6 +79,7 @@ train_dataloader = dict(
         type='VideoClsDataset',
         ann_file=f'{data_root}/train_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='demo_clips'),
         pipeline=train_pipeline,
     ),
 )
@@ -91,6 +92,7 @@ val_dataloader = dict(
         type='VideoClsDataset',
         ann_file=f'{data_root}/val_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='demo_clips'),
         pipeline=val_pipeline,
         test_mode=True,
     ),
@@ -104,6 +106,7 @@ test_dataloader = dict(
         type='VideoClsDataset',
         ann_file=f'{data_root}/val_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='demo_clips'),
         pipeline=test_pipeline,
         test_mode=True,
     ),

@@ -72,10 +72,12 @@ def extract_features(
         dataset = DATASETS.build(loader.dataset)
         dataset.full_init()
     dataset.on_error = 'raise'  # another sample would replace it
+    preprocessor = dict(cfg.model.get('data_preprocessor') or {})
+    preprocessor.pop('blending', None)
     origin = dict(
         weights=_digest_of_state(model.backbone),
         backbone=_digest([_without_init_cfg(cfg.model).backbone]),
-        preprocessing=_digest([_preprocessing(cfg.model), loader.dataset.pipeline]),
+        preprocessing=_digest([preprocessor, loader.dataset.pipeline]),
         samples=_digest(dataset.get_data_info(i) for i in range(len(dataset))),
         files=_digest(_files(dataset)),
         seed=str(seed),
@@ -130,7 +132,7 @@ def _encode(model, batch):
     features = model.backbone(inputs.flatten(0, 1))
     if features.ndim != 3:
         raise UsageError(
-            f'the backbone gives a tensor of shape {tuple(features.shape)}, no tokens '
+            f'the backbone gives a tensor of shape {tuple(features.shape)}, not tokens '
             '(N, L, C): set model.backbone.out_type=raw'
         )
     return features.unflatten(0, inputs.shape[:2])
@@ -177,11 +179,6 @@ def _without_init_cfg(model):
     model = model.copy()
     model.backbone = {**model.backbone, 'init_cfg': None}
     return model
-
-
-def _preprocessing(model):
-    data_preprocessor = dict(model.get('data_preprocessor') or {})
-    return {k: v for k, v in data_preprocessor.items() if k != 'blending'}
 
 
 def _seed(seed, index):

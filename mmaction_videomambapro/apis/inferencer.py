@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,16 @@ from mmaction.registry import INFERENCERS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.dist import get_dist_info
 from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader
 
+from ..checkpoints.classes import classes_of
 from ..checkpoints.loading import loading
-from ..checkpoints.state_dicts import class_names, classes_of
 from ..datasets.classes import read_classes
 from ..errors import UsageError
 from .inputs import Input, find_inputs
@@ -48,8 +50,9 @@ class VideoInferencer(BaseInferencer):
             the published one is meant. Defaults to None.
         device (str, optional): Defaults to None: a GPU if there is one.
         classes (Sequence[str] | str | PathLike, optional): Class names in label order,
-            or a file of them. Defaults to None: those that the checkpoint carries, or
-            the config; without any, classes are shown as numbers.
+            a file of them, or a published dataset such as 'kinetics400'. Defaults to
+            None: those that the checkpoint carries, or the config; without any, classes
+            are shown as numbers.
         cfg_options (dict, optional): Changes to the config by dotted keys.
             Defaults to None.
         amp (str, optional): Mixed precision: 'bf16' or 'fp16'. Defaults to None.
@@ -105,12 +108,27 @@ class VideoInferencer(BaseInferencer):
             None.
         """
         found = find_inputs(inputs, root, self.classes)
-        pairs = self.predict(found, batch_size)
-        if self.show_progress and len(found) > (batch_size or self.batch_size):
-            pairs = track(pairs, 'Inference', len(found))
+        many = len(found) > (batch_size or self.batch_size)
+        results = bar(
+            self.predict(found, batch_size), len(found), self.show_progress and many
+        )
         if return_datasamples:
-            return [sample for _, sample, _ in pairs]
-        return [self.answer(*pair, top) for pair in pairs]
+            return [sample for _, sample, _ in results]
+        return [self._answer(source, x, error, top) for source, x, error in results]
+
+    def answers(
+        self,
+        inputs: Sequence[Input],
+        batch_size: int | None = None,
+        top: int | None = 5,
+    ) -> Iterator[dict]:
+        """As :meth:`__call__`, one by one, for inputs from :func:`find_inputs`."""
+        for result in self.predict(inputs, batch_size):
+            yield self._answer(*result, top)
+
+    def _answer(self, source, sample, error, top):
+        scores = None if sample is None else sample.pred_score.float().cpu().numpy()
+        return self.answer(source, scores, error, top)
 
     def predict(
         self, inputs: Sequence[Input], batch_size: int | None = None
@@ -138,16 +156,20 @@ class VideoInferencer(BaseInferencer):
         )
         done = 0
         for batch in loader:
-            data = [x for x in batch if not isinstance(x, str)]
-            predicted = iter(self._predict(data) if data else ())
-            for item in batch:
-                broken = isinstance(item, str)
-                yield (
-                    inputs[done],
-                    None if broken else next(predicted),
-                    item if broken else None,
-                )
-                done += 1
+            for result in self.ask(batch):
+                broken = isinstance(result, str)
+                source, done = inputs[done], done + 1
+                yield source, None if broken else result, result if broken else None
+
+    def ask(self, batch: Sequence[dict | str]) -> list[ActionDataSample | str]:
+        """Predict a batch, in which a sample may be the reason why it is broken.
+
+        Raises:
+            UsageError: If memory does not suffice.
+        """
+        data = [x for x in batch if not isinstance(x, str)]
+        predicted = iter(self._predict(data) if data else ())
+        return [x if isinstance(x, str) else next(predicted) for x in batch]
 
     def _predict(self, data: list[dict]) -> list[ActionDataSample]:
         try:
@@ -171,21 +193,29 @@ class VideoInferencer(BaseInferencer):
     def answer(
         self,
         source: Input,
-        sample: ActionDataSample | None,
+        scores: np.ndarray | None,
         error: str | None = None,
         top: int | None = 5,
     ) -> dict:
-        """Plain data about a prediction; see :meth:`__call__`."""
-        best: list[int] = []
-        if sample is not None:
-            scores = sample.pred_score.float().cpu().numpy()
-            best = np.argsort(-scores, kind='stable')[:top].tolist()
+        """Plain data about a video; see :meth:`__call__`.
+
+        Args:
+            source (Input): The video.
+            scores (np.ndarray, optional): Of all classes; None if it is broken.
+            error (str, optional): Why it is broken. Defaults to None.
+            top (int, optional): How many classes to name. Defaults to 5; None for all.
+        """
+        return dict(path=source.name, **self.best(scores, top), error=error)
+
+    def best(self, scores: np.ndarray | None, top: int | None = 5) -> dict:
+        """``labels``, ``classes`` and ``scores`` of the best classes, best first."""
+        if scores is None:
+            scores = np.zeros(0)
+        numbers = np.argsort(-scores, kind='stable')[:top].tolist()
         return dict(
-            path=source.name,
-            labels=[self.label(i) for i in best],
-            classes=best,
-            scores=[float(scores[i]) for i in best],
-            error=error,
+            labels=[self.label(i) for i in numbers],
+            classes=numbers,
+            scores=[float(scores[i]) for i in numbers],
         )
 
     def label(self, number: int) -> str:
@@ -211,19 +241,20 @@ class VideoInferencer(BaseInferencer):
 
     def _class_names(self, cfg, content):
         names = self._given_classes
+        if names is None:
+            return classes_of(content.get('meta'), cfg)
         if isinstance(names, (str, os.PathLike)):
             names = read_classes(names)
-        names = names or class_names(content) or classes_of(cfg)
-        head = cfg.model.get('cls_head') or {}
-        count = head.get('num_classes')
-        if names and count and len(names) != count:
+        count = (cfg.model.get('cls_head') or {}).get('num_classes')
+        if count and len(names) != count:
             raise UsageError(
                 f'there are {len(names)} class names, but the model has {count} classes'
             )
-        return list(names) if names else None
+        return list(names)
 
     def _init_pipeline(self, cfg):
-        return _Pipelines(_loader_of(cfg).dataset.pipeline)
+        self.steps = _loader_of(cfg).dataset.pipeline
+        return _Pipelines(self.steps)
 
     def _init_visualizer(self, cfg):
         return None
@@ -241,8 +272,16 @@ class _Pipelines:
         sample = source.sample()
         if 'video_reader' in sample:
             return self._of_readers(sample)
-        files = any(_name(step).endswith('Init') for step in self.steps)
+        files = any(type_name(step).endswith('Init') for step in self.steps)
         return (self._of_files if files else self._of_readers)(sample)
+
+
+def bar(items: Iterable[Any], total: int, shown: bool) -> Iterable[Any]:
+    """Show a progress bar on a terminal while something is iterated over."""
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal or get_dist_info()[0]:
+        return items
+    return track(items, 'Inference', total, console=console, transient=True)
 
 
 def reading_steps(steps: Sequence[dict]) -> list[dict]:
@@ -252,11 +291,11 @@ def reading_steps(steps: Sequence[dict]) -> list[dict]:
         steps (Sequence[dict]): A pipeline for videos, for folders of frames, or for
             arrays.
     """
-    decode = [dict(x) for x in steps if _name(x) == 'VideoDecode']
+    decode = [dict(x) for x in steps if type_name(x) == 'VideoDecode']
     decode = decode or [dict(type='VideoDecode')]
     kept: list[dict] = []
     for step in steps:
-        name = _name(step)
+        name = type_name(step)
         if name.endswith('Decode'):
             kept += decode
         elif not name.endswith('Init'):
@@ -264,8 +303,9 @@ def reading_steps(steps: Sequence[dict]) -> list[dict]:
     return [dict(type='VideoInit'), *kept]
 
 
-def _name(step):
-    name = step['type']
+def type_name(step: dict) -> str:
+    """The name of a transform's class in a config."""
+    name = step.get('type', '')
     return name.rsplit('.')[-1] if isinstance(name, str) else name.__name__
 
 
@@ -291,10 +331,17 @@ class _Samples(torch.utils.data.Dataset):
     def __getitem__(self, i: int) -> dict | str:
         try:
             return self.pipeline(self.inputs[i])
-        except MemoryError:
-            raise
-        except OSError as error:
-            return error.strerror or str(error)
         except Exception as error:  # decoders raise whatever they like
-            text = str(error).strip().split('\n')[-1]
-            return text or type(error).__name__
+            return reason_of(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a video is broken, in one sentence.
+
+    Raises:
+        MemoryError: If the video is not to blame.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    text = getattr(error, 'strerror', None) or str(error)
+    return text.strip().split('\n')[-1] or type(error).__name__

@@ -59,7 +59,7 @@ def resolve(
     place = newest_of(place)
     if not osp.exists(place) and '://' not in place:
         raise UsageError(f'checkpoint {place} does not exist')
-    content = _load_checkpoint(place, map_location='cpu')
+    content = _load_checkpoint(place, 'cpu', logger='silent')
     if cfg is None:
         with loading(place):
             cfg = config_in(content)

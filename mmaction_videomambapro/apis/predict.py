@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
 from mmengine.dist import all_gather_object, get_dist_info
-from rich.console import Console
-from rich.progress import track
 
 from ..errors import RunStopped, UsageError
 from ..literals import printable_lines
+from ..visualization.timeline import clock
 from .answers import AnswerFile
-from .inferencer import VideoInferencer
+from .inferencer import bar
 from .inputs import Input
 
 SHOWN = 50  # videos whose answers are printed although they are also written
 
 
-def answers(
-    inferencer: VideoInferencer,
+def shared_out(
+    ask: Callable[[Sequence[Input]], Iterable[dict]],
     inputs: Sequence[Input],
     batch_size: int,
-    top: int | None = 5,
 ) -> Iterator[list[dict]]:
     """Share the videos out to all processes.
 
@@ -32,10 +30,9 @@ def answers(
     scores as well, to the last bit.
 
     Args:
-        inferencer (VideoInferencer): The model.
+        ask (Callable): Answers about some of the videos, in order.
         inputs (Sequence[Input]): The videos.
         batch_size (int): Videos at once.
-        top (int, optional): How many classes to name. Defaults to 5; None for all.
 
     Yields:
         list[dict]: Answers in the order of the videos, a batch of each process at a
@@ -44,29 +41,25 @@ def answers(
     rank, size = get_dist_info()
     starts = range(0, len(inputs), batch_size)
     own = [x for i in starts[rank::size] for x in inputs[i : i + batch_size]]
-    own_answers = (
-        inferencer.answer(*pair, top) for pair in inferencer.predict(own, batch_size)
-    )
+    answers = iter(ask(own))
     for _ in starts[::size]:
-        batch = list(islice(own_answers, batch_size))
+        batch = list(islice(answers, batch_size))
         yield list(chain.from_iterable(all_gather_object(batch)))
 
 
 def predict(
-    inferencer: VideoInferencer,
+    ask: Callable[[Sequence[Input]], Iterable[dict]],
     inputs: Sequence[Input],
-    batch_size: int | None = None,
-    top: int | None = 5,
+    batch_size: int,
     out: str | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Answer, print and write, as ``tools/predict.py`` does.
 
     Args:
-        inferencer (VideoInferencer): The model.
+        ask (Callable): Answers about some of the videos, in order.
         inputs (Sequence[Input]): The videos.
-        batch_size (int, optional): Videos at once. Defaults to that of the config.
-        top (int, optional): How many classes to name. Defaults to 5; None for all.
+        batch_size (int): Videos at once.
         out (str, optional): File for the answers. Defaults to None.
         origin (Mapping, optional): See :class:`AnswerFile`. Defaults to None.
 
@@ -74,19 +67,16 @@ def predict(
         UsageError: If no video could be answered.
         RunStopped: If some could not.
     """
-    batch_size = batch_size or inferencer.batch_size
     first = get_dist_info()[0] == 0
     file = AnswerFile(out, origin or {}) if out and first else None
     skipped = file.skip([x.name for x in inputs]) if file else 0
     skipped = all_gather_object(skipped)[0]
     done = list(file.done) if file else []
     rest = inputs[skipped:]
-    batches = answers(inferencer, rest, batch_size, top)
-    if first:
-        batches = _with_progress(batches, len(rest), batch_size)
-        if skipped:
-            print(f'{skipped} videos were answered before')
-    for batch in batches:
+    if first and skipped:
+        print(f'{skipped} videos were answered before')
+    rounds = len(range(0, len(rest), batch_size)[:: get_dist_info()[1]])
+    for batch in bar(shared_out(ask, rest, batch_size), rounds, rounds > 1):
         done += batch
         if not first:
             continue
@@ -108,21 +98,18 @@ def predict(
 
 
 def shown(answer: Mapping[str, Any]) -> str:
-    """An answer as lines for a terminal: the path, and its best classes below."""
+    """An answer as lines for a terminal: the path, and below it classes or segments."""
     lines = [answer['path']]
     if answer['error']:
         lines.append(f'   broken: {answer["error"]}')
-    for label, score in zip(answer['labels'], answer['scores']):
-        lines.append(f'  {score:6.1%}  {label}')
+    if 'segments' in answer:
+        for x in answer['segments']:
+            times = f'{clock(x["start"])} to {clock(x["end"])}'
+            lines.append(f'  {times:>16}  {x["score"]:6.1%}  {x["label"]}')
+    else:
+        for label, score in zip(answer['labels'], answer['scores']):
+            lines.append(f'  {score:6.1%}  {label}')
     return '\n'.join(printable_lines(line).replace('\n', ' ') for line in lines)
-
-
-def _with_progress(batches, videos, batch_size):
-    console = Console(stderr=True)
-    if not console.is_terminal or videos <= batch_size:
-        return batches
-    rounds = -(-videos // batch_size) // get_dist_info()[1] or 1
-    return track(batches, 'Videos', rounds, console=console, transient=True)
 
 
 def origin_of(weights: str, **options: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class TrainingJob:
 
     def __init__(self, arguments: Sequence[str], work_dir: str, run: int = 0) -> None:
         self.arguments, self.work_dir, self.run = tuple(arguments), work_dir, run
-        self.started = None
+        self.started = float('inf')  # until it runs
 
     def __call__(self) -> None:
         """Train, with the rank and the addresses that the job provides."""
@@ -139,7 +139,9 @@ def read_batch(path: str | os.PathLike) -> list[str]:
         and configs
         and all(isinstance(config, str) for config in configs)
     ):
-        raise UsageError(f'{path} is no list of configs: write "- CONFIG" in each line')
+        raise UsageError(
+            f'{path} is not a list of configs: write "- CONFIG" in each line'
+        )
     return configs
 
 
@@ -152,10 +154,7 @@ def make_executor(
     nodes: int = 1,
     tasks_per_node: int = 1,
     cpus_per_task: int = 5,
-    partition: str | None = None,
-    account: str | None = None,
-    qos: str | None = None,
-    exclude: str | None = None,
+    **slurm: str | None,
 ) -> AutoExecutor:
     """Create submitit's executor, with one GPU per task.
 
@@ -169,21 +168,13 @@ def make_executor(
         nodes (int): Number of machines; 1 if the cluster is 'local'. Defaults to 1.
         tasks_per_node (int): Processes, and GPUs, per machine. Defaults to 1.
         cpus_per_task (int): CPU cores per process. Defaults to 5.
-        partition (str, optional): SLURM partition. Defaults to None, the cluster's
-            default.
-        account (str, optional): SLURM account to charge. Defaults to None, the
-            cluster's default.
-        qos (str, optional): SLURM quality of service. Defaults to None, the cluster's
-            default.
-        exclude (str, optional): Machines that SLURM must not use. Defaults to None.
+        **slurm (str, optional): ``partition``, ``account`` to charge, ``qos``, and
+            machines to ``exclude``; those that are None are the cluster's defaults.
 
     Raises:
         UsageError: If submitit is not installed, or the cluster does not support this.
     """
-    options = dict(
-        folder=folder, partition=partition, account=account, qos=qos, exclude=exclude
-    )
-    for option, value in options.items():
+    for option, value in dict(folder=folder, **slurm).items():
         if not str(value).isprintable():  # it would break its line in the job script
             raise UsageError(f'--{option} {str(value)!r} has control characters')
     try:
@@ -207,10 +198,7 @@ def make_executor(
             tasks_per_node=tasks_per_node,
             gpus_per_node=tasks_per_node,
             cpus_per_task=cpus_per_task,
-            slurm_partition=partition,
-            slurm_account=account,
-            slurm_qos=qos,
-            slurm_exclude=exclude,
+            **{f'slurm_{name}': value for name, value in slurm.items()},
         )
     except OSError as e:
         raise UsageError(f'--folder {folder}: {e}') from e

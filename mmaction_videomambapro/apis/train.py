@@ -41,15 +41,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, the newest in this folder, or the newest in '
-        'the work directory; where there is none yet, start as without this',
+        help='continue from this checkpoint, the newest in this folder, or the newest '
+        'in the work directory; if there is none yet, start as without it',
     )
     parser.add_argument(
         '--amp',
         nargs='?',
         const='bf16',
         choices=['bf16', 'fp16'],
-        help='automatic mixed precision, bf16 unless said otherwise; on GPUs and CPUs',
+        help='automatic mixed precision, default: bf16; on GPUs and CPUs',
     )
     parser.add_argument(
         '--no-validate', action='store_true', help='do not validate while training'
@@ -85,7 +85,9 @@ def training_config(args: argparse.Namespace) -> Config:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.resume:
-        _set_resume(cfg, args.resume)
+        cfg.resume = 'auto' if args.resume == 'auto' else True
+        if args.resume != 'auto':
+            cfg.load_from = newest_of(args.resume)
     if args.amp:
         _use_amp(cfg.optim_wrapper, args.amp)
     if args.auto_scale_lr:
@@ -104,13 +106,6 @@ def training_config(args: argparse.Namespace) -> Config:
             randomness[flag] = True
     cfg.randomness = randomness
     return cfg
-
-
-def _set_resume(cfg, checkpoint):
-    """Resume from a checkpoint, from the newest one in a folder, or automatically."""
-    cfg.resume = 'auto' if checkpoint == 'auto' else True
-    if checkpoint != 'auto':
-        cfg.load_from = newest_of(checkpoint)
 
 
 def _use_amp(optim_wrapper, dtype):

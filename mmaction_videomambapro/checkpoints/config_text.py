@@ -36,21 +36,23 @@ def config_in(content: Mapping[str, Any]) -> Config:
     text = _text(content)
     if text is None:
         raise MismatchError(
-            'it has no config, so the model is unknown; give the config, or its name '
-            'in the model zoo, as well'
+            'there is no config in the checkpoint, so the model is unknown; give the '
+            'config, or its name in the model zoo, as well'
         )
     try:
         cfg = read_assignments(text)
     except ValueError as error:
-        raise MismatchError(f'its config is not plain data: {error}') from error
+        raise MismatchError(
+            f'the config in the checkpoint is not plain data: {error}'
+        ) from error
     cfg = {key: _without_files(cfg[key]) for key in _KEPT if key in cfg}
     if not isinstance(cfg.get('model'), dict):
-        raise MismatchError('its config has no model')
+        raise MismatchError('the config in the checkpoint has no model')
     for key, name in _type_names(cfg):
         if not isinstance(name, str) or not _NAMES[key].fullmatch(name):
             raise MismatchError(
-                f'its config has {key}={name!r:.60}, which is not the name of a '
-                'registered class'
+                f'the config in the checkpoint has {key}={name!r:.60}, which is not '
+                'the name of a registered class'
             )
     return Config(cfg)
 

@@ -28,6 +28,7 @@ from ..datasets.lists import ListError
 from ..files import replacing
 from ..models import VideoMamba
 from ..safe_load import CheckpointError
+from .classes import class_names, different_classes
 from .loading import Loading, current, loading
 from .rules import (
     CLASSIFIER,
@@ -43,8 +44,6 @@ from .state_dicts import (
     MismatchError,
     by_reason,
     check_values,
-    class_names,
-    different_classes,
     state_dict_in,
     summary,
 )
@@ -101,7 +100,7 @@ def adapt(
     weights: str = 'ema',
     strict: bool = True,
     complete: bool = False,
-    classes: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
+    classes: tuple[list[str], list[str]] | None = None,
 ) -> tuple[OrderedDict[str, Tensor], Report]:
     """Fit a checkpoint to a model, by the rules of :mod:`.rules`.
 
@@ -125,7 +124,7 @@ def adapt(
             shape that no rule covers are an error. Defaults to True.
         complete (bool): Whether weights that stay fresh are an error, as in tests,
             where they would be random. Defaults to False.
-        classes (tuple[tuple[str]], optional): Class names of the checkpoint and of the
+        classes (tuple[list[str]], optional): Class names of the checkpoint and of the
             model. Rows of the head are picked by name if only their order differs; a
             head with other classes stays fresh. Defaults to None.
 
@@ -337,7 +336,7 @@ def convert(
         state_dict, report = adapt(checkpoint, model, **options)
     encoder = {official_name(key) for key in _known_backbone(model).state_dict()}
     left_out = {key for key in report.fresh if official_name(key) not in encoder}
-    if official:  # the published files hold no tables that are computed
+    if official:  # the published files have no tables that are computed
         left_out.update(key for key, _ in model.named_buffers())
     own = _Names({k: v for k, v in state_dict.items() if k not in left_out})
     state_dict = {own.names[key]: tensor for key, tensor in own.tensors.items()}
@@ -420,7 +419,7 @@ def _class_rows(file_labels, model_labels, file, model) -> list[int]:
 def _lines(labels: str | PathLike) -> list[str]:
     try:
         return [name.strip() for name in read_classes(labels)]
-    except (OSError, ListError) as error:
+    except ListError as error:
         raise CheckpointError(f'label names {labels} cannot be read: {error}') from None
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 
 from mmengine.runner import BaseLoop
 
-from .state_dicts import MismatchError, class_names, names_in, state_dict_in, summary
+from .classes import class_names, names_in
+from .state_dicts import MismatchError, state_dict_in, summary
 
 
 @dataclass
@@ -24,8 +26,8 @@ class Loading:
         file (str, optional): Its name, for errors.
         complete (bool): Whether every weight is needed, as in tests and resuming.
         fine_tuning (bool): Whether it starts a training, where a head may be fresh.
-        here (tuple[str], optional): Class names of the data.
-        there (tuple[str], optional): Class names of the checkpoint.
+        here (list[str], optional): Class names of the data.
+        there (list[str], optional): Class names of the checkpoint.
         wrap (bool): Whether bare weights have to be wrapped as ``state_dict``.
         fitted (bool): Whether it was already fitted, and this was logged.
     """
@@ -33,8 +35,8 @@ class Loading:
     file: str | None = None
     complete: bool = False
     fine_tuning: bool = False
-    here: tuple[str, ...] | None = None
-    there: tuple[str, ...] | None = None
+    here: list[str] | None = None
+    there: list[str] | None = None
     wrap: bool = False
     fitted: bool = False
 
@@ -53,11 +55,11 @@ def current() -> Loading | None:
 
 
 @contextmanager
-def loading(file: str | None = None, **purpose: Any) -> Iterator[None]:
+def loading(file: str | PathLike | None = None, **purpose: Any) -> Iterator[None]:
     """Set the purpose for readers and fitters, and prefix errors with the file name.
 
     Args:
-        file (str, optional): Name of the checkpoint. Defaults to None.
+        file (str | PathLike, optional): The checkpoint. Defaults to None.
         **purpose: Attributes of :class:`Loading`; the others keep their values from
             the surrounding context.
     """

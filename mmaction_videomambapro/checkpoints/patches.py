@@ -7,7 +7,14 @@ file is loaded for nor the head, and MMAction2's VisionTransformer has none.
 from ..compat import patch
 from ..compat.helpers import RUNNERS, replace, runner_in
 
-UNTIL = 'mmengine tells a model what a checkpoint is loaded for'
+UNTIL = 'mmengine passes to a model what a checkpoint is loaded for'
+
+
+def loading(*args, **purpose):
+    """``loading.loading``, which imports too much to be imported with the patches."""
+    from . import loading
+
+    return loading.loading(*args, **purpose)
 
 
 @patch(
@@ -30,8 +37,6 @@ def _checkpoints_that_do_not_fit(checkpoint):
 
     @replace(checkpoint, 'load_checkpoint')
     def load_checkpoint(original, model, filename, *args, **kwargs):
-        from .loading import loading
-
         with loading(filename):
             return original(model, filename, *args, **kwargs)
 
@@ -59,8 +64,6 @@ def _checkpoints_that_do_not_fit(checkpoint):
 def _initial_weights_without_name(weight_init):
     @replace(weight_init.PretrainedInit, '__call__')
     def __call__(original, self, module):
-        from .loading import loading
-
         with loading(self.checkpoint):
             return original(self, module)
 
@@ -88,7 +91,7 @@ def _ema_of_published_checkpoints(ema_hook):
 def _tests_with_random_weights(module):
     @replace(runner_in(module), 'load_checkpoint')
     def load_checkpoint(original, self, filename, *args, **kwargs):
-        from .loading import loading, purpose_of
+        from .loading import purpose_of
 
         with loading(filename, **purpose_of(self)):
             return original(self, filename, *args, **kwargs)
@@ -102,19 +105,16 @@ def _tests_with_random_weights(module):
 def _recognizers_with_random_weights(inference):
     @replace(inference, 'load_checkpoint')
     def load_checkpoint(original, model, filename, *args, **kwargs):
-        from .loading import loading
-
         with loading(filename, complete=True):
             return original(model, filename, *args, **kwargs)
 
     @replace(inference, 'init_recognizer')
     def init_recognizer(original, config, *args, **kwargs):
-        from .loading import loading
-        from .state_dicts import classes_of
+        from .classes import classes_of
 
         if isinstance(config, (str, inference.Path)):
             config = inference.mmengine.Config.fromfile(config)
-        with loading(here=classes_of(config)):
+        with loading(here=classes_of(None, config)):
             return original(config, *args, **kwargs)
 
 
@@ -127,13 +127,12 @@ def _recognizers_with_random_weights(inference):
 def _inferencers_with_random_weights(infer):
     @replace(infer.BaseInferencer, '_init_model')
     def _init_model(original, self, cfg, weights, *args, **kwargs):
-        from .loading import loading
-        from .state_dicts import classes_of
+        from .classes import classes_of
 
         if not cfg and weights is not None:
             from .config_text import config_in
 
             with loading(weights):
                 cfg.update(config_in(infer._load_checkpoint(weights, 'cpu')))
-        with loading(weights, complete=True, here=classes_of(cfg)):
+        with loading(weights, complete=True, here=classes_of(None, cfg)):
             return original(self, cfg, weights, *args, **kwargs)

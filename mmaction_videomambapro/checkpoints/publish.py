@@ -41,11 +41,11 @@ def publish(
     content = safe_load(checkpoint, map_location='cpu')
     if not isinstance(content, dict) or 'state_dict' not in content:
         raise CheckpointError(
-            f'{checkpoint} holds no state_dict: MMEngine did not save it'
+            f'{checkpoint} has no state_dict: MMEngine did not save it'
         )
     averages = 'ema_state_dict' in content
     if weights == 'ema' and not averages:
-        raise CheckpointError(f'{checkpoint} holds no averaged weights: no EMAHook ran')
+        raise CheckpointError(f'{checkpoint} has no averaged weights: no EMAHook ran')
     with loading(checkpoint):
         # EMAHook saves the averaged weights as state_dict
         raw = weights == 'raw' and averages

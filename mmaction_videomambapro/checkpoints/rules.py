@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from ..models.layers.mixer import BACKWARD, forward_name
 from ..models.layers.position import resize_pos_embed, resize_temporal_embed
 
 # A name in a file or in a model -> the name in the published files of VideoMamba
@@ -26,7 +27,7 @@ NAMES = (
     (r'^(blocks\.\d+)\.mlp\.layers\.0\.0\.', r'\1.mlp.fc1.'),
     (r'^(blocks\.\d+)\.mlp\.layers\.1\.', r'\1.mlp.fc2.'),
 )
-BACKWARD = r'layers\.\d+\.mixer\.(A_b_log|D_b|(conv1d|x_proj|dt_proj)_b\.\w+)'
+IN_BACKWARD = rf'layers\.\d+\.mixer\.({BACKWARD})'
 
 
 def official_name(key: str) -> str:
@@ -193,8 +194,8 @@ def no_frames_in_an_image(key: str, case: Case):
 
 def copy_forward(key: str, case: Case):
     """What both directions share in the file is copied for the backward one."""
-    kind = key.split('.mixer.')[1]
-    forward = case.file.get(key.replace('_b', '', 1))
+    layer, kind = key.split('.mixer.')
+    forward = case.file.get(f'{layer}.mixer.{forward_name(kind)}')
     if _has_mixer(case.file, kind) or forward is None:
         return None
     if forward.shape != case.model[key].shape:
@@ -259,14 +260,14 @@ RESHAPED = (
 )
 MISSING = (
     (r'temporal_pos_embedding', no_frames_in_an_image),
-    (BACKWARD, copy_forward),
+    (IN_BACKWARD, copy_forward),
     (r'pos_embed', fixed_table),
     (r'(norm_f|fc_norm)\.(weight|bias)', no_norm_in_pretraining),
     (r'.*', behind_backbone),
 )
 UNUSED = (
     (r'(cls_)?head\..*', other_head),
-    (BACKWARD, shared_backward),
+    (IN_BACKWARD, shared_backward),
     (r'(clip_decoder|decoder|encoder_to_decoder)\..*|mask_token', pretraining_only),
     (r'norm\.(weight|bias)', pretraining_only),
     (r'distill_head\..*', teaching_only),

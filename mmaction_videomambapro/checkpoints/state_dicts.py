@@ -43,7 +43,7 @@ def state_dict_in(content: Any, weights: str = 'ema') -> Mapping[str, Any]:
     if weights not in ('ema', 'raw'):
         raise ValueError(f"weights must be 'ema' or 'raw', but got {weights!r}")
     if not isinstance(content, Mapping):
-        raise MismatchError(f'it holds {_what(content)}, not a dictionary of weights')
+        raise MismatchError(f'it is {_what(content)}, not a dictionary of weights')
     if weights == 'raw':
         state_dict = _raw_weights(content)
     else:
@@ -98,43 +98,6 @@ def check_values(
             f'{summary(broken, at_most=4)}. The training that saved them had failed: '
             'take an earlier checkpoint'
         )
-
-
-def class_names(content: Any) -> tuple[str, ...] | None:
-    """Names of the classes that a checkpoint was trained for, if it has them.
-
-    MMEngine saves the ``metainfo`` of the training data.
-    """
-    for key in ('meta', 'dataset_meta'):
-        content = content.get(key) if isinstance(content, Mapping) else None
-    return names_in(content)
-
-
-def names_in(metainfo: Any) -> tuple[str, ...] | None:
-    """Class names in the ``metainfo`` of a dataset, if there are any."""
-    names = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
-    if not isinstance(names, (list, tuple)) or not names:
-        return None
-    return tuple(names) if all(isinstance(x, str) for x in names) else None
-
-
-def classes_of(config: Any) -> tuple[str, ...] | None:
-    """Class names of a config's test data, if it has any."""
-    for key in ('test_dataloader', 'dataset', 'metainfo'):
-        config = config.get(key) if hasattr(config, 'get') else None
-    return names_in(config)
-
-
-def different_classes(there: tuple[str, ...], here: tuple[str, ...]) -> str:
-    """Where the class lists of checkpoint and data differ."""
-    if len(there) != len(here):
-        return f'{len(there)} classes in the checkpoint, {len(here)} in the data'
-    differing = [i for i, (a, b) in enumerate(zip(there, here)) if a != b]
-    first = differing[0]
-    return (
-        f'class {first} is {printable(there[first])} in the checkpoint and '
-        f'{printable(here[first])} in the data; {len(differing)} of {len(here)} differ'
-    )
 
 
 def summary(names: Iterable[str], at_most: int = 40) -> str:

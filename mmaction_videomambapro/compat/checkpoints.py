@@ -49,12 +49,9 @@ def _configs_run(config):
             ) from error
 
 
-@patch(*RUNNERS, 'mmengine.infer.infer', **CONFIGS_RUN)
-def _readers_of_configs(module):
-    inferencers = module.__name__ not in RUNNERS
-    owner = module.BaseInferencer if inferencers else runner_in(module)
-
-    @replace(owner, '_init_model' if inferencers else 'resume')
+@patch(*RUNNERS, **CONFIGS_RUN)
+def _resuming_runs_configs(module):
+    @replace(runner_in(module), 'resume')
     def read(original, *args, **kwargs):
         token = _IN_CHECKPOINT.set(True)
         try:

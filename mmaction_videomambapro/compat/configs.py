@@ -71,7 +71,7 @@ def _paths_in_configs_run(config):
         if variable and (not filename.isprintable() or set(filename) & set('\'"{}')):
             raise ValueError(
                 f'{filename!r} mentions file{variable[1]}, its own path, which has '
-                'characters that end a text in a config: rename the file or its folder'
+                'characters that end a config string: rename the file or its folder'
             )
         return original(filename, temp_config_name)
 

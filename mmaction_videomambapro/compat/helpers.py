@@ -41,6 +41,5 @@ def replace(owner: Any, name: str) -> Callable:
 def stand_in(module: ModuleType, **names: Any) -> ModuleType:
     """A module as another module should see it, with some names replaced."""
     seen = ModuleType(module.__name__)
-    seen.__getattr__ = lambda name: getattr(module, name)
-    vars(seen).update(names)
+    vars(seen).update(names, __getattr__=lambda name: getattr(module, name))
     return seen

@@ -17,9 +17,7 @@ import json
 import os
 import os.path as osp
 import re
-import zlib
 from collections.abc import Iterator, Sequence
-from gzip import BadGzipFile
 from typing import NamedTuple
 
 from .classes import label_numbers
@@ -86,7 +84,7 @@ def find_official(path: str) -> str | None:
     try:
         with open_text(path) as file:
             head = file.read(_HEAD)
-    except (EOFError, zlib.error, BadGzipFile):
+    except ListError:
         return None  # reported where lines are read
     if re.match(r'\s*\[\s*\{\s*"', head):
         return 'ssv2'
@@ -302,7 +300,9 @@ def _load_json(path, kind):
     try:
         with open_text(path) as file:
             content = json.load(file)
-    except (ValueError, RecursionError, EOFError, zlib.error, BadGzipFile) as error:
+    except ListError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise ListError.of(path, f'the JSON file is damaged ({error})') from error
     if not isinstance(content, kind):
         raise ListError.of(path, 'the JSON file does not have the expected content')

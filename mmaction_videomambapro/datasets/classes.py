@@ -1,4 +1,4 @@
-"""Class names, from files with one name per line and from official label files."""
+"""Class names: of published datasets, and from files of several formats."""
 
 from __future__ import annotations
 
@@ -7,38 +7,45 @@ import json
 import os
 import os.path as osp
 import re
-import zlib
 from collections.abc import Iterable, Sequence
-from gzip import BadGzipFile
+from pathlib import Path
 
 from .rows import QUOTED, ListError, is_file_name, open_text, quote, unquote
 
 _LARGEST = 1 << 26  # characters
 _NUMBERED = re.compile(r'([0-9]{1,6})[\s,;:]+(.*\S)')
+PUBLISHED = {path.stem: path for path in Path(__file__).parent.glob('names/*.txt')}
+
+
+def is_published(classes: object) -> bool:
+    """Whether this names a published dataset whose class names come along."""
+    return isinstance(classes, str) and classes in PUBLISHED
 
 
 def read_classes(path: str | os.PathLike) -> list[str]:
     """Read the names of classes.
 
     Args:
-        path (str | PathLike): A text file with one name per line, where names quoted by
-            :func:`classes_text` are unquoted; a JSON object of names and numbers; a
-            JSON list of names; a CSV file with the header ``id,name``; or UCF101's
-            ``classInd.txt``.
+        path (str | PathLike): A published dataset, one of PUBLISHED, such as
+            ``'kinetics400'``; for a file of such a name write ``'./kinetics400'``. Or a
+            text file with one name per line, where names quoted by :func:`classes_text`
+            are unquoted; a JSON object of names and numbers; a JSON list of names; a
+            CSV file with the header ``id,name``; or UCF101's ``classInd.txt``.
 
     Returns:
         list[str]: The names in label order.
 
     Raises:
-        ListError: If there are no names, one is blank, or numbers are missing.
-        OSError: If the file cannot be read.
+        ListError: If the file cannot be read or has no names, one is blank, or numbers
+            are missing.
     """
-    path = os.fspath(path)
+    path = os.fspath(PUBLISHED[path] if is_published(path) else path)
     try:
         with open_text(path, newline='\n') as file:
             text = file.read(_LARGEST)
-    except (EOFError, zlib.error, BadGzipFile) as error:
-        raise ListError.of(path, f'the gzip file is damaged ({error})') from error
+    except OSError as error:
+        reason = f'the class names cannot be read: {error.strerror or error}'
+        raise ListError.of(path, reason) from error
     if len(text) == _LARGEST:
         raise ListError.of(path, 'the file is too large to be a list of class names')
     if osp.splitext(path)[1].lower() == '.json':
@@ -81,21 +88,14 @@ def label_numbers(classes: str | os.PathLike | Sequence[str]) -> dict[str, int]:
     Raises:
         ListError: If the file cannot be read, or two classes have the same name.
     """
-    names = classes
+    source, names = 'classes', classes
     if isinstance(classes, (str, os.PathLike)):
-        try:
-            names = read_classes(classes)
-        except OSError as error:
-            raise ListError.of(
-                os.fspath(classes), f'the class names cannot be read: {error}'
-            ) from error
+        source, names = os.fspath(classes), read_classes(classes)
     numbers = {}
     for i, name in enumerate(names):
         if numbers.setdefault(name, i) != i:
-            raise ListError.of(
-                classes if isinstance(classes, (str, os.PathLike)) else 'classes',
-                f'classes {numbers[name]} and {i} are both named {name!r}',
-            )
+            reason = f'classes {numbers[name]} and {i} are both named {name!r}'
+            raise ListError.of(source, reason)
     numbered = [_NUMBERED.fullmatch(name) for name in names]
     if all(numbered):
         first = int(numbered[0][1]) if numbered else 0

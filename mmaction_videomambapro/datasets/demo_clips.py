@@ -20,19 +20,10 @@ from rich.progress import track
 
 from ..errors import UsageError
 from ..files import making_folder
-from .classes import classes_text
+from .classes import classes_text, read_classes
 from .lists import Row, row_line
 
-CLASSES = (
-    'move right',
-    'move left',
-    'move down',
-    'move up',
-    'turn clockwise',
-    'turn counter-clockwise',
-    'grow',
-    'shrink',
-)
+CLASSES = tuple(read_classes('demo_clips'))
 HEIGHT, WIDTH, FPS = 48, 64, 12
 PLAIN = 60  # the mean of the textures
 
@@ -85,7 +76,7 @@ class DemoClips:
             bool: Whether anything was written.
 
         Raises:
-            UsageError: If ``root`` holds something else.
+            UsageError: If ``root`` contains something else.
         """
         root = Path(root)
         made_of = root / 'made_of.json'

@@ -79,8 +79,8 @@ class FeatureCache:
         stale = [name for name in origin if cache.origin.get(name) != origin[name]]
         if stale:
             raise FeatureCacheError(
-                f'{folder} holds features of other {", ".join(stale)}: choose another '
-                'folder or delete this one'
+                f'{folder} contains features of other {", ".join(stale)}: choose '
+                'another folder or delete this one'
             )
         return cache
 
@@ -125,16 +125,16 @@ class FeatureCache:
         features = content['features']
         if features.ndim != 3 or self._shape not in (None, features.shape):
             return (
-                f'holds features of shape {tuple(features.shape)}, expected '
+                f'has features of shape {tuple(features.shape)}, expected '
                 f'{tuple(self._shape or ("views", "tokens", "channels"))}'
             )
         if not features.isfinite().all():
-            return 'holds features that are not finite'
+            return 'has features that are not finite'
         return None
 
 
 def check_same_weights(folders: Iterable[str]) -> None:
-    """Make sure that caches hold features of the same backbone.
+    """Make sure that caches contain features of the same backbone.
 
     Args:
         folders (Iterable[str]): Folders of caches, such as those for training and
@@ -150,7 +150,7 @@ def check_same_weights(folders: Iterable[str]) -> None:
         for name in ('weights', 'backbone'):
             if cache.origin.get(name) != first.origin.get(name):
                 raise FeatureCacheError(
-                    f'{folder} and {first.folder} hold features of different {name}: '
+                    f'{folder} and {first.folder} have features of different {name}: '
                     'make both with the same checkpoint and config'
                 )
 

@@ -19,15 +19,6 @@ from .own_config import own_config
 from .rows import quote
 
 
-class Split(NamedTuple):
-    """Counts: classes, videos in each split, other files."""
-
-    classes: int
-    train: int
-    val: int
-    others: int
-
-
 class Plan(NamedTuple):
     """The split of each video.
 
@@ -43,41 +34,6 @@ class Plan(NamedTuple):
     rows: dict[str, list[Row]]
     left_out: dict[str, list[str]]
     notes: list[str]
-
-
-def list_folder(
-    source: str,
-    destination: str,
-    val_share: float = 0.2,
-    seed: int = 0,
-    config: str | None = None,
-) -> Split:
-    """Write ``train.txt``, ``val.txt``, ``classes.txt`` and ``config.py``.
-
-    Args:
-        source (str): Folder whose subfolders are the classes; videos may be nested
-            deeper.
-        destination (str): A folder that does not exist yet or is empty.
-        val_share (float): Share of each class for validation, at least one video.
-            Defaults to 0.2.
-        seed (int): Seed of that choice. Defaults to 0.
-        config (str, optional): Config that ``config.py`` inherits from and adapts to
-            these lists and classes. Defaults to None (no ``config.py``).
-
-    Returns:
-        Split: The counts.
-
-    Raises:
-        ListError: If there are not two classes with two videos each.
-        UsageError: If the destination holds something.
-    """
-    refuse_full(destination)
-    plan = plan_folder(source, val_share, seed)
-    write_lists(plan, source, destination, config)
-    others = sum(map(len, plan.left_out.values()))
-    return Split(
-        len(plan.classes), len(plan.rows['train']), len(plan.rows['val']), others
-    )
 
 
 def plan_folder(
@@ -187,10 +143,10 @@ def refuse_full(folder: str) -> None:
     """Make sure that a folder is new or empty.
 
     Raises:
-        UsageError: If it holds something.
+        UsageError: If it is not empty.
     """
     if osp.isdir(folder) and not is_empty(folder):
-        raise UsageError(f'{folder} holds something: choose another folder')
+        raise UsageError(f'{folder} is not empty: choose another folder')
 
 
 def _splits(source, files):

@@ -22,7 +22,6 @@ from .videos import Video, VideoError
 CHECKS = 'none', 'exists', 'decode', 'all'
 MOST_JOBS = 256
 FRAMES = 16  # per video, spread from the first to the last as by a sampler
-AT_ONCE = 64  # frames per call if all are read
 
 TRAITS = {  # properties of videos that are read correctly, and how they are read
     'variable rate': 'clips are counted in frames, not in seconds',
@@ -146,8 +145,11 @@ def look_at(
     if not osp.exists(row.path):
         return Look(('missing', 'no such file or folder'))
     if row.total_frames is not None:
-        names = partial(_name_of_frame, row.path, filename_tmpl, start_index)
-        return Look(_fault_of_folder(row.total_frames, check, min_frames, names))
+
+        def name(i):
+            return osp.join(row.path, filename_tmpl.format(start_index + i))
+
+        return Look(_fault_of_folder(row.total_frames, check, min_frames, name))
     if not osp.isfile(row.path):  # reading a pipe would block
         return Look(('undecodable', 'it is not a file'))
     if check == 'exists':
@@ -156,10 +158,6 @@ def look_at(
         image = _is_image(row.path)
         return Look(None if image else ('undecodable', 'it is not an image'))
     return _look_at_video(row, check, min_frames)
-
-
-def _name_of_frame(folder, filename_tmpl, start_index, i):
-    return osp.join(folder, filename_tmpl.format(start_index + i))
 
 
 def _fault_of_folder(frames, check, min_frames, name):
@@ -192,9 +190,9 @@ def _look_at_video(row, check, min_frames):
             ('damaged', damaged[1]) if damaged else ('undecodable', reason), notes
         )
     fault, lost = None, max(0, (told or 0) - frames)
-    in_file = f'the file names {told}'
+    in_file = f'the file says {told}'
     if row.counted not in (None, frames):
-        detail = f'{frames} frames, the list names {row.counted}'
+        detail = f'{frames} frames, the list says {row.counted}'
         fault = 'count', f'{detail}, {in_file}' if lost else detail
     elif lost > second:
         fault = 'truncated', f'{frames} frames, {in_file}'

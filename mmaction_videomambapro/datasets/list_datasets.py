@@ -14,7 +14,7 @@ from mmaction.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..literals import csv_cell
-from .classes import read_classes
+from .classes import is_published, read_classes
 from .lists import BadLine, ListError, Row, read_list, without_prefix
 from .media import IMAGES, are_splits, find_files, folders_in, split_of
 from .rows import quote
@@ -61,8 +61,10 @@ class ListDataset(BaseActionDataset):
         subset (str, optional): Read only the rows of this split, such as ``'train'``,
             from an official annotation file. Defaults to None (all rows).
         fold (int): Fold of HMDB51's files. Defaults to 1.
-        metainfo (dict, optional): ``classes``: class names in label order, or a file
-            of them, see :func:`classes.read_classes`. They are saved in checkpoints.
+        metainfo (dict, optional): ``classes``: class names in label order, a file of
+            them, or the name of a published dataset, see :func:`classes.read_classes`.
+            They are saved in checkpoints. Those of a published dataset are left out if
+            they are not ``num_classes``: a config for other data has inherited them.
             Defaults to None.
         **kwargs: Arguments of MMAction2's datasets: multi_class, test_mode,
             start_index, ...
@@ -357,15 +359,18 @@ def _with_names(metainfo, num_classes):
     source = 'metainfo.classes'
     if isinstance(names, (str, os.PathLike)):
         source = os.fspath(names)
-        try:
-            names = read_classes(source)
-        except OSError as error:
-            reason = f'the class names cannot be read: {error.strerror or error}'
-            raise ListError.of(source, reason) from error
+        names = read_classes(source)
     names = tuple(names)
     if not all(isinstance(name, str) for name in names):
         raise ListError.of(source, 'class names must be strings')
     if num_classes is not None and len(names) != num_classes:
         reason = f'{len(names)} class names, but num_classes is {num_classes}'
-        raise ListError.of(source, reason)
+        if not is_published(source):
+            raise ListError.of(source, reason)
+        print_log(
+            f'Classes have numbers instead of names: {source} has {reason}. For names, '
+            'set metainfo.classes to a list or file of them',
+            'current',
+        )
+        return {key: value for key, value in metainfo.items() if key != 'classes'}
     return dict(metainfo, classes=names)

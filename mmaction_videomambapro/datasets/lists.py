@@ -20,9 +20,7 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from gzip import BadGzipFile
 from itertools import chain, islice
 
 from . import annotations
@@ -119,8 +117,6 @@ def parse_list(
             yield item
     except ListError as error:
         yield from error.bad
-    except (EOFError, zlib.error, BadGzipFile) as error:
-        yield BadLine(path, 1, '', f'the gzip file is damaged ({error})')
 
 
 def row_line(row: Row) -> str:
@@ -255,7 +251,7 @@ def _split(line, delimiter, most=None):
 
 
 def _cut_numbers(text, delimiter, most):
-    """Cut the numbers, at most ``most``, off the end of a text."""
+    """Cut the numbers, at most ``most``, off the end of a string."""
     numbers, end = [], len(text)
     while most is None or len(numbers) < most:
         at = text.rfind(delimiter, 0, end)

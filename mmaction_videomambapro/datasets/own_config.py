@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os.path as osp
+import re
 import tempfile
 from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from ..configs import read_config
+from ..configs import dicts_in, read_config
 from ..errors import UsageError
 from ..files import replacing
 from ..literals import python_literal
@@ -34,7 +35,7 @@ def own_config(
     Raises:
         UsageError: If the base cannot be read or reads something else.
     """
-    _check_base(base)
+    classes_at = _check_base(base)
     datasets = {
         split: dict(
             type='VideoClsDataset',
@@ -46,14 +47,10 @@ def own_config(
         for split, name in zip(SPLITS, ('train.txt', 'val.txt', test))
     }
     loaders = {f'{split}_dataloader': dict(dataset=d) for split, d in datasets.items()}
+    numbers = '\n'.join(f'{place} = {len(classes)}' for place in classes_at)
     text = f"""_base_ = {python_literal(osp.abspath(base))}
 
-model = dict(cls_head=dict(num_classes={len(classes)}))
-__preprocessor = _base_.model.data_preprocessor
-for __blending in __preprocessor.get('blending', dict()).get('blending', dict()).get(
-    'augments', ()
-):
-    __blending.num_classes = {len(classes)}
+{numbers}
 
 {Config(loaders).pretty_text}"""
     with tempfile.TemporaryDirectory() as folder:
@@ -69,6 +66,7 @@ for __blending in __preprocessor.get('blending', dict()).get('blending', dict())
 
 
 def _check_base(base):
+    """Refuse a base that cannot be adapted; return where it has numbers of classes."""
     cfg = read_config(base, custom=False)
     head = cfg.get('model', {}).get('cls_head')
     if not isinstance(head, dict) or 'num_classes' not in head:
@@ -86,3 +84,7 @@ def _check_base(base):
                 f'{split}_dataloader.dataset is of type {kind}; choose a recipe from '
                 "configs/recognition whose datasets are VideoClsDataset, or the demo's"
             )
+    blending = (cfg.model.get('data_preprocessor') or {}).get('blending')
+    mixed = dicts_in(blending, '_base_.model.data_preprocessor.blending')
+    places = ['_base_.model.cls_head', *(k for k, x in mixed if 'num_classes' in x)]
+    return [re.sub(r'\.(\d+)', r'[\1]', f'{place}.num_classes') for place in places]

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, NamedTuple
@@ -132,9 +133,14 @@ def open_text(path: str | os.PathLike, newline: str | None = None) -> Iterator[I
 
     Raises:
         OSError: If the file cannot be read.
+        ListError: If the gzip file is damaged.
     """
     with open(path, 'rb') as file:
         packed = file.read(2) == b'\x1f\x8b'
         file.seek(0)
         raw = gzip.GzipFile(fileobj=file) if packed else file
-        yield io.TextIOWrapper(raw, 'utf-8-sig', 'surrogateescape', newline)
+        try:
+            yield io.TextIOWrapper(raw, 'utf-8-sig', 'surrogateescape', newline)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            reason = f'the gzip file is damaged ({error})'
+            raise ListError.of(os.fspath(path), reason) from error

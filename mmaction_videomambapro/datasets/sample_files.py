@@ -36,8 +36,8 @@ def files_of_batch(batch: Any) -> Iterator[str]:
     elif isinstance(batch, (list, tuple)):
         for part in batch:
             yield from files_of_batch(part)
-    elif isinstance(batch, BaseDataElement) and file_of(batch):
-        yield file_of(batch)
+    elif isinstance(batch, BaseDataElement) and (file := file_of(batch)):
+        yield file
 
 
 @patch(

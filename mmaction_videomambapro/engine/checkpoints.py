@@ -24,8 +24,8 @@ from ..safe_load import CheckpointError, safe_load
 
 NAME = re.compile(r'(?!best_|\.)(.*?)(\d+)\.pth')  # of CheckpointHook, except the best
 LAST = 'last_checkpoint'
-DAMAGED = 'it is damaged or cut short'
-NOT_RESUMABLE = 'it holds weights, but not the state of a training'
+DAMAGED = 'it is damaged or truncated'
+NOT_RESUMABLE = 'it has weights, but not the state of a training'
 
 
 class _File(NamedTuple):
@@ -118,7 +118,7 @@ def newest_checkpoint(*folders: str | os.PathLike) -> str | None:
             damaged.append(osp.basename(path))
     if damaged:
         raise CheckpointError(
-            f'{folders[0]} has no checkpoint that is whole: {", ".join(damaged[:5])} '
+            f'{folders[0]} has no complete checkpoint: {", ".join(damaged[:5])} '
             'cannot be read. Restore one of them, or remove them to start again'
         )
     return None
@@ -180,10 +180,16 @@ def choose_start(runner, load_from: Callable[[], str | None]) -> None:
     Raises:
         CheckpointError: If there are checkpoints, but all are damaged.
     """
-    chosen = [None, None, None]
+    chosen: list[str | None] = [None, None, None]
     if is_main_process():
         try:
-            newest = newest_checkpoint(runner.work_dir, *_other_folders(runner))
+            name = osp.basename(osp.abspath(runner.work_dir))
+            others = [
+                osp.join(hook.out_dir, name)
+                for hook in runner.hooks
+                if isinstance(hook, CheckpointHook) and hook.out_dir
+            ]
+            newest = newest_checkpoint(runner.work_dir, *others)
             chosen = [newest, None if newest else load_from(), None]
         except CheckpointError as error:
             chosen[2] = str(error)
@@ -197,16 +203,8 @@ def choose_start(runner, load_from: Callable[[], str | None]) -> None:
     else:
         begin = f'load_from={start!r}' if start else 'new weights'
         runner.logger.warning(
-            f'{runner.work_dir} holds nothing to resume: starting from {begin}.'
+            f'{runner.work_dir} has nothing to resume: starting from {begin}.'
         )
-
-
-def _other_folders(runner):
-    """``out_dir`` of the hook, if it is another folder."""
-    name = osp.basename(osp.abspath(runner.work_dir))
-    for hook in runner.hooks:
-        if isinstance(hook, CheckpointHook) and hook.out_dir:
-            yield osp.join(hook.out_dir, name)
 
 
 def save_checkpoint(hook: CheckpointHook, runner, step: int, meta: dict) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-from collections.abc import Iterator
-from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..configs import dicts_in
 from ..datasets.feature_cache import check_same_weights
 from ..datasets.samplers import MOST_SAMPLES
 from ..errors import UsageError
@@ -30,14 +29,12 @@ def check_files(cfg: Config, dataloaders: tuple[str, ...]) -> None:
         UsageError: For the first annotation file, video directory or checkpoint
             that does not exist, with the config key that names it.
     """
-    checkpoint = cfg.get('load_from')
-    local = checkpoint and _is_local(checkpoint)
-    if local and not osp.isfile(osp.expanduser(checkpoint)):
-        raise UsageError(f'checkpoint {checkpoint} does not exist')
+    if _is_missing(cfg.get('load_from')):
+        raise UsageError(f'checkpoint {cfg.load_from} does not exist')
     caches = []
     for loader in dataloaders:
         _check_loader(loader, cfg.get(loader) or {})
-        for key, dataset in _datasets(cfg.get(loader), loader):
+        for key, dataset in _datasets(cfg, loader):
             _check_dataset(key, dataset)
             if _type_name(dataset) == 'CachedFeatures':
                 root = dataset.get('data_root') or ''
@@ -62,60 +59,51 @@ def _check_loader(key, loader):
         if not whole or not least <= value <= most:
             where = key if node is loader else f'{key}.sampler'
             raise UsageError(
-                f'{where}.{name} is {value!r}, expected a whole number from {least} '
+                f'{where}.{name} is {value!r}, expected an integer from {least} '
                 f'to {most}'
             )
 
 
 def _check_dataset(key: str, dataset: dict) -> None:
     root = dataset.get('data_root') or ''
-    ann_file = dataset['ann_file']
-    if ann_file and _is_local(ann_file):
-        path = osp.join(root, ann_file)
-        if not osp.exists(path):
-            raise UsageError(
-                f'annotation file {path} ({key}.ann_file) does not exist; '
-                f'set {key}.ann_file=... with --cfg-options'
-            )
     prefixes = dataset.get('data_prefix') or {}
     if not isinstance(prefixes, dict):
         raise UsageError(
             f'{key}.data_prefix is {prefixes!r}, expected a dictionary such as '
             f"dict(video='folder'); set {key}.data_prefix.video=folder"
         )
-    for name, prefix in prefixes.items():
-        if isinstance(prefix, str) and prefix and _is_local(prefix):
-            path = osp.join(root, prefix)
-            if not osp.isdir(path):
-                raise UsageError(
-                    f'directory {path} ({key}.data_prefix.{name}) does not exist; '
-                    f'set {key}.data_prefix.{name}=... with --cfg-options'
-                )
+    places: list[tuple] = [
+        ('annotation file', 'ann_file', dataset['ann_file'], osp.exists)
+    ]
+    places += [
+        ('directory', f'data_prefix.{name}', prefix, osp.isdir)
+        for name, prefix in prefixes.items()
+        if isinstance(prefix, str)
+    ]
+    for what, name, place, exists in places:
+        path = osp.join(root, place or '')
+        if place and _is_local(place) and not exists(path):
+            raise UsageError(
+                f'{what} {path} ({key}.{name}) does not exist; '
+                f'set {key}.{name}=... with --cfg-options'
+            )
 
 
-def check_initial_weights(node: Any, key: str = 'model') -> None:
+def check_initial_weights(model: dict | None) -> None:
     """Make sure that the files that initialise parts of a model exist.
 
     Args:
-        node (Any): Config of the model.
-        key (str): Its key. Defaults to 'model'.
+        model (dict, optional): Config of the model.
 
     Raises:
         UsageError: For the first missing file, with its config key.
     """
-    if isinstance(node, (list, tuple)):
-        node = dict(enumerate(node))
-    if not isinstance(node, dict):
-        return
-    checkpoint = node.get('checkpoint')
-    local = checkpoint and node.get('type') == 'Pretrained' and _is_local(checkpoint)
-    if local and not osp.isfile(osp.expanduser(checkpoint)):
-        raise UsageError(
-            f'checkpoint {checkpoint} ({key}.checkpoint) does not exist; '
-            f'set {key}.checkpoint=... with --cfg-options, or {key}=None'
-        )
-    for name, child in node.items():
-        check_initial_weights(child, f'{key}.{name}')
+    for key, node in dicts_in(model, 'model'):
+        if node.get('type') == 'Pretrained' and _is_missing(node.get('checkpoint')):
+            raise UsageError(
+                f'checkpoint {node["checkpoint"]} ({key}.checkpoint) does not exist; '
+                f'set {key}.checkpoint=... with --cfg-options, or {key}=None'
+            )
 
 
 def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
@@ -131,21 +119,15 @@ def limit_labels(cfg: Config, dataloaders: tuple[str, ...]) -> None:
     if 'num_classes' not in head:
         return
     for loader in dataloaders:
-        for _, dataset in _datasets(cfg.get(loader), loader):
+        for _, dataset in _datasets(cfg, loader):
             if _type_name(dataset) in LISTS and dataset.get('num_classes') is None:
                 dataset['num_classes'] = head['num_classes']
 
 
-def _datasets(node: Any, key: str) -> Iterator[tuple[str, dict]]:
-    """All dataset configs below ``node``, wrapped ones too, with their keys."""
-    if isinstance(node, dict):
-        if 'ann_file' in node:
-            yield key, node
-        for name, child in node.items():
-            yield from _datasets(child, f'{key}.{name}')
-    elif isinstance(node, (list, tuple)):
-        for i, child in enumerate(node):
-            yield from _datasets(child, f'{key}.{i}')
+def _datasets(cfg: Config, loader: str) -> list[tuple[str, dict]]:
+    """All dataset configs of a dataloader, wrapped ones too, with their keys."""
+    found = dicts_in(cfg.get(loader), loader)
+    return [(key, node) for key, node in found if 'ann_file' in node]
 
 
 def _type_name(config):
@@ -157,6 +139,13 @@ def _is_local(path: str) -> bool:
     return '://' not in path
 
 
+def _is_missing(file: str | None) -> bool:
+    """Whether it names a file on this machine that does not exist."""
+    if not file or not _is_local(file):
+        return False
+    return not osp.isfile(osp.expanduser(file))
+
+
 def check_blending(cfg: Config) -> None:
     """Make sure that labels are mixed over as many classes as the head has.
 
@@ -166,27 +155,19 @@ def check_blending(cfg: Config) -> None:
     model = cfg.get('model') or {}
     classes = (model.get('cls_head') or {}).get('num_classes')
     preprocessor = model.get('data_preprocessor') or {}
-    found = _classes(preprocessor.get('blending'), 'model.data_preprocessor.blending')
-    wrong = {key: number for key, number in found if number != classes}
+    found = dicts_in(preprocessor.get('blending'), 'model.data_preprocessor.blending')
+    wrong = {
+        f'{key}.num_classes': node['num_classes']
+        for key, node in found
+        if node.get('num_classes', classes) != classes
+    }
     if wrong and classes is not None:
         key, number = next(iter(wrong.items()))
         options = ' '.join(f'{key}={classes}' for key in wrong)
         raise UsageError(
             f'{key} is {number}, but model.cls_head.num_classes is {classes}: labels '
-            f'would be mixed of other classes; --cfg-options {options}'
+            f'would be mixed over other classes; --cfg-options {options}'
         )
-
-
-def _classes(node: Any, key: str) -> Iterator[tuple[str, int]]:
-    """Every ``num_classes`` below a config, with its key."""
-    if isinstance(node, (list, tuple)):
-        node = dict(enumerate(node))
-    if isinstance(node, dict):
-        for name, child in node.items():
-            if name == 'num_classes':
-                yield f'{key}.{name}', child
-            else:
-                yield from _classes(child, f'{key}.{name}')
 
 
 def check_batches(runner: Runner) -> Runner:

@@ -14,21 +14,16 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from ..compat.helpers import replace
+
 PARTS = 'backbone', 'cls_head', 'head', 'predictor'
 
-# messages of MMEngine and MMAction2 for the log file only
+# tables and dumps of MMEngine and MMAction2 that would fill pages of the console
 _FOR_THE_FILE = re.compile(
     r'\s*-+\nSystem environment|Config:\n|Hooks will be executed|paramwise_options'
     r'|Param groups|Distributed training is not used|Exp name:|"FileClient" will be'
     r'|"HardDiskBackend" is|Checkpoints will be saved to|LR is set based on'
 )
-
-
-class ConsoleFilter(logging.Filter):
-    """Keeps tables and dumps that fill pages off the console."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not _FOR_THE_FILE.match(str(record.msg))
 
 
 def quiet_console() -> None:
@@ -42,16 +37,15 @@ def quiet_console() -> None:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     logging.raiseExceptions = False  # a log that cannot be written must not end the run
 
-    if hasattr(MMLogger.__init__, 'original'):
+    if hasattr(MMLogger.__init__, '__wrapped__'):  # it was called before
         return
-    original = MMLogger.__init__
 
-    def __init__(self, *args, **kwargs):
+    @replace(MMLogger, '__init__')
+    def __init__(original, self, *args, **kwargs):
         original(self, *args, **kwargs)
-        self.handlers[0].addFilter(ConsoleFilter())
-
-    __init__.original = original
-    MMLogger.__init__ = __init__
+        self.handlers[0].addFilter(
+            lambda record: not _FOR_THE_FILE.match(str(record.msg))
+        )
 
 
 def introduce(runner: Runner) -> None:
@@ -59,7 +53,7 @@ def introduce(runner: Runner) -> None:
     for line in (_about_model(runner), _about_data(runner.cfg)):
         runner.logger.info(line)
     runner.logger.info(
-        f'Config: {runner.cfg.filename}, work directory: {runner.work_dir}, whole log: '
+        f'Config: {runner.cfg.filename}, work directory: {runner.work_dir}, full log: '
         f'{osp.join(runner._log_dir, runner.timestamp)}.log'
     )
 

@@ -21,7 +21,7 @@ from ..errors import UsageError
 try:
     import fcntl
 except ImportError:  # Windows: work directories are not locked there
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = '.lock'
 GRACE = 10  # seconds to end after a signal
@@ -167,10 +167,10 @@ def reason_of(error: BaseException) -> str | None:
     ):
         if _SHARED_MEMORY.search(text):
             return _NO_SHARED_MEMORY
-        named = next((e.filename for e in chain if getattr(e, 'filename', None)), None)
+        named = next(filter(None, (getattr(e, 'filename', None) for e in chain)), None)
         return (
             f'{named or "a file"} could not be written: the disk is full, or a quota '
-            'or limit on file sizes is reached. What was whole before is still there; '
+            'or limit on file sizes is reached. Complete files are still there; '
             'make room, or choose another folder'
         )
     if isinstance(error, (RuntimeError, OSError)):
@@ -202,7 +202,7 @@ _NO_SHARED_MEMORY = (
     'the processes of the data loader ran out of shared memory (/dev/shm): give the '
     'container more (docker run --shm-size=8g), or load in the main process, '
     '--cfg-options {train,val,test}_dataloader.num_workers=0 and '
-    'persistent_workers=False likewise'
+    'persistent_workers=False'
 )
 
 

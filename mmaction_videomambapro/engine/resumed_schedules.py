@@ -32,19 +32,19 @@ def follow_schedules(runner, checkpoint: dict) -> None:
         if any(getattr(s, 'need_val_args', False) for s in schedulers):
             runner.logger.warning(
                 'The schedule was changed, but one that follows the validation cannot '
-                'be computed afresh: it goes on as it was saved.'
+                'be computed again: it continues as it was saved.'
             )
             continue
         before = _values(saved.get('param_groups'))
         _take_steps(schedulers, runner, checkpoint['meta'])
         holder[key] = list(map(_values_of, schedulers))
-        for names in map(_names, schedulers):
-            _copy(names, wrapper, saved)
+        for scheduler in schedulers:
+            _copy(scheduler.param_name, wrapper, saved)
         now = _values(wrapper.optimizer.param_groups)
         runner.logger.warning(
-            'The schedule is not that of the checkpoint: it goes on as if it had been '
-            f'so from the start, with {_words(now)} in place of {_words(before)} at '
-            f'iteration {checkpoint["meta"]["iter"]}.'
+            'The schedule differs from that of the checkpoint: the run continues as if '
+            f'it had been so from the start, with {_words(now)} instead of '
+            f'{_words(before)} at iteration {checkpoint["meta"]["iter"]}.'
         )
 
 
@@ -105,14 +105,10 @@ def _take_steps(schedulers: list, runner, meta: dict) -> None:
         step(by_iter, iters - epochs * length)
 
 
-def _names(scheduler) -> list[str]:
-    name = scheduler.param_name
+def _copy(name: str, wrapper: OptimWrapper, saved: dict) -> None:
+    """Copy settings of the optimizer that a schedule changes into its saved state."""
     # one cycle has limits; Adam's momentum is scheduled under its own name
-    return [name, f'initial_{name}', f'max_{name}', f'min_{name}', 'betas']
-
-
-def _copy(names: list[str], wrapper: OptimWrapper, saved: dict) -> None:
-    """Copy settings of the optimizer into its saved state."""
+    names = name, f'initial_{name}', f'max_{name}', f'min_{name}', 'betas'
     pairs = list(zip(wrapper.optimizer.param_groups, saved.get('param_groups', [])))
     if wrapper.base_param_settings and saved.get('base_param_settings'):
         pairs.append((wrapper.base_param_settings, saved['base_param_settings']))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from ..configs import dicts_in
 from ..errors import UsageError
 
 # of a cosine and of one cycle, which would reverse afterwards
@@ -52,7 +53,7 @@ def check_schedules(cfg: Config) -> None:
             if scheduler.get(name, length) < length:
                 raise UsageError(
                     f'{key} ends after {unit} {begin + scheduler[name]} of {total}, '
-                    f'and the value would turn round: leave {name} out of the config, '
+                    f'and the value would reverse: leave {name} out of the config, '
                     f'and it follows, or set {key}.{name}={length} with --cfg-options'
                 )
 
@@ -60,12 +61,7 @@ def check_schedules(cfg: Config) -> None:
 def _schedulers(cfg):
     """Config key, config and training length (in its units) of every schedule."""
     train_cfg = cfg.get('train_cfg') or {}
-    todo = [('param_scheduler', cfg.get('param_scheduler'))]
-    for key, node in todo:
-        if isinstance(node, (list, tuple)):
-            todo += [(f'{key}.{i}', child) for i, child in enumerate(node)]
-        elif isinstance(node, dict) and 'type' not in node:  # several optimizers
-            todo += [(f'{key}.{name}', child) for name, child in node.items()]
-        elif isinstance(node, dict):
+    for key, node in dicts_in(cfg.get('param_scheduler'), 'param_scheduler'):
+        if 'type' in node:  # not in the dictionary of several optimizers'
             unit = 'epochs' if node.get('by_epoch', True) else 'iters'
             yield key, node, train_cfg.get(f'max_{unit}')

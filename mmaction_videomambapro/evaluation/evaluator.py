@@ -149,5 +149,5 @@ def _refuse_scores(samples):
                 raise ScoresError(
                     f'the scores of {file_of(sample) or "a sample"} are not finite: '
                     'the weights are damaged, or the training diverged; take another '
-                    'checkpoint, or float32 in place of fp16'
+                    'checkpoint, or float32 instead of fp16'
                 )

@@ -10,6 +10,8 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 from torch.nn import functional as F
 
+TEMPERATURE = 0.07
+
 
 @METRICS.register_module()
 class RepresentationMetric(BaseMetric):
@@ -18,7 +20,7 @@ class RepresentationMetric(BaseMetric):
     For the features that ``VideoJEPA`` makes of a labelled list, one vector per video:
 
     - knn_top1: The share of videos whose class wins a vote of their k nearest others,
-      weighted by exp(cosine / temperature) (arXiv 1805.01978).
+      weighted by exp(cosine / 0.07) (arXiv 1805.01978).
     - rankme: The effective rank, exp of the entropy of the normalised singular values
       (arXiv 2210.02885); between 1, a collapse, and the number of channels or videos.
     - std: The standard deviation over videos, averaged over channels; 0 is a
@@ -30,23 +32,15 @@ class RepresentationMetric(BaseMetric):
 
     Args:
         k (int): Neighbours that vote. Defaults to 10.
-        temperature (float): Temperature of their votes. Defaults to 0.07.
-        collect_device (str): As for MMEngine's ``BaseMetric``. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names. Defaults to None, 'features'.
+        **kwargs: As for MMEngine's ``BaseMetric``.
     """
 
     default_prefix = 'features'
     counts_broken = True  # by leaving them out
 
-    def __init__(
-        self,
-        k: int = 10,
-        temperature: float = 0.07,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        self.k, self.temperature = k, temperature
+    def __init__(self, k: int = 10, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.k = k
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep the features and labels of a batch."""
@@ -66,8 +60,7 @@ class RepresentationMetric(BaseMetric):
             std=float(features.std(dim=0, correction=0).mean()),
         )
         if len(labels) > 1 and (labels >= 0).all():
-            top1 = knn_accuracy(features, labels, self.k, self.temperature)
-            metrics = dict(knn_top1=top1, **metrics)
+            metrics = dict(knn_top1=knn_accuracy(features, labels, self.k), **metrics)
         return metrics
 
 
@@ -78,16 +71,13 @@ def effective_rank(features: Tensor) -> float:
     return float((-(share * share.log()).sum()).exp())
 
 
-def knn_accuracy(
-    features: Tensor, labels: Tensor, k: int = 10, temperature: float = 0.07
-) -> float:
+def knn_accuracy(features: Tensor, labels: Tensor, k: int) -> float:
     """Accuracy of a vote of the k nearest others.
 
     Args:
         features (Tensor): (n, C).
         labels (Tensor): (n,), from 0.
-        k (int): Neighbours. Defaults to 10.
-        temperature (float): Temperature of their votes. Defaults to 0.07.
+        k (int): Neighbours.
     """
     # what all features share is uninformative and would make all cosines 1
     features = F.normalize(features.float() - features.float().mean(0), dim=1)
@@ -99,7 +89,7 @@ def knn_accuracy(
         own = torch.arange(len(labels))[part]
         cosine[torch.arange(len(own)), own] = -torch.inf  # no sample votes on itself
         nearest, index = cosine.topk(min(k, len(labels) - 1), dim=1)
-        votes = (nearest / temperature).exp()
+        votes = (nearest / TEMPERATURE).exp()
         scores = (votes[..., None] * classes[index]).sum(1)
         right += int((scores.argmax(1) == labels[part]).sum())
     return right / len(labels)

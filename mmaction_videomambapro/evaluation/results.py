@@ -137,8 +137,9 @@ def top_k(results: list[dict], k: int) -> float:
 
     Broken samples have the label -1 and are never among them.
     """
+    k = min(k, len(results[0]['pred_score']))
     hits = [
-        int(r['gt_label']) in torch.as_tensor(r['pred_score']).topk(_at_most(r, k))[1]
+        int(r['gt_label']) in torch.as_tensor(r['pred_score']).topk(k)[1]
         for r in results
     ]
     return sum(hits) / len(hits)
@@ -189,7 +190,3 @@ def accuracies(results: list[dict]) -> dict[str, float]:
         'Mean Class Accuracy': mean_class_accuracy(scores, labels),
     }
     return {name: round(100 * value, 2) for name, value in found.items()}
-
-
-def _at_most(result: dict, k: int) -> int:
-    return min(k, len(result['pred_score']))

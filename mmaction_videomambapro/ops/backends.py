@@ -74,7 +74,7 @@ def choose_backend(u: Tensor, states: int = 1) -> Backend:
     if forced:
         if forced not in BACKENDS:
             raise ValueError(
-                f'{FORCE_VARIABLE}={forced} names no scan backend; '
+                f'{FORCE_VARIABLE}={forced} is not a scan backend; '
                 f'choose from {", ".join(BACKENDS)} or unset it'
             )
         reason = BACKENDS[forced].why_not(u, states)

@@ -13,7 +13,7 @@ _TYPES = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16)
 def check_tensors(
     names: Sequence[str], tensors: Sequence[Tensor | None], needed: int
 ) -> None:
-    """Refuse what kernels would misread: other devices, complex or whole numbers.
+    """Refuse what kernels would misread: other devices, complex numbers or integers.
 
     Args:
         names (Sequence[str]): Of the arguments.

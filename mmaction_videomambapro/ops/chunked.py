@@ -19,20 +19,9 @@ _CHUNK_BYTES = 1 << 19
 
 
 def selective_scan_chunked(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = None,
-    z: Tensor | None = None,
-    delta_bias: Tensor | None = None,
-    delta_softplus: bool = False,
-    *,
-    residual: bool = False,
-    masked: bool = False,
-    reverse: bool = False,
-) -> Tensor:
+    u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, *,
+    residual=False, masked=False, reverse=False,
+) -> Tensor:  # fmt: skip
     """Scan with memory linear in L / chunk; differentiable once.
 
     Arguments, shapes and result are those of :func:`selective_scan`.

@@ -13,20 +13,9 @@ from torch.nn import functional as F
 
 
 def selective_scan_naive(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = None,
-    z: Tensor | None = None,
-    delta_bias: Tensor | None = None,
-    delta_softplus: bool = False,
-    *,
-    residual: bool = False,
-    masked: bool = False,
-    reverse: bool = False,
-) -> Tensor:
+    u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, *,
+    residual=False, masked=False, reverse=False,
+) -> Tensor:  # fmt: skip
     """Walk the tokens one by one, as the equations are written.
 
     Differentiable any number of times in every tensor argument. It keeps every
@@ -51,15 +40,15 @@ def selective_scan_naive(
     order = order[::-1] if reverse else order
     first = order[0]
     h = u_[:, :, first, None].expand_as(b[0]) if residual else torch.zeros_like(b[0])
-    y = [None] * len(order)
+    outputs: list[Tensor] = []
     for i in order:
         carried = a[i] * h
         h = carried + b[i]
         read = carried if masked else h
         if masked and i == first:
             read = torch.zeros_like(h)
-        y[i] = (c[i] * read).sum(-1)
-    y = torch.stack(y, dim=-1)  # (B, D, L)
+        outputs.append((c[i] * read).sum(-1))
+    y = torch.stack(outputs[::-1] if reverse else outputs, dim=-1)  # (B, D, L)
 
     if D is not None:
         y = y + D.to(state_dtype)[:, None] * u_

@@ -78,22 +78,11 @@ def selective_scan(
             ``MMACTION_VIDEOMAMBAPRO_SCAN`` that does not exist or cannot serve the
             call.
     """
-    check_tensors(_NAMES, (u, delta, A, B, C, D, z, delta_bias), needed=5)
-    _check_shapes(u, delta, A, B, C, D, z, delta_bias)
-    return choose_backend(u, A.shape[1]).run(
-        u,
-        delta,
-        A,
-        B,
-        C,
-        D,
-        z,
-        delta_bias,
-        delta_softplus,
-        residual=residual,
-        masked=masked,
-        reverse=reverse,
-    )
+    tensors = u, delta, A, B, C, D, z, delta_bias
+    check_tensors(_NAMES, tensors, needed=5)
+    _check_shapes(*tensors)
+    flags = dict(residual=residual, masked=masked, reverse=reverse)
+    return choose_backend(u, A.shape[1]).run(*tensors, delta_softplus, **flags)
 
 
 def bidirectional_scan(

@@ -42,7 +42,7 @@ def save(figure: Figure, out: str | PathLike) -> None:
         text.set_text(printable(text.get_text()))
         text.set_parse_math(False)  # otherwise '$' begins a formula
         if not text.get_text().isascii():
-            text.set_fontfamily(_families())
+            text.set_fontfamily(families())
     form = Path(out).suffix.removeprefix('.').lower() or 'png'
     known = figure.canvas.get_supported_filetypes()
     if form not in known:
@@ -51,7 +51,7 @@ def save(figure: Figure, out: str | PathLike) -> None:
         figure.savefig(file, format=form, dpi=120)
 
 
-def _families():
+def families() -> list[str]:
     """Matplotlib's own font, then those installed for other scripts."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     others = [name for name in CJK_FONTS if name in installed]

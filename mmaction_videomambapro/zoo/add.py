@@ -44,7 +44,7 @@ def add(
     Raises:
         UsageError: If a file is missing, the config cannot be used, the checkpoint does
             not fit its model, or the predictions are not from its model and test set.
-        ResultError: If ``result`` holds no predictions.
+        ResultError: If ``result`` has no predictions.
     """
     cfg = read_config(config)
     if not is_recipe(cfg):
@@ -56,7 +56,7 @@ def add(
     for faults in (check_weights(checkpoint, cfg),
                    check_predictions(results, cfg, test_set)):  # fmt: skip
         for fault in faults:
-            raise UsageError(f'no row of {config}: {fault}')
+            raise UsageError(f'{config} gets no row: {fault}')
     entry = _entry(zoo, zoo.relative(config), type_name(cfg.model.backbone))
     zoo.measure(entry, cfg)
     broken = sum(int(r['gt_label']) == -1 for r in results)
@@ -89,8 +89,8 @@ def _test_set(cfg, options):
     if test_set is None:
         ann_file = where.test_dataloader.dataset.get('ann_file')
         raise UsageError(
-            f'the list {ann_file} of the test set is not there, '
-            'to hold the predictions against it: add '
+            f'the list {ann_file} of the test set does not exist, '
+            'so the predictions cannot be compared with it: add '
             '--cfg-options test_dataloader.dataset.ann_file=LIST as in the test'
         )
     return test_set

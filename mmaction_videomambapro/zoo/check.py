@@ -197,7 +197,7 @@ def _weights(zoo: Zoo, entry: dict, cfg: Config | None) -> Iterator[str]:
         if recorded:
             yield 'Weights SHA-256 without Weights'
         return
-    reference = zoo.references.get(entry.get('Reference'))
+    reference = zoo.references.get(entry.get('Reference', ''))
     if 'Converted From' in entry and (not reference or weights != reference.weights):
         yield f'Weights {weights} are not those of its Reference'
     named = re.search(r'-([0-9a-f]{8})\.pth$', weights)

@@ -15,9 +15,9 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..checkpoints.classes import classes_of
 from ..checkpoints.fit import fit
 from ..checkpoints.loading import loading, read
-from ..checkpoints.state_dicts import classes_of
 from ..errors import UsageError
 from ..safe_load import CheckpointError, safe_load
 from .flops import build_on_meta
@@ -146,7 +146,7 @@ def check_weights(checkpoint: str | PathLike, cfg: Config) -> Iterator[str]:
         yield f'the model cannot be built: {reason}'
         return
     try:
-        with loading(checkpoint, complete=True, here=classes_of(cfg)):
+        with loading(checkpoint, complete=True, here=classes_of(None, cfg)):
             fit(read(safe_load(checkpoint, map_location='cpu'), str(checkpoint)), model)
     except CheckpointError as error:
         yield str(error)

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.backbones import VideoMamba
-from ..models.layers import MaskedResidualBiMamba
+from ..models.layers.mixer import PROJECTIONS, MaskedResidualBiMamba
 from ..ops.backends import META_SCAN
 
 # As is customary for Mamba (state-spaces/mamba#110): products with A, B and C, the
@@ -152,5 +152,5 @@ def _scan_flops(z, u, delta, A, B, C, D, delta_bias, u_2, *_, **__):
 def _projection_modules(model):
     modules = dict(model.named_modules())
     mixers = [k for k, m in modules.items() if isinstance(m, MaskedResidualBiMamba)]
-    names = [f'{mixer}.{name}' for mixer in mixers for name in ('in_proj', 'out_proj')]
+    names = [f'{mixer}.{name}' for mixer in mixers for name in PROJECTIONS]
     return names and [*names, *(k for k in modules if k.endswith('patch_embed'))]

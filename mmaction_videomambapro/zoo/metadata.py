@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 from mmengine.config import Config
 
+from ..configs import dicts_in
 from ..errors import UsageError
 from .flops import complexity
 
@@ -128,7 +128,7 @@ def views_of(cfg: Config) -> Views:
     layout = layout.get('input_format')
     if not sampler or not crop or layout not in ('NCTHW', 'NCHW'):
         raise UsageError(
-            'the test pipeline does not tell the shape of a view: it needs a sampler '
+            'the test pipeline does not show the shape of a view: it needs a sampler '
             'with clip_len, a crop with crop_size and a FormatShape to NCTHW or NCHW'
         )
     frames, clips = sampler['clip_len'], sampler.get('num_clips', 1)
@@ -197,19 +197,10 @@ def _number(count, what):
 
 
 def _transforms(cfg, split):
-    return next(_pipelines(cfg.get(f'{split}_dataloader') or {}), [])
-
-
-def _pipelines(node) -> Iterator[list[dict]]:
-    """Pipelines of the datasets below, which may be wrapped."""
-    if isinstance(node, dict):
-        if node.get('pipeline'):
-            yield node['pipeline']
-        for child in node.values():
-            yield from _pipelines(child)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _pipelines(child)
+    """The first pipeline of a split's datasets, which may be wrapped."""
+    key = f'{split}_dataloader'
+    found = (node.get('pipeline') for _, node in dicts_in(cfg.get(key), key))
+    return next(filter(None, found), [])
 
 
 def _last(transforms, key):

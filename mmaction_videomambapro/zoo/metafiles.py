@@ -138,7 +138,7 @@ class Zoo:
                     raise UsageError(
                         f'{entry["Name"]} has results that were measured with {key} '
                         f'{before.get(key)}, but its config says {now}: test it again '
-                        'and add it, or bring the config back'
+                        'and add it, or restore the config'
                     )
         for row in self.references.values():
             agreeing = [

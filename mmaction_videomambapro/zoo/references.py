@@ -21,7 +21,6 @@ class Reference:
         facts (dict): What has to agree with a config: keys of a metafile's
             ``Metadata``, and ``Masked``.
         metrics (dict): The numbers, in percent except for ``Mean Squared Error``.
-        protocol (str): How they were measured.
         gflops (float | None): As printed.
         source (str): The table it is from.
         url (str): Link to the paper.
@@ -33,7 +32,6 @@ class Reference:
     name: str
     facts: dict
     metrics: dict
-    protocol: str
     gflops: float | None
     source: str
     url: str
@@ -64,7 +62,7 @@ class Reference:
         return found
 
 
-ROW = {
+ROW: dict = {
     'Frame': int,
     'Masked': bool,
     'GFLOPs': Real,
@@ -101,7 +99,6 @@ def load_references(path: str | PathLike) -> dict[str, Reference]:
                 name=name,
                 facts={**facts, 'Masked': row.get('Masked', False)},
                 metrics={key: row[key] for key in METRICS if key in row},
-                protocol=table['Testing protocol'],
                 gflops=row.get('GFLOPs'),
                 source=table['Source'],
                 url=content['Paper'],

@@ -45,7 +45,7 @@ def tables(
     entries = sorted(entries, key=_order)
     collections = {entry['In Collection'] for entry in entries}
     for (collection, dataset), group in groupby(entries, _group):
-        rows = [(entry, references.get(entry.get('Reference'))) for entry in group]
+        rows = [(entry, references.get(entry.get('Reference', ''))) for entry in group]
         heading = f'{collection}, {dataset}' if len(collections) > 1 else dataset
         parts.append(f'## {markdown_text(heading)}\n')
         parts.append(table(COLUMNS, [_row(*row) for row in rows], folder))
@@ -117,7 +117,7 @@ def fill_in(path: Path, text: str, title: str) -> str:
     if count == (0, 0) and path.name == 'README.md':
         return content
     if count != (1, 1):
-        raise UsageError(f'{path} has to have {BEGIN} once, and {END} once behind it')
+        raise UsageError(f'{path} needs {BEGIN} once, and {END} once after it')
     before, rest = content.split(BEGIN)
     behind = rest.split(END)[-1]
     return f'{before}{BEGIN}\n\n{text}\n{END}{behind}'
@@ -149,7 +149,7 @@ def _row(entry, reference):
         metadata['Testing protocol'],
         _giga(metadata['FLOPs']),
         _giga(metadata.get('Projection FLOPs')),
-        _params(metadata),
+        f'{metadata["Parameters"] / 1e6:.2f}M',
         Link('config', entry['Config']),
         Link(weights, entry['Weights']) if 'Weights' in entry else '',
         Link('log', entry['Training Log']) if 'Training Log' in entry else '',
@@ -169,10 +169,6 @@ def _giga(macs):
     if macs is None:
         return ''
     return f'{macs / 1e9:.3g}G' if macs < 1e12 else f'{macs / 1e9:.0f}G'
-
-
-def _params(metadata):
-    return f'{metadata["Parameters"] / 1e6:.2f}M'
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence], folder: str = '.') -> str:

@@ -5,7 +5,7 @@ from mmengine.logging import MMLogger
 from mmaction_videomambapro.apis.cli import check_output, load_config, run_tool
 from mmaction_videomambapro.apis.train import hold_work_dir
 from mmaction_videomambapro.engine.console import quiet_console
-from mmaction_videomambapro.engine.optimizers import TrainingStopped
+from mmaction_videomambapro.engine.optimizers.guarded import TrainingStopped
 from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.evaluation.evaluator import EvaluationError
 

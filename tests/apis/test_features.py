@@ -328,10 +328,10 @@ def test_damaged_samples_are_reported(config, checkpoint, tmp_path):
     refused('belongs to another cache or another sample')
     features, label = cache.load(3)
     cache.save(3, features[:, :-1], label)
-    refused(r'holds features of shape .*, expected \(')
+    refused(r'has features of shape .*, expected \(')
     features[0, 5, 2] = torch.nan
     cache.save(3, features, label)
-    refused('holds features that are not finite')
+    refused('has features that are not finite')
     torch.save([features], cache.path(3))
     refused('is not a sample of a cache')
     assert DATASETS.build(dict(type='CachedFeatures', ann_file=cache.folder))[3]
@@ -361,7 +361,7 @@ def test_caches_of_one_training_have_the_same_weights(tmp_path):
     ]
     cfg = Config(dict(train_dataloader=loaders[0], val_dataloader=loaders[1]))
     check_files(cfg, ('train_dataloader',))
-    with pytest.raises(FeatureCacheError, match='hold features of different weights'):
+    with pytest.raises(FeatureCacheError, match='have features of different weights'):
         check_files(cfg, ('train_dataloader', 'val_dataloader'))
 
 

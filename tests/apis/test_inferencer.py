@@ -7,51 +7,13 @@ import numpy as np
 import pytest
 import torch
 from mmaction.apis import ActionRecogInferencer, MMAction2Inferencer
-from mmaction.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.apis.inferencer import VideoInferencer
 from mmaction_videomambapro.apis.inputs import find_inputs
+from mmaction_videomambapro.datasets.demo_clips import CLASSES
 from mmaction_videomambapro.datasets.videos import Video
 from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
-
-NAMES = [f'class {i}' for i in range(8)]
-
-
-@pytest.fixture(scope='module')
-def config(clips):
-    cfg = Config.fromfile(ROOT / DEMO_CONFIG)
-    cfg.merge_from_dict(
-        {
-            'model.backbone.arch.embed_dims': 32,
-            'model.backbone.arch.depth': 2,
-            'model.cls_head.in_channels': 32,
-            'test_dataloader.dataset.ann_file': f'{clips}/val_videos.txt',
-            'test_dataloader.dataset.data_prefix.video': str(clips),
-            'test_dataloader.num_workers': 0,
-        }
-    )
-    return cfg
-
-
-@pytest.fixture(scope='module')
-def checkpoint(config, tmp_path_factory):
-    """What MMEngine saves, for a model of random weights."""
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        model = MODELS.build(config.model)
-    path = tmp_path_factory.mktemp('trained') / 'epoch_1.pth'
-    meta = dict(cfg=config.pretty_text, dataset_meta=dict(classes=NAMES))
-    torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
-    return path
-
-
-@pytest.fixture(scope='module')
-def inferencer(checkpoint):
-    """From the checkpoint alone."""
-    return VideoInferencer(checkpoint, device='cpu')
 
 
 @pytest.fixture(scope='module')
@@ -78,7 +40,7 @@ def test_answers_are_plain_data(inferencer, videos):
     assert json.loads(json.dumps(answers)) == answers
     for answer in answers:
         assert answer['error'] is None
-        assert answer['labels'] == [NAMES[i] for i in answer['classes']]
+        assert answer['labels'] == [CLASSES[i] for i in answer['classes']]
         assert answer['scores'] == sorted(answer['scores'], reverse=True)
         assert len(answer['scores']) == 2
     (whole,) = inferencer(videos[0], top=None)
@@ -157,13 +119,23 @@ def test_objects_of_mmaction2(inferencer, videos):
 
 
 def test_classes(checkpoint, tmp_path, videos):
+    own = altered(
+        checkpoint, tmp_path / 'own.pth', dataset_meta=dict(classes=['a', *'bcdefgh'])
+    )
+    assert VideoInferencer(own, device='cpu').classes == list('abcdefgh')
     (tmp_path / 'names.txt').write_text('\n'.join('abcdefgh'))
     named = VideoInferencer(checkpoint, device='cpu', classes=tmp_path / 'names.txt')
     (answer,) = named(videos[0])
     assert answer['labels'] == ['abcdefgh'[i] for i in answer['classes']]
 
-    unnamed = altered(checkpoint, tmp_path / 'unnamed.pth', dataset_meta={})
-    (answer,) = VideoInferencer(unnamed, device='cpu')(videos[0])
+    (answer,) = VideoInferencer(checkpoint, device='cpu')(videos[0])
+    assert answer['labels'] == [CLASSES[i] for i in answer['classes']]
+    options = {
+        f'{split}_dataloader.dataset.metainfo.classes': None
+        for split in ('test', 'val')
+    }
+    numbered = VideoInferencer(checkpoint, device='cpu', cfg_options=options)
+    (answer,) = numbered(videos[0])
     assert answer['labels'] == [str(i) for i in answer['classes']]
     with pytest.raises(UsageError, match='3 class names, but the model has 8 classes'):
         VideoInferencer(checkpoint, classes=['a', 'b', 'c'])
@@ -199,7 +171,7 @@ def test_config_of_a_stranger_is_data(checkpoint, tmp_path, line, message):
 def test_models_that_are_not_there(checkpoint, tmp_path):
     bare = altered(checkpoint, tmp_path / 'bare.pth', cfg=None)
     for model, weights, message in (
-        (bare, None, 'bare.pth: it has no config'),
+        (bare, None, 'bare.pth: there is no config in the checkpoint'),
         (tmp_path / 'none.py', None, 'does not exist'),
         ('videomambapro-tiny', None, 'similar names: videomambapro-tiny-p16'),
         (ROOT / DEMO_CONFIG, None, 'needs weights'),

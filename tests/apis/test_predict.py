@@ -6,46 +6,17 @@ import multiprocessing
 import os
 import pickle
 import socket
-from itertools import islice
+from functools import partial
 
 import pytest
 import torch
-from mmaction.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from mmaction_videomambapro.apis.answers import AnswerFile
 from mmaction_videomambapro.apis.inferencer import VideoInferencer
 from mmaction_videomambapro.apis.inputs import find_inputs
-from mmaction_videomambapro.apis.predict import answers, predict, shown
+from mmaction_videomambapro.apis.predict import predict, shared_out, shown
 from mmaction_videomambapro.errors import RunStopped, UsageError
-from tests.conftest import DEMO_CONFIG, ROOT
-
-OPTIONS = {
-    'model.backbone.arch.embed_dims': 32,
-    'model.backbone.arch.depth': 2,
-    'model.cls_head.in_channels': 32,
-    'test_dataloader.num_workers': 0,
-}
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    cfg = Config.fromfile(ROOT / DEMO_CONFIG)
-    cfg.merge_from_dict(OPTIONS)
-    with DefaultScope.overwrite_default_scope('mmaction'):
-        model = MODELS.build(cfg.model)
-    path = tmp_path_factory.mktemp('trained') / 'epoch_1.pth'
-    torch.save(
-        dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path
-    )
-    return path
-
-
-@pytest.fixture(scope='module')
-def inferencer(checkpoint):
-    return VideoInferencer(checkpoint, device='cpu')
+from tests.conftest import DEMO_CONFIG
 
 
 @pytest.fixture
@@ -59,9 +30,11 @@ def videos(clips, tmp_path):
     return path
 
 
-def test_scores_are_those_of_the_test_tool(tool, checkpoint, videos, tmp_path):
+def test_scores_are_those_of_the_test_tool(
+    tool, checkpoint, videos, tmp_path, model_options
+):
     """To the last bit, and a broken file is named instead of counted as wrong."""
-    options = [f'{key}={value}' for key, value in OPTIONS.items()]
+    options = [f'{key}={value}' for key, value in model_options.items()]
     options.append(f'test_dataloader.dataset.ann_file={videos}')
     options.append('test_dataloader.dataset.data_prefix.video=')
     dump = tmp_path / 'result.pkl'
@@ -89,7 +62,7 @@ def test_wrong_use_is_one_sentence(tool, checkpoint, tmp_path):
     for arguments, message in (
         ([checkpoint, tmp_path / 'bad.mp4'], 'none of the videos could be answered'),
         ([checkpoint, tmp_path / 'bad.mp4', '--out', 'a.xml'], 'must end in .json'),
-        ([checkpoint, tmp_path / 'bad.mp4', '--top', 0], '--top must be at least 1'),
+        ([checkpoint, tmp_path / 'bad.mp4', '--top', 0], '--top must be above 0'),
         (
             [tmp_path / 'bad.mp4', tmp_path / 'bad.mp4'],
             'cannot be used as a checkpoint',
@@ -103,13 +76,14 @@ def test_wrong_use_is_one_sentence(tool, checkpoint, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(inferencer, videos, tmp_path, monkeypatch):
+    ask = partial(inferencer.answers, batch_size=2)
     inputs, whole, broken = (
         find_inputs(videos),
         tmp_path / 'a.jsonl',
         tmp_path / 'b.jsonl',
     )
     with pytest.raises(RunStopped):
-        predict(inferencer, inputs, 2, out=str(whole), origin=dict(model='a'))
+        predict(ask, inputs, 2, out=str(whole), origin=dict(model='a'))
 
     step, calls = inferencer.model.test_step, []
 
@@ -121,7 +95,7 @@ def test_an_interrupted_run_goes_on(inferencer, videos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(inferencer.model, 'test_step', interrupted)
     run = lambda model: predict(  # noqa: E731
-        inferencer, inputs, 2, out=str(broken), origin=dict(model=model)
+        ask, inputs, 2, out=str(broken), origin=dict(model=model)
     )
     with pytest.raises(KeyboardInterrupt):
         run('a')
@@ -129,7 +103,7 @@ def test_an_interrupted_run_goes_on(inferencer, videos, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match='of a run with another model; delete it'):
         run('b')
     with pytest.raises(UsageError, match='of other videos'):
-        predict(inferencer, inputs[1:], out=str(broken), origin=dict(model='a'))
+        predict(ask, inputs[1:], 2, out=str(broken), origin=dict(model='a'))
     with open(f'{broken}.partial', 'a') as file:
         file.write('{"path": "half')  # the machine went down in mid-line
     with pytest.raises(RunStopped, match='1 of 8'):
@@ -163,13 +137,18 @@ def test_names_cannot_be_mistaken(tmp_path):
     assert shown(answer).replace('\n', '').isprintable()
 
 
+def everything(inferencer, videos):
+    ask = partial(inferencer.answers, batch_size=2, top=None)
+    return list(shared_out(ask, find_inputs(videos), 2))
+
+
 def _answers_of_a_process(rank, port, checkpoint, videos, queue):
     os.environ.update(
         RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=port
     )
     torch.distributed.init_process_group('gloo')
     inferencer = VideoInferencer(checkpoint, device='cpu')
-    queue.put(list(answers(inferencer, find_inputs(videos), 2, None)))
+    queue.put(everything(inferencer, videos))
 
 
 def test_two_processes_equal_one(inferencer, checkpoint, videos):
@@ -188,8 +167,8 @@ def test_two_processes_equal_one(inferencer, checkpoint, videos):
     one, other = queue.get(timeout=60), queue.get(timeout=60)
     for process in processes:
         process.join()
-    alone = [x for x in answers(inferencer, find_inputs(videos), 2, None)]
+    alone = everything(inferencer, videos)
     assert one == other
     assert [len(x) for x in one] == [4, 4]
     assert [x for batch in one for x in batch] == [x for b in alone for x in b]
-    assert len(list(islice(alone, 9))) == 4
+    assert len(alone) == 4

@@ -75,6 +75,16 @@ def test_only_the_weights(tmp_path):
     assert path.stat().st_size < 10_000
 
 
+def test_names_of_classes_stay(tmp_path):
+    names = ('pour', 'stir')
+    content = dict(
+        meta=dict(dataset_meta=dict(classes=names)), state_dict=dict(x=torch.zeros(3))
+    )
+    torch.save(content, tmp_path / 'epoch_1.pth')
+    path = publish(tmp_path / 'epoch_1.pth', tmp_path / 'mine')
+    assert safe_load(path)['meta']['dataset_meta']['classes'] == names
+
+
 @pytest.mark.parametrize(
     ('content', 'weights', 'reason'),
     [

@@ -241,6 +241,6 @@ def test_a_nan_loss_is_one_sentence(tool, config, tmp_path):
     assert process.returncode == 1
     assert 'Traceback' not in process.stderr
     last = process.stderr.strip().splitlines()[-1]
-    assert last.startswith('train.py: error: the loss is nan at iteration 1, nothing')
+    assert last.startswith('train.py: error: the loss is nan at iteration 1, which')
     assert 'rawframes/train/' in last  # the samples
     assert not list(tmp_path.glob('*.pth'))

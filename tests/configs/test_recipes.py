@@ -31,6 +31,7 @@ CLASSES = {
     **{'lvu-genre': 4, 'lvu-writer': 10, 'lvu-year': 9},
     **dict(ucf101=101, hmdb51=51, in1k=1000),
 }
+NAMED = 'kinetics400', 'sthv2', 'ucf101', 'hmdb51'
 # peak learning rate, warm-up / epochs, weight decay, drop path, clips: VideoMamba's
 # scripts, after their scaling by batch, GPUs, accumulation and views
 PUBLISHED = """
@@ -165,6 +166,9 @@ def test_name_says_what_is_inside(path):
     name = path.split('/')[-1]
     dataset = dataset_of(path)
     assert cfg.model.cls_head.num_classes == CLASSES[dataset]
+    for split in ('train', 'val', 'test'):  # the names of all others are not known
+        names = cfg[f'{split}_dataloader'].dataset.get('metainfo', {}).get('classes')
+        assert names == (dataset if dataset in NAMED else None)
     backbone = cfg.model.backbone
     assert ('videomambapro' in name) == (backbone.type == 'VideoMambaPro')
     assert f'-{backbone.arch}-' in name if 'mamba' in name else 'vit-' in name

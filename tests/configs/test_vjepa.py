@@ -150,6 +150,8 @@ def test_probe_fits_together_steps_and_tests(path, clips):
     dataset = re.search(r'_([a-z0-9]+)(-rgb)?\.py$', path)[1]
     head = cfg.model.cls_head
     assert (head.num_classes, head.num_clips) == (CLASSES[dataset], CLIPS[dataset])
+    if dataset != 'in1k':
+        assert cfg.test_dataloader.dataset.metainfo.classes == dataset
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert head.in_channels == model.backbone.embed_dims

@@ -11,7 +11,11 @@ from mmaction.registry import DATASETS
 from mmengine.config import Config
 
 from mmaction_videomambapro.datasets.classes import read_classes
-from mmaction_videomambapro.datasets.folders import list_folder, plan_folder
+from mmaction_videomambapro.datasets.folders import (
+    plan_folder,
+    refuse_full,
+    write_lists,
+)
 from mmaction_videomambapro.datasets.lists import ListError, read_list
 from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
@@ -36,13 +40,19 @@ def videos(clips, tmp_path):
     return tmp_path / 'videos'
 
 
+def list_folder(source, destination, *options, config=None):
+    plan = plan_folder(source, *options)
+    write_lists(plan, source, destination, config)
+    return plan
+
+
 def rows(path):
     return {(row.path, row.labels) for row in read_list(str(path), 'video')}
 
 
 def test_lists_hold_every_video_once(videos, tmp_path):
-    split = list_folder(str(videos), str(tmp_path / 'lists'))
-    assert split == (3, 8, 3, 1)
+    plan = list_folder(str(videos), str(tmp_path / 'lists'))
+    assert plan.left_out == {'.txt': ['pour/notes.txt']}
     train, val = (rows(tmp_path / 'lists' / f'{x}.txt') for x in ('train', 'val'))
     assert (len(train), len(val)) == (8, 3)
     assert sorted(labels for _, labels in val) == [(0,), (1,), (2,)]
@@ -50,7 +60,7 @@ def test_lists_hold_every_video_once(videos, tmp_path):
     assert found == {str(p.relative_to(videos)) for p in videos.rglob('*.mp4')}
     assert (tmp_path / 'lists/classes.txt').read_text() == 'pour\nstir\nwave\n'
     list_folder(str(videos), str(tmp_path / 'again'))
-    list_folder(str(videos), str(tmp_path / 'other'), val_share=0.5, seed=1)
+    list_folder(str(videos), str(tmp_path / 'other'), 0.5, 1)
     assert rows(tmp_path / 'again/val.txt') == val
     assert len(rows(tmp_path / 'other/val.txt')) == 2 + 2 + 1
 
@@ -162,8 +172,8 @@ def test_folders_that_cannot_be_split(run, videos, tmp_path):
         plan_folder(str(videos / 'pour' / 'deep'))
     with pytest.raises(ListError, match='only one folder has videos'):
         plan_folder(make(tmp_path / 'one', 'a/1.mp4', 'a/2.mp4'))
-    with pytest.raises(UsageError, match='holds something'):
-        list_folder(str(videos), str(tmp_path / 'one'))
+    with pytest.raises(UsageError, match='is not empty'):
+        refuse_full(str(tmp_path / 'one'))
     with pytest.raises(UsageError, match='--jobs is 100000, expected 1 to'):
         run(videos, tmp_path / 'lists', '--jobs', 100_000)
 
@@ -188,11 +198,11 @@ def test_every_name_that_a_file_system_allows(tmp_path):
     """All rows exist and lead to files; class names are read back."""
     for name in NAMES:
         make(tmp_path / 'src', *(name + b'/%d' % i + name + b'.MP4' for i in range(3)))
-    split = list_folder(
+    plan = list_folder(
         str(tmp_path / 'src'), str(tmp_path / 'out'), config=str(ROOT / DEMO_CONFIG)
     )
     n = len(NAMES)
-    assert split == (n, 2 * n, n, 0)
+    assert not plan.left_out
     classes = read_classes(tmp_path / 'out' / 'classes.txt')
     assert classes == sorted(map(os.fsdecode, NAMES))
     cfg = Config.fromfile(tmp_path / 'out' / 'config.py')

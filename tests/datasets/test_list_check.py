@@ -106,14 +106,14 @@ def test_damage_between_the_frames_that_a_sampler_reads(tmp_path):
     [
         (dict(damage=80), 'damaged', 'at 3.2 s'),
         (dict(damage=80, name='damaged at 9.9 s.mp4'), 'damaged', 'at 3.2 s'),
-        (dict(counted=120), 'count', '100 frames, the list names 120'),
-        (dict(counted=99), 'count', '100 frames, the list names 99'),
+        (dict(counted=120), 'count', '100 frames, the list says 120'),
+        (dict(counted=99), 'count', '100 frames, the list says 99'),
         (
             dict(counted=200, told=300),
             'count',
-            '100 frames, the list names 200, the file names 300',
+            '100 frames, the list says 200, the file says 300',
         ),
-        (dict(told=126), 'truncated', '100 frames, the file names 126'),
+        (dict(told=126), 'truncated', '100 frames, the file says 126'),
         (dict(length=7), 'short', '7 frames, 8 are needed'),
     ],
 )
@@ -134,7 +134,7 @@ def test_exact(fake, attributes):
 
 def test_up_to_a_second_less_is_a_note(fake):
     row, _ = fake(told=125)
-    note = 1, row.path, 'fewer frames', '100 frames, the file names 125'
+    note = 1, row.path, 'fewer frames', '100 frames, the file says 125'
     assert check_rows([row], 'decode') == ([], [note], 0)
 
 
@@ -164,7 +164,7 @@ def test_notes_stop_nothing_and_are_reported(fake, tmp_path):
     assert [row[2:] for row in rows] == [
         ['HDR', 'frames are not tone-mapped'],
         ['rotated', 'frames are turned upright'],
-        ['fewer frames', '100 frames, the file names 101'],
+        ['fewer frames', '100 frames, the file says 101'],
     ]
     (tmp_path / 'counted').write_text(f'{row.path} 100 3\n')
     options = str(tmp_path / 'counted'), str(destination), 'counted'

@@ -134,7 +134,7 @@ def test_other_files_are_not_resumed_from(work_dir):
 def test_nothing_is_started_over_damaged_ones(work_dir):
     for path in work_dir.glob('*.pth'):
         cut(path, 0.5)
-    with pytest.raises(CheckpointError, match='no checkpoint that is whole'):
+    with pytest.raises(CheckpointError, match='no complete checkpoint'):
         newest_checkpoint(work_dir)
     with pytest.raises(CheckpointError, match='remove them to start again'):
         run(work_dir, resume=True)

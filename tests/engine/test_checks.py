@@ -95,8 +95,8 @@ def test_missing_checkpoint():
     [
         (dict(num_workers=100_000), r'train_dataloader\.num_workers is 100000, expect'),
         (dict(num_workers=-1), 'num_workers is -1'),
-        (dict(num_workers=2.5), r'num_workers is 2\.5, expected a whole number'),
-        (dict(batch_size=0), 'batch_size is 0, expected a whole number from 1'),
+        (dict(num_workers=2.5), r'num_workers is 2\.5, expected an integer'),
+        (dict(batch_size=0), 'batch_size is 0, expected an integer from 1'),
         (dict(batch_size=10**12), 'batch_size is 1000000000000'),
         (dict(sampler=dict(num_samples=10**12)), r'train_dataloader\.sampler\.num_sam'),
     ],

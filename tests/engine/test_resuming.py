@@ -288,7 +288,7 @@ def test_schedules_follow_the_config(tmp_path, first, then):
     resumed = run(tmp_path / 'broken', resume=True, hooks=[got], **then)
     log = next((tmp_path / 'broken').glob('*/*.log')).parent.parent
     log = ''.join(path.read_text() for path in log.glob('*/*.log'))
-    assert 'The schedule is not that of the checkpoint' in log
+    assert 'The schedule differs from that of the checkpoint' in log
     assert resumed.iter == 28
     assert got.rates == {i: r for i, r in expected.rates.items() if i in got.rates}
     assert 27 in got.rates

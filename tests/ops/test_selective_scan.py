@@ -214,5 +214,5 @@ def test_forced_backend(monkeypatch):
     out = selective_scan(**inputs)
     torch.testing.assert_close(out, selective_scan_naive(**inputs), rtol=0, atol=0)
     monkeypatch.setenv(FORCE_VARIABLE, 'nonsense')
-    with pytest.raises(ValueError, match='nonsense names no scan backend; choose from'):
+    with pytest.raises(ValueError, match='nonsense is not a scan backend; choose from'):
         selective_scan(**inputs)

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.apis.test_predict import checkpoint
+from tests.apis.conftest import checkpoint, config, inferencer, model_options
 
-__all__ = ['checkpoint']  # fixtures from elsewhere
+__all__ = ['checkpoint', 'config', 'inferencer', 'model_options']
 MISSING = [x for x in ('starlette', 'uvicorn', 'playwright') if find_spec(x) is None]
 BROWSERS = 'chromium', 'chromium-browser', 'google-chrome'
 collect_ignore = ['test_page.py', 'test_app.py'] if MISSING else []

@@ -8,19 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mmaction_videomambapro.apis.inferencer import VideoInferencer
 from mmaction_videomambapro.apis.page import uploads
 
 
-@pytest.fixture(scope='module')
-def model(checkpoint):
-    return VideoInferencer(checkpoint, device='cpu')
-
-
 @pytest.fixture
-def ask(served, model):
+def ask(served, inferencer):
     """Sends a request exactly as it is given; status and JSON, or text, come back."""
-    address = urlsplit(served(dict(demo=model), limit=2_000_000)).netloc
+    address = urlsplit(served(dict(demo=inferencer), limit=2_000_000)).netloc
 
     def ask(method, path, body=None, **headers):
         connection = http.client.HTTPConnection(address, timeout=60)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -14,6 +15,9 @@ import torch
 from playwright.sync_api import expect
 
 from mmaction_videomambapro.apis.inferencer import VideoInferencer
+from mmaction_videomambapro.apis.over_time import OverTime
+from mmaction_videomambapro.apis.page import app
+from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT, TOOL_ENVIRONMENT
 
 HOSTILE = '<img src=x onerror="document.title=\'owned\'">'
@@ -22,34 +26,34 @@ HOSTILE = '<img src=x onerror="document.title=\'owned\'">'
 class Watcher:
     """A model that saw different things in the two halves of ten seconds."""
 
-    def __init__(self, first='drinking', second=HOSTILE, error=None):
+    def __init__(self, first='drinking', second='eating', error=None):
         self.labels, self.error = [first, second], error
 
-    def predict(self, inputs):
-        return [(x, None, None) for x in inputs]
-
-    def answer(self, source, sample, error, top):
+    def answers(self, inputs, top):
+        (source,) = inputs
         answer = dict(path=source.name, labels=[], classes=[], scores=[])
         if self.error:
-            return dict(answer, error=f'{source.name} {self.error}')
-        return dict(
-            answer, labels=self.labels, classes=[0, 1], scores=[0.75, 0.25], error=None
-        )
+            yield dict(answer, error=f'{source.name} {self.error}')
+        else:
+            found = dict(labels=self.labels, classes=[0, 1], scores=[0.75, 0.25])
+            yield dict(answer, **found, error=None)
 
-    def watch(self, source, top):
-        answer, parts = self.answer(source, None, None, top), [(0, 5, 0), (5, 10, 1)]
-        return dict(
-            answer,
-            segments=[
-                dict(start=a, end=b, label=self.labels[i], score=0.9) | {'class': i}
-                for a, b, i in parts
-            ],
-            windows=[
-                dict(start=a, end=b, labels=self.labels[i:] + self.labels[:i],
-                     classes=[i, 1 - i], scores=[0.9, 0.1])
-                for a, b, i in parts
-            ],
-        )  # fmt: skip
+    def over_time(self, source, top):
+        windows = [dict(start=0, end=5, scores=[0.9, 0.1], error=None),
+                   dict(start=5, end=10, scores=[0.9, 0.1], error=None)]  # fmt: skip
+        windows[0].update(labels=self.labels, classes=[0, 1])
+        windows[1].update(labels=self.labels[::-1], classes=[1, 0])
+        segments = [
+            dict(start=x['start'], end=x['end'], label=x['labels'][0], score=0.9)
+            for x in windows
+        ]
+        (answer,) = self.answers([source], top)
+        return OverTime(dict(answer, windows=windows, segments=segments))
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    monkeypatch.setattr(app, 'over_time', Watcher.over_time)
 
 
 @pytest.fixture(scope='module')
@@ -147,8 +151,8 @@ def test_errors_are_shown_in_place(page, served, film, tmp_path):
     assert not sent
 
 
-def test_names_are_text(page, served, film):
-    show(page, served({HOSTILE: Watcher(first=HOSTILE)}), dict(
+def test_names_are_text(page, served, film, watched):
+    show(page, served({HOSTILE: Watcher(HOSTILE, HOSTILE)}), dict(
         name=f'{HOSTILE}.webm'.replace('/', ''), mimeType='video/webm',
         buffer=film.read_bytes(),
     ))  # fmt: skip
@@ -161,22 +165,22 @@ def test_names_are_text(page, served, film):
     assert page.title() == 'What happens in this video?'
 
 
-def test_a_click_on_the_timeline_moves_the_video(page, served, film):
-    show(page, served(dict(a=Watcher(), b=Watcher('eating', 'drinking'))), film)
+def test_a_click_on_the_timeline_moves_the_video(page, served, film, watched):
+    show(page, served(dict(a=Watcher(), b=Watcher('running', 'jumping'))), film)
     bars(page, 1)
     page.get_by_text('what happens when').click()
     parts = page.locator('.strip').nth(1).locator('button')
     parts.nth(1).click()
     moved_to(page, 5)
-    assert [x.inner_text() for x in parts.all()] == ['eating', 'drinking']
-    assert bars(page, 1)[0] == ('drinking', '90.0 %')  # what the model sees there
+    assert [x.inner_text() for x in parts.all()] == ['running', 'jumping']
+    assert bars(page, 1)[0] == ('jumping', '90.0 %')  # what the model sees there
     page.locator('.segments').nth(1).locator('button').first.click()
     moved_to(page, 0)
-    assert bars(page, 1)[0] == ('eating', '90.0 %')
+    assert bars(page, 1)[0] == ('running', '90.0 %')
 
 
-def test_a_recording_of_the_camera_is_answered(page, served, checkpoint):
-    page.goto(served(dict(model=VideoInferencer(checkpoint, device='cpu'))))
+def test_a_recording_of_the_camera_is_answered(page, served, inferencer):
+    page.goto(served(dict(model=inferencer)))
     page.get_by_text('Record with the camera').click()
     page.get_by_text('Stop').wait_for()
     page.wait_for_timeout(1000)  # of recording
@@ -186,17 +190,13 @@ def test_a_recording_of_the_camera_is_answered(page, served, checkpoint):
     assert page.get_by_text('Record with the camera').is_visible()
 
 
-def test_what_browsers_cannot_play_is_answered_and_annotated(
-    page,
-    served,
-    checkpoint,
-    tmp_path,
-):
-    pytest.importorskip('mmaction_videomambapro.visualization.annotated_video')
+def test_what_browsers_cannot_play_is_annotated(page, served, inferencer, tmp_path):
     film = encode(tmp_path / 'film.avi', 'mpeg4')
-    show(page, served(dict(model=VideoInferencer(checkpoint, device='cpu'))), film)
+    show(page, served(dict(model=inferencer)), film)
     assert bars(page)
     page.get_by_text('This browser cannot play').wait_for()
+    page.get_by_text('what happens when').click()
+    page.locator('.strip button').first.wait_for()
     page.get_by_text('Make the annotated video').click()
     expect(page.locator('video')).to_have_js_property('duration', 10)
     with page.expect_download() as download:
@@ -206,7 +206,7 @@ def test_what_browsers_cannot_play_is_answered_and_annotated(
         assert sum(1 for _ in video.decode(video=0)) == 100
 
 
-def test_a_removed_video_is_sent_again(page, served, film, tmp_path):
+def test_a_removed_video_is_sent_again(page, served, film, watched, tmp_path):
     show(page, served(dict(a=Watcher())), film)
     bars(page)
     (key,) = [x for x in tmp_path.iterdir() if x.is_dir()]
@@ -215,7 +215,7 @@ def test_a_removed_video_is_sent_again(page, served, film, tmp_path):
     page.locator('.strip button').first.wait_for()
 
 
-def test_it_fits_a_telephone(page, served, film):
+def test_it_fits_a_telephone(page, served, film, watched):
     page.set_viewport_size(dict(width=390, height=844))
     show(page, served({'work_dirs/' + 'long' * 30: Watcher(), 'b': Watcher()}), film)
     bars(page, 1)
@@ -228,13 +228,14 @@ def test_it_fits_a_telephone(page, served, film):
     assert tops == sorted(tops)
 
 
-def test_what_to_install_is_one_sentence(tool, tmp_path):
-    (tmp_path / 'starlette.py').write_text('raise ImportError')
-    env = dict(PYTHONPATH=f'{tmp_path}{os.pathsep}{ROOT}')
-    process = tool('page.py', 'model', check=False, env=env)
-    assert process.returncode == 2
-    assert "pip install 'mmaction_videomambapro[page]'" in process.stderr
-    assert 'Traceback' not in process.stderr
+def test_what_to_install_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'starlette', None)
+    monkeypatch.setattr(sys, 'argv', ['page.py', 'model'])
+    main = runpy.run_path(str(ROOT / 'tools/page.py'))['main']
+    with pytest.raises(
+        UsageError, match=r"pip install 'mmaction_videomambapro\[page\]'"
+    ):
+        main()
 
 
 def test_wrong_use_is_one_sentence(tool, checkpoint):

@@ -97,6 +97,7 @@ def test_kinetics_config_trains_and_tests(tool, clips, tmp_path):
     assert [len(r['pred_score']) for r in results] == [400, 400]
     checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
     assert 'ema_state_dict' in checkpoint
+    assert checkpoint['meta']['dataset_meta']['classes'][399] == 'zumba'
 
 
 def test_killed_and_resumed_equals_uninterrupted(tool, demo_options, tmp_path):

@@ -1,8 +1,8 @@
 """Pictures and tables of logs."""
 
 from mmaction_videomambapro.evaluation.logs import read_scalars
-from mmaction_videomambapro.visualization.curves import draw_curves
-from mmaction_videomambapro.visualization.pretraining import (
+from mmaction_videomambapro.visualization.curves import (
+    draw_curves,
     draw_pretraining,
     write_tables,
 )

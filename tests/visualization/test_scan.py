@@ -1,8 +1,13 @@
 """The picture of the scan shows what the definition says."""
 
+import runpy
+
 import torch
 
-from mmaction_videomambapro.visualization.scan import draw_scan, influence
+from tests.conftest import ROOT
+
+SCRIPT = runpy.run_path(str(ROOT / 'docs' / 'draw_scan.py'))
+draw_scan, influence = SCRIPT['draw_scan'], SCRIPT['influence']
 
 
 def test_a_token_counts_once_or_twice():

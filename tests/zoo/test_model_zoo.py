@@ -258,7 +258,7 @@ def test_lies_elsewhere(root):
          ['configs/README.md: its tables']),
         (lambda: table.write_text(table.read_text().replace('zoo:end', 'end')),
          lambda: table.write_text(table.read_text().replace('- end', '- zoo:end')),
-         ['has to have <!-- zoo:begin --> once']),
+         ['needs <!-- zoo:begin --> once']),
         (lambda: (run / 'result.pkl').rename(run / 'mine.pkl') and shutil.copy(
             root / 'runs' / NAMES[1] / 'result.pkl', run),
          lambda: (run / 'mine.pkl').rename(run / 'result.pkl'),
@@ -429,7 +429,7 @@ def test_checkpoints_are_of_the_model(root, tmp_path):
 
 def test_lists_are_bound_to_predictions(root):
     config, run = root / 'configs' / f'{NAMES[0]}.py', root / 'runs' / NAMES[0]
-    with pytest.raises(UsageError, match=r'list\.txt of the test set is not there'):
+    with pytest.raises(UsageError, match=r'list\.txt of the test set does not exist'):
         add_run(Zoo(root), config, run, options=list_of(root / 'nowhere'))
     lines = (run / 'list.txt').read_text()
     for other in (lines.replace('7.mp4', 'x.mp4'), lines + 'y.mp4 1\n'):

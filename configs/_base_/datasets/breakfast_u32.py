@@ -1,5 +1,6 @@
 # Breakfast, 10 activities; 32 frames from the whole video.
 # VideoMamba's lists (video_path,label); tested on 4 clips x 3 crops.
+# No class names come along.
 _base_ = 'kinetics400_u32.py'
 
 data_root = 'data/breakfast/videos'
@@ -7,17 +8,20 @@ train_dataloader = dict(
     dataset=dict(
         ann_file='data/breakfast/train.csv',
         data_prefix=dict(video=data_root),
+        metainfo=dict(_delete_=True),
     )
 )
 val_dataloader = dict(
     dataset=dict(
         ann_file='data/breakfast/val.csv',
         data_prefix=dict(video=data_root),
+        metainfo=dict(_delete_=True),
     )
 )
 test_dataloader = dict(
     dataset=dict(
         ann_file='data/breakfast/test.csv',
         data_prefix=dict(video=data_root),
+        metainfo=dict(_delete_=True),
     )
 )

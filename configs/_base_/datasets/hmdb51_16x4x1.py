@@ -10,18 +10,21 @@ train_dataloader = dict(
     dataset=dict(
         ann_file='data/hmdb51/hmdb51_train_split_1_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='hmdb51'),
     )
 )
 val_dataloader = dict(
     dataset=dict(
         ann_file='data/hmdb51/hmdb51_val_split_1_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='hmdb51'),
     )
 )
 test_dataloader = dict(
     dataset=dict(
         ann_file='data/hmdb51/hmdb51_val_split_1_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='hmdb51'),
         pipeline=_base_.test_pipeline,
     )
 )

@@ -54,6 +54,7 @@ train_dataloader = dict(
         type='VideoClsDataset',
         ann_file='data/kinetics400/kinetics400_train_list_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='kinetics400'),
         pipeline=train_pipeline,
     ),
 )
@@ -66,6 +67,7 @@ val_dataloader = dict(
         type='VideoClsDataset',
         ann_file='data/kinetics400/kinetics400_val_list_videos.txt',
         data_prefix=dict(video=data_root_val),
+        metainfo=dict(classes='kinetics400'),
         pipeline=val_pipeline,
         test_mode=True,
     ),
@@ -79,6 +81,7 @@ test_dataloader = dict(
         type='VideoClsDataset',
         ann_file='data/kinetics400/kinetics400_val_list_videos.txt',
         data_prefix=dict(video=data_root_val),
+        metainfo=dict(classes='kinetics400'),
         pipeline=test_pipeline,
         test_mode=True,
     ),

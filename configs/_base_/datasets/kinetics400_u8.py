@@ -56,6 +56,7 @@ train_dataloader = dict(
         type=dataset_type,
         ann_file=ann_file_train,
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='kinetics400'),
         pipeline=train_pipeline,
     ),
 )
@@ -68,6 +69,7 @@ val_dataloader = dict(
         type=dataset_type,
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root_val),
+        metainfo=dict(classes='kinetics400'),
         pipeline=val_pipeline,
         test_mode=True,
     ),
@@ -81,6 +83,7 @@ test_dataloader = dict(
         type=dataset_type,
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root_val),
+        metainfo=dict(classes='kinetics400'),
         pipeline=test_pipeline,
         test_mode=True,
     ),

@@ -15,6 +15,7 @@ train_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_train_list_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='sthv2'),
         pipeline=_base_.train_pipeline,
     )
 )
@@ -23,6 +24,7 @@ val_dataloader = dict(
     dataset=dict(
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='sthv2'),
         pipeline=_base_.val_pipeline,
     ),
 )
@@ -31,6 +33,7 @@ test_dataloader = dict(
     dataset=dict(
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='sthv2'),
         pipeline=_base_.test_pipeline,
     ),
 )

@@ -19,6 +19,7 @@ train_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_train_list_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='sthv2'),
         pipeline=_base_.train_pipeline,
     )
 )
@@ -26,6 +27,7 @@ val_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_val_list_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='sthv2'),
         pipeline=_base_.val_pipeline,
     )
 )
@@ -33,6 +35,7 @@ test_dataloader = dict(
     dataset=dict(
         ann_file='data/sthv2/sthv2_val_list_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='sthv2'),
         pipeline=_base_.test_pipeline,
     )
 )

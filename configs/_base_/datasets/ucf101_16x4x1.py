@@ -10,18 +10,21 @@ train_dataloader = dict(
     dataset=dict(
         ann_file='data/ucf101/ucf101_train_split_1_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='ucf101'),
     )
 )
 val_dataloader = dict(
     dataset=dict(
         ann_file='data/ucf101/ucf101_val_split_1_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='ucf101'),
     )
 )
 test_dataloader = dict(
     dataset=dict(
         ann_file='data/ucf101/ucf101_val_split_1_videos.txt',
         data_prefix=dict(video=data_root),
+        metainfo=dict(classes='ucf101'),
         pipeline=_base_.test_pipeline,
     )
 )

@@ -28,9 +28,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ...datasets.videos import VideoError
 from ...errors import UsageError
+from ...visualization.annotated_video import annotate
 from ..inferencer import VideoInferencer
 from ..inputs import Input
+from ..over_time import over_time
 from .uploads import MINUTES, TooLarge, Upload, Uploads
 
 STATIC = osp.join(osp.dirname(__file__), 'static')
@@ -161,13 +164,11 @@ class _Page:
         task.cancel()
 
     async def about(self, request: Request) -> Response:
-        over_time = all(hasattr(model, 'watch') for model in self.models)
         return JSONResponse(
             dict(
                 models=self.names,
                 limit=self.uploads.limit,
                 minutes=MINUTES,
-                over_time=over_time,
             )
         )
 
@@ -182,10 +183,8 @@ class _Page:
 
     async def answer(self, request: Request) -> Response:
         upload, model = self._find(request)
-        over_time = 'over_time' in request.query_params
-        answer = await self._run(
-            _answer, self.models[model], upload, self.top, over_time
-        )
+        when = 'over_time' in request.query_params
+        answer = await self._run(_answer, self.models[model], upload, self.top, when)
         upload.answers[model] = answer
         return JSONResponse(answer)
 
@@ -221,26 +220,23 @@ class _Page:
 
 
 def _answer(
-    inferencer: VideoInferencer, upload: Upload, top: int, over_time: bool
+    inferencer: VideoInferencer, upload: Upload, top: int, when: bool
 ) -> dict[str, Any]:
     # an Input as it is: find_inputs would take text for a list of other files
     source = Input(upload.path)
-    if over_time:
-        answer = inferencer.watch(source, top=top)
+    if when:
+        answer = over_time(inferencer, source, top=top).answer
     else:
-        (pair,) = inferencer.predict([source])
-        answer = inferencer.answer(*pair, top)
+        (answer,) = inferencer.answers([source], top=top)
     if answer['error']:
         answer['error'] = answer['error'].replace(upload.path, upload.name)
     return dict(answer, path=upload.name)
 
 
 def _annotate(path: str, out: str, answer: Mapping[str, Any]) -> None:
-    from ...visualization.annotated_video import annotate
-
     try:
         annotate(path, out, captions(answer))
-    except (OSError, RuntimeError) as error:
+    except (OSError, VideoError) as error:
         raise UsageError(
             f'The annotated video cannot be made: {str(error).replace(path, "it")}'
         ) from error
@@ -254,9 +250,8 @@ def captions(answer: Mapping[str, Any]) -> list[tuple[float, float, str]]:
             for x in answer['segments']
         ]
     best = list(zip(answer['labels'], answer['scores']))[:3]
-    return [
-        (0.0, math.inf, '\n'.join(f'{label}  {score:.0%}' for label, score in best))
-    ]
+    text = '\n'.join(f'{label}  {score:.0%}' for label, score in best)
+    return [(0.0, math.inf, text)]
 
 
 def _error(sentence: str, status: int) -> Response:

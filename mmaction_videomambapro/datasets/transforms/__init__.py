@@ -1,19 +1,3 @@
-from .auto_augment import ClipAutoAugment
-from .loading import VideoDecode, VideoInit
-from .rand_augment import ClipRandAugment
-from .sampling import SampleDense, SampleSparse, SampleSSv2, SampleVJEPA
-from .shuffle import ShuffleFrames
-from .views import RepeatViews
+from . import auto_augment, loading, sampling, shuffle, views
 
-__all__ = [
-    'ClipAutoAugment',
-    'ClipRandAugment',
-    'RepeatViews',
-    'SampleDense',
-    'SampleSSv2',
-    'SampleSparse',
-    'SampleVJEPA',
-    'ShuffleFrames',
-    'VideoDecode',
-    'VideoInit',
-]
+__all__ = ['auto_augment', 'loading', 'sampling', 'shuffle', 'views']

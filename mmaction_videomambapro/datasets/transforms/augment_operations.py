@@ -1,4 +1,4 @@
-"""The operations of AutoAugment and RandAugment: timm's, on the uint8 frames of clips.
+"""What AutoAugment and RandAugment share: timm's operations on the frames of clips.
 
 They use lookup tables or OpenCV on whole frames, and agree with Pillow's operations to
 within one level. Only bicubic interpolation differs: OpenCV's kernel has -0.75,
@@ -7,11 +7,12 @@ Pillow's has -1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from mmcv.transforms import BaseTransform
 
 Frames = list[np.ndarray]  # (H, W, 3), uint8, RGB
 
@@ -39,7 +40,7 @@ class Draw(NamedTuple):
     level: float
     sign: int
     interpolation: int = cv2.INTER_LINEAR
-    fill: tuple[int, int, int] = FILL
+    fill: tuple[int, ...] = FILL
 
 
 def auto_contrast(frames: Frames, how: Draw) -> Frames:
@@ -193,17 +194,42 @@ OPERATIONS: dict[str, Callable[[Frames, Draw], Frames]] = {
 }
 
 
-def interpolations(name: str) -> list[int]:
-    """OpenCV's flags, one of which is drawn for each operation.
+class ClipAugment(BaseTransform):
+    """Base class: draws operations for a clip, and applies them to all its frames.
+
+    Args:
+        policy (str): The policy, for ``repr``.
+        interpolation (str): A key of INTERPOLATIONS; one of its flags is drawn for each
+            operation.
+        fill (Sequence[int]): RGB colour of pixels from outside the frame.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the interpolation is unknown.
     """
-    if name not in INTERPOLATIONS:
-        raise ValueError(
-            f'interpolation is {name!r}, expected random, bilinear or bicubic'
-        )
-    return INTERPOLATIONS[name]
+
+    def __init__(self, policy: str, interpolation: str, fill: Sequence[int]) -> None:
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f'interpolation is {interpolation!r}, expected random, bilinear or '
+                'bicubic'
+            )
+        self.policy, self.interpolation = policy, interpolation
+        self.fill = tuple(fill)
+
+    def draw(self) -> Iterator[tuple[str, float]]:
+        """Yield the name and level of each operation to apply."""
+        raise NotImplementedError
+
+    def transform(self, results: dict) -> dict:
+        for name, level in self.draw():
+            sign = int(np.random.choice([-1, 1]))
+            flags = int(np.random.choice(INTERPOLATIONS[self.interpolation]))
+            how = Draw(level, sign, flags, self.fill)
+            results['imgs'] = OPERATIONS[name](results['imgs'], how)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(policy={self.policy!r})'
 
 
 def _part(how, whole):

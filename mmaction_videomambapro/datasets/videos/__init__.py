@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 import av
@@ -88,6 +88,11 @@ class Video:
         """What is unusual: 'variable rate', 'rotated', 'interlaced', 'HDR'."""
         return self._exact.traits
 
+    @property
+    def times(self) -> np.ndarray:
+        """Seconds at which frames are shown, ascending; the first need not be 0."""
+        return self._exact.times
+
     def frames(
         self, inds: Sequence[int], short_side: int | None = None
     ) -> list[np.ndarray]:
@@ -108,6 +113,30 @@ class Video:
         """
         with self._lock:  # PyAV decodes without the interpreter's
             return self._frames(inds, short_side)
+
+    def stream(
+        self, inds: Sequence[int], short_side: int | None = None
+    ) -> Iterator[np.ndarray | VideoError]:
+        """Give frames one after the other, as :meth:`frames` does, keeping none.
+
+        Each is decoded at most once. Nothing else may be read meanwhile.
+
+        Args:
+            inds (Sequence[int]): Numbers of frames, ascending, each once, below the
+                length.
+            short_side (int, optional): As of :meth:`frames`. Defaults to None.
+
+        Yields:
+            np.ndarray | VideoError: A frame, or why it cannot be decoded.
+        """
+        if self._foreign:
+            yield from one_by_one(self, inds, short_side)
+            return
+        for result in self._exact.stream(inds):
+            if isinstance(result, Exception):
+                yield self._given_up(f'{self.backend}: {reason_of(result)}')
+            else:
+                yield shrink(result, short_side)
 
     def verify(self) -> None:
         """Decode every frame once, keeping none.
@@ -199,6 +228,18 @@ class Video:
     def _given_up(self, *reasons):
         reasons = '; '.join([*self.failures, *reasons])
         return VideoError(f'{self.path} cannot be decoded: {reasons}')
+
+
+def one_by_one(
+    reader: Video, inds: Sequence[int], short_side: int | None = None
+) -> Iterator[np.ndarray | VideoError]:
+    """What :meth:`Video.stream` gives, of anything that has ``frames``."""
+    for i in inds:
+        try:
+            result = reader.frames([i], short_side)[0]
+        except (VideoError, OSError) as error:
+            result = error
+        yield result
 
 
 def reason_of(error: Exception) -> str:

@@ -14,8 +14,6 @@ import numpy as np
 class Decord:
     """Fast; decord2 is its maintained drop-in and knows AV1 as well."""
 
-    package = 'decord'
-
     def __init__(self, source: str | bytes) -> None:
         import decord
 
@@ -37,8 +35,6 @@ class Decord:
 
 class OpenCV:
     """Reads from the first frame on; it never seeks, since a seek loses frames."""
-
-    package = 'cv2'
 
     def __init__(self, source: str | bytes) -> None:
         if isinstance(source, bytes):
@@ -80,8 +76,6 @@ class OpenCV:
 
 class TorchCodec:
     """PyTorch's own; it needs FFmpeg's libraries on the system."""
-
-    package = 'torchcodec'
 
     def __init__(self, source: str | bytes) -> None:
         from torchcodec.decoders import VideoDecoder

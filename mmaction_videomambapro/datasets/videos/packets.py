@@ -13,6 +13,7 @@ from .source import Source, VideoError
 
 MAX_PIXELS = 36_000_000  # of a frame: 8192 x 4320
 HELD_BYTES = 64 << 20  # of packets that stay in memory
+PACKET_BYTES = 600  # that each of them takes besides its content
 
 # Containers of one local file; not playlists and scripts, which name other files.
 FORMATS = (
@@ -114,7 +115,7 @@ class Packets:
                 known = self._numbers.setdefault(_identity(packet), number)
                 if known != number:
                     self._numbers[_identity(packet)] = None
-            held += packet.size
+            held += packet.size + PACKET_BYTES
             if self._held is not None:
                 self._held.append(packet)
                 if held > HELD_BYTES:

@@ -24,7 +24,7 @@ def why_not_plain(reader: Reader, decoder: str) -> str | None:
     a container with time stamps.
     """
     if reader.scanned:
-        return 'its time stamps do not tell the frames'
+        return 'its time stamps do not identify the frames'
     packets, codec = reader.packets, reader.packets.stream.codec_context
     ranks = np.full(len(packets), len(packets))
     ranks[reader.order] = np.arange(len(reader))

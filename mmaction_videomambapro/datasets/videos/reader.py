@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain
 
@@ -23,6 +23,7 @@ JOINED = 'mpegts', 'mpeg', 'mpegvideo'  # may be two videos, one after the other
 WHOLE = 'h264', 'hevc', 'av1', 'vp9', 'vp8'
 HDR = 16, 18  # transfer curves: PQ and HLG (ITU-T H.273)
 ENDING = 16  # packets: as many can be early in the file for what is shown late
+USUAL_FPS = 25  # taken for what is not known
 MOST_FPS = 1000  # more is a clock, not a rate
 PROGRESSIVE = 0, 1  # FFmpeg's field orders: not known, or no fields
 
@@ -86,17 +87,60 @@ class Reader:
             VideoError: If one of them is damaged.
             Reindexed: If the order of frames was wrong. It is right from now on.
         """
-        self._source.restart()
         starts = [bisect_right(self._key_ranks, i) - 1 for i in inds]
         at = 0
         while at < len(inds):
             stop = bisect_right(starts, starts[at])
-            wanted = [self.order[i] for i in inds[at:stop]]
-            for frame in self._find(wanted, self._keys[starts[at]]):
-                self._source.restart()
-                matrix = display_matrix(frame)
-                yield self._rgb(frame, self._matrix if matrix is None else matrix)
+            yield from self._pictures(inds[at:stop], self._keys[starts[at]])
             at = stop
+
+    def stream(self, inds: Sequence[int]) -> Iterator[np.ndarray | VideoError]:
+        """Frames as of :meth:`read`, decoded without starting anew, none kept.
+
+        Where frames are damaged there is an error for each, and it goes on at the next
+        packet that decoding can start at.
+
+        Args:
+            inds (Sequence[int]): Ascending, without repetition, below the length.
+        """
+        at = 0
+        while at < len(inds):
+            order, group = self.order, bisect_right(self._key_ranks, inds[at])
+            try:
+                for picture in self._pictures(inds[at:], self._keys[group - 1]):
+                    yield picture
+                    at += 1
+            except Reindexed:
+                known = inds[at - 1] + 1 if at else 0
+                if len(self) == len(order) and self.order[:known] == order[:known]:
+                    continue
+                for _ in inds[at:]:
+                    yield VideoError('its frames come in another order than it says')
+                return
+            except (VideoError, av.FFmpegError):
+                group = bisect_right(self._key_ranks, inds[at])
+                after = self._key_ranks[group : group + 1] or [len(self)]
+                stop = bisect_left(inds, after[0])
+                for result in self._until_damage(inds[at:stop]):
+                    yield result
+                    at += 1
+
+    def _until_damage(self, inds):
+        """Frames, one by one, since a decoder may hold whole ones back at damage."""
+        damage = None
+        for i in inds:
+            try:
+                picture = None if damage else next(self.read([i]))
+            except (VideoError, av.FFmpegError, Reindexed) as error:
+                damage = error
+            yield damage or picture
+
+    def _pictures(self, inds, key):
+        self._source.restart()
+        for frame in self._find([self.order[i] for i in inds], key):
+            matrix = display_matrix(frame)
+            yield self._rgb(frame, self._matrix if matrix is None else matrix)
+            self._source.restart()  # whoever reads may have taken long
 
     def verify(self) -> None:
         """Decode everything once, to be sure that there is no damage.
@@ -210,6 +254,17 @@ class Reader:
         return (stamp - min(pts)) * self._time_base
 
     @property
+    def times(self) -> np.ndarray:
+        """Seconds on the container's clock at which frames are shown, ascending.
+
+        They are evenly spaced where the container does not say it of each.
+        """
+        stamps = [self.packets.pts[n] for n in self.order if self._in_order]
+        if stamps and None not in stamps and all(np.diff(stamps) > 0):
+            return np.array(stamps) * self._time_base
+        return np.arange(len(self)) / (self.fps or USUAL_FPS)
+
+    @property
     def traits(self) -> frozenset[str]:
         """What is unusual: 'variable rate', 'rotated', 'interlaced', 'HDR'."""
         self._source.restart()
@@ -232,7 +287,7 @@ class Reader:
 
 
 def shown_order(packets: Packets) -> list[int] | None:
-    """Packets' numbers in order of display, or None where only decoding can tell."""
+    """Packets' numbers in order of display, or None where only decoding shows it."""
     decoder, pts = packets.stream.codec_context, packets.pts
     numbers = [n for n in range(len(packets)) if n not in packets.hidden]
     if not numbers or packets.keys[:1] != [0] or packets.corrupt or packets.turned:

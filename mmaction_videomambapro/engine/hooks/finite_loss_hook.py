@@ -51,5 +51,5 @@ class FiniteLossHook(Hook):
                 raise TrainingStopped(
                     f'{name} is not finite after iteration {runner.iter + 1}, and no '
                     'checkpoint was written: resume from the last one with a lower '
-                    'learning rate, gradient clipping, or float32 in place of fp16'
+                    'learning rate, gradient clipping, or float32 instead of fp16'
                 )

@@ -6,7 +6,7 @@ from mmaction.registry import HOOKS
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
-from ...visualization.pretraining import draw_pretraining, write_tables
+from ...visualization.curves import draw_pretraining, write_tables
 
 
 @HOOKS.register_module()

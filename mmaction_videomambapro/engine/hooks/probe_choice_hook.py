@@ -22,7 +22,7 @@ class ProbeChoiceHook(Hook):
     """
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
-        chosen = [v for k, v in metrics.items() if k.endswith('best_probe')]
+        chosen = [v for k, v in (metrics or {}).items() if k.endswith('best_probe')]
         if chosen:
             head = _head(runner)
             head.best.fill_(int(chosen[0]))

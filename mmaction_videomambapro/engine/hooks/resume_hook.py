@@ -59,7 +59,7 @@ class ResumeHook(Hook):
             return
         if not is_resumable(checkpoint):
             raise CheckpointError(
-                f'{runner._load_from} cannot be resumed from: it holds weights, but '
+                f'{runner._load_from} cannot be resumed from: it has weights, but '
                 'not the state of a training. Begin with it instead: load_from=FILE, '
                 'without --resume'
             )
@@ -111,7 +111,7 @@ class ResumeHook(Hook):
         within = (meta['iter'] - meta['epoch'] * was) * length // was
         now = meta['epoch'] * length + within
         runner.logger.warning(
-            f'An epoch has {length} iterations in place of {was}: iteration '
+            f'An epoch has {length} iterations instead of {was}: iteration '
             f'{meta["iter"]} of the checkpoint counts as {now}.'
         )
         meta['iter'] = now

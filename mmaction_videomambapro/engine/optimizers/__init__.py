@@ -1,12 +1,3 @@
-from .guarded import GuardedAmpOptimWrapper, GuardedOptimWrapper, TrainingStopped
-from .layer_decay import LayerDecayOptimWrapperConstructor
-from .probe_grid import ProbeGridOptimWrapperConstructor, ProbeGridScheduler
+from . import guarded, layer_decay, probe_grid
 
-__all__ = [
-    'GuardedAmpOptimWrapper',
-    'GuardedOptimWrapper',
-    'LayerDecayOptimWrapperConstructor',
-    'ProbeGridOptimWrapperConstructor',
-    'ProbeGridScheduler',
-    'TrainingStopped',
-]
+__all__ = ['guarded', 'layer_decay', 'probe_grid']

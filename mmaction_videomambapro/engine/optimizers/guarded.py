@@ -54,9 +54,9 @@ def stop_unless_finite(loss: torch.Tensor, step: int, batch: Any = None) -> floa
         samples += f' and {len(files) - MOST_NAMED} more'
     bad = next((x for x, _ in everywhere if not math.isfinite(x)), mean)
     raise TrainingStopped(
-        f'the loss is {bad} at iteration {step + 1}, nothing of it is kept: resume '
+        f'the loss is {bad} at iteration {step + 1}, which is not saved: resume '
         'from the last checkpoint with a lower learning rate, gradient clipping, or '
-        f'float32 in place of fp16, or look at the samples, which are {samples}'
+        f'float32 instead of fp16, or look at the samples, which are {samples}'
     )
 
 
@@ -134,7 +134,7 @@ class _Guarded:
             if module.interval != self._accumulative_counts:
                 raise ValueError(
                     f'the moving average {name!r} has interval={module.interval}, but '
-                    f'accumulative_counts is {self._accumulative_counts}: they have to '
+                    f'accumulative_counts is {self._accumulative_counts}: they must '
                     'be the same'
                 )
             if hasattr(module, 'fit_training'):

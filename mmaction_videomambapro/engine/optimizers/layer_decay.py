@@ -6,8 +6,10 @@ from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
-RELEASED_STEM = 'backbone.cls_token', 'backbone.pos_embed', 'backbone.patch_embed.'
-STATES = '.A_log', '.A_b_log', '.D', '.D_b'
+from ...models.backbones.videomamba import STEM
+from ...models.layers.mixer import STATES
+
+RELEASED_STEM = tuple(f'backbone.{name}' for name in STEM)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -60,7 +62,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             decayed = (
                 param.ndim > 1
                 and name not in undecayed
-                and (decay_states or not name.endswith(STATES))
+                and (decay_states or name.rpartition('.')[2] not in STATES)
             )
             group = groups.setdefault(
                 (scale, decayed),

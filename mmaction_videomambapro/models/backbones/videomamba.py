@@ -18,6 +18,9 @@ from ..layers.position import (
 )
 from ..layers.tokens import gather_tokens
 
+# what the layer-wise decay of the released code reaches, by the beginning of names
+STEM = 'cls_token', 'pos_embed', 'patch_embed.'
+
 
 @MODELS.register_module()
 class VideoMamba(BaseModule):
@@ -318,7 +321,7 @@ class VideoMamba(BaseModule):
         """Names of parameters that the published optimizer does not decay.
 
         It does not decay biases and other 1-D parameters either, but it does decay
-        the 2-D ``A_log`` and ``A_b_log``.
+        the 2-D ones among the mixer's STATES.
         """
         return {'pos_embed', 'cls_token', 'temporal_pos_embedding'}
 

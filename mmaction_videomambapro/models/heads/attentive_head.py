@@ -9,7 +9,7 @@ from mmaction.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers.attention import init_attention_blocks
+from ..layers.attention import init_attention_blocks, init_linear
 
 
 @MODELS.register_module()
@@ -83,8 +83,7 @@ class AttentiveHead(BaseHead):
         nn.init.trunc_normal_(self.query, std=0.02)
         for layer in (self.q, self.kv, self.proj, self.mlp[0], self.mlp[2]):
             if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+                init_linear(layer)
         with torch.no_grad():
             outputs = [self.mlp[2]]
             if isinstance(self.proj, nn.Linear):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from .attention import init_linear, run_layer
 from .mixer import MaskedResidualBiMamba
 
 
@@ -45,11 +45,7 @@ class MambaBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, C) -> (B, L, C)."""
-        if self.with_cp and torch.is_grad_enabled():
-            branch = checkpoint(self._branch, x, use_reentrant=False)
-        else:
-            branch = self._branch(x)
-        return x + self.drop_path(branch)
+        return x + self.drop_path(run_layer(self._branch, x, self.with_cp))
 
     def _branch(self, x: Tensor) -> Tensor:
         return self.mixer(self.norm(x.to(self.norm.weight.dtype)))
@@ -68,9 +64,7 @@ def init_blocks(blocks: Sequence[MambaBlock], rule: str) -> None:
         if rule == 'official':
             for module in block.mixer.modules():
                 if isinstance(module, nn.Linear):
-                    nn.init.trunc_normal_(module.weight, std=0.02)
-                    if module.bias is not None:
-                        nn.init.zeros_(module.bias)
+                    init_linear(module)
         out_proj = block.mixer.out_proj.weight
         nn.init.kaiming_uniform_(out_proj, a=5**0.5)
         with torch.no_grad():

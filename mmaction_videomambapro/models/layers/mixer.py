@@ -15,6 +15,17 @@ from ..checks import check_choice
 # Mamba's range of initial step sizes, drawn log-uniformly.
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 
+# Names of parameters, for optimizers, checkpoints and counts. What is tied to states is
+# not decayed by Mamba's own rule; patterns are of what only a backward scan has.
+STATES = frozenset({'A_log', 'A_b_log', 'D', 'D_b'})
+BACKWARD = r'A_b_log|D_b|(conv1d|x_proj|dt_proj)_b\.\w+'
+PROJECTIONS = 'in_proj', 'out_proj'
+
+
+def forward_name(name: str) -> str:
+    """The parameter of the forward scan that a backward one corresponds to."""
+    return name.replace('_b', '', 1)
+
 
 @MODELS.register_module()
 class MaskedResidualBiMamba(nn.Module):

@@ -1,15 +1,3 @@
-from .ema import LinearEMA
-from .masks import MultiBlock3DMask, RandomTubeMask
-from .predictors import JEPAMambaPredictor, JEPATransformerPredictor
-from .video_jepa import VideoJEPA
-from .vision_transformer import TokenVisionTransformer
+from . import ema, masks, predictors, video_jepa, vision_transformer
 
-__all__ = [
-    'JEPAMambaPredictor',
-    'JEPATransformerPredictor',
-    'LinearEMA',
-    'MultiBlock3DMask',
-    'RandomTubeMask',
-    'TokenVisionTransformer',
-    'VideoJEPA',
-]
+__all__ = ['ema', 'masks', 'predictors', 'video_jepa', 'vision_transformer']

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from ..checks import check_choice
 from ..layers import MambaBlock, init_blocks
-from ..layers.attention import init_attention_blocks, run_layer
+from ..layers.attention import init_attention_blocks, init_linear, run_layer
 from ..layers.position import sincos_pos_embed
 from ..layers.tokens import take_tokens
 
 
 class JEPAPredictor(BaseModule):
-    """Base class of predictors: everything except the layers.
+    """Base class of predictors: all but their ``layers`` and ``norm``.
 
     Visible tokens are projected to the predictor's width and get their positions. A
     learned mask token, one per kind of mask, gets the position of each token to
@@ -51,19 +51,15 @@ class JEPAPredictor(BaseModule):
         check_choice('token_order', token_order, ('raster', 'append'))
         self.in_channels, self.embed_dims = in_channels, embed_dims
         self.num_masks, self.token_order = num_masks, token_order
+        self.with_cp = False  # of whole layers
         self.proj_in = nn.Linear(in_channels, embed_dims)
         self.mask_tokens = nn.Parameter(torch.zeros(num_masks, 1, embed_dims))
         self.proj_out = nn.Linear(embed_dims, in_channels)
 
-    def layers_forward(self, x: Tensor) -> Tensor:
-        """Apply the layers and the final norm, (B, L, P) -> (B, L, P)."""
-        raise NotImplementedError
-
     def init_weights(self) -> None:
         """Initialise the projections as V-JEPA does, then apply ``init_cfg``."""
-        for linear in (self.proj_in, self.proj_out):
-            nn.init.trunc_normal_(linear.weight, std=0.02)
-            nn.init.zeros_(linear.bias)
+        init_linear(self.proj_in)
+        init_linear(self.proj_out)
         super().init_weights()
 
     def forward(
@@ -97,11 +93,16 @@ class JEPAPredictor(BaseModule):
         x = x.to(torch.promote_types(x.dtype, torch.float32))  # the residual stream
         if self.token_order == 'raster':
             order = places.argsort(dim=1)
-            x = self.layers_forward(take_tokens(x, order))
+            x = self._layers_forward(take_tokens(x, order))
             x = take_tokens(x, order.argsort(dim=1)[:, K:])
         else:
-            x = self.layers_forward(x)[:, K:]
+            x = self._layers_forward(x)[:, K:]
         return self.proj_out(x)
+
+    def _layers_forward(self, x):
+        for layer in self.layers:
+            x = run_layer(layer, x, self.with_cp)
+        return self.norm(x)
 
 
 @MODELS.register_module()
@@ -150,11 +151,6 @@ class JEPAMambaPredictor(JEPAPredictor):
         init_blocks(self.layers, self.weight_init)
         super().init_weights()
 
-    def layers_forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
-        return self.norm(x)
-
 
 @MODELS.register_module()
 class JEPATransformerPredictor(JEPAPredictor):
@@ -191,8 +187,3 @@ class JEPATransformerPredictor(JEPAPredictor):
         """Initialise the layers as V-JEPA does."""
         init_attention_blocks(self.layers)
         super().init_weights()
-
-    def layers_forward(self, x):
-        for layer in self.layers:
-            x = run_layer(layer, x, self.with_cp)
-        return self.norm(x)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from mmaction.models.backbones.vit_mae import VisionTransformer
 from mmaction.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..layers.attention import init_attention_blocks, run_layer
+from ..layers.attention import init_attention_blocks, init_linear, run_layer
 from ..layers.position import sincos_pos_embed
 from ..layers.tokens import gather_tokens
 
@@ -115,8 +115,7 @@ class TokenVisionTransformer(VisionTransformer):
 
     def init_weights(self) -> None:
         """Initialise as V-JEPA's encoder, then apply ``init_cfg``."""
-        nn.init.trunc_normal_(self.patch_embed.projection.weight, std=0.02)
-        nn.init.zeros_(self.patch_embed.projection.bias)
+        init_linear(self.patch_embed.projection)
         init_attention_blocks(self.blocks)
         super().init_weights()
 

@@ -1,4 +1,4 @@
-"""What the operators tell the kernels: how large, where in memory, how divided."""
+"""What the operators pass to the kernels: how large, where in memory, how divided."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def forward(taps: int, silu: bool, ragged: bool, double: bool) -> int:
     Args:
         taps (int): Width K of the convolution.
         silu (bool): Whether SiLU follows.
-        ragged (bool): Whether the channels are no multiple of LANES.
+        ragged (bool): Whether the channels are not a multiple of LANES.
         double (bool): float64 instead of float32.
 
     Returns:

@@ -49,7 +49,7 @@ def exp2(
     if not in_range:
         scaled = (p.bits() + (rounded.bits() << mantissa)).lanes()
         return kernel.select(kernel.less(product, 1.0 - bias), 0, scaled)
-    # below the smallest number the exponent turns negative, as a whole number
+    # below the smallest number the exponent turns negative, as an integer
     n = rounded.bits().max(kernel.float_bits(magic) - (bias + 1) * steps)
     if steps == 1:
         return (p.bits() + (n << mantissa)).max(0).lanes()

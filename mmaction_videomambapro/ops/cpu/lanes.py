@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import contextmanager
+from functools import partialmethod
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -39,20 +40,11 @@ class Int:
         operate = getattr(kernel.builder, name)
         return Int(kernel, operate(self.value, kernel.int(other).value))
 
-    def __add__(self, other):
-        return self._binary('add', other)
-
-    def __sub__(self, other):
-        return self._binary('sub', other)
-
-    def __mul__(self, other):
-        return self._binary('mul', other)
-
-    def __floordiv__(self, other):
-        return self._binary('sdiv', other)
-
-    def __mod__(self, other):
-        return self._binary('srem', other)
+    __add__ = partialmethod(_binary, 'add')
+    __sub__ = partialmethod(_binary, 'sub')
+    __mul__ = partialmethod(_binary, 'mul')
+    __floordiv__ = partialmethod(_binary, 'sdiv')
+    __mod__ = partialmethod(_binary, 'srem')
 
     def min(self, other: Int | int) -> Int:
         return self.kernel.choose(self.is_less(other), self, self.kernel.int(other))
@@ -82,17 +74,10 @@ class Lanes:
         other = self.kernel.lanes(other).value
         return Lanes(self.kernel, operate(self.value, other, flags=_FAST))
 
-    def __add__(self, other):
-        return self._binary('fadd', other)
-
-    def __sub__(self, other):
-        return self._binary('fsub', other)
-
-    def __mul__(self, other):
-        return self._binary('fmul', other)
-
-    def __truediv__(self, other):
-        return self._binary('fdiv', other)
+    __add__ = partialmethod(_binary, 'fadd')
+    __sub__ = partialmethod(_binary, 'fsub')
+    __mul__ = partialmethod(_binary, 'fmul')
+    __truediv__ = partialmethod(_binary, 'fdiv')
 
     def fma(self, factor: Lanes, addend: Lanes | float) -> Lanes:
         """The product with ``factor`` plus ``addend``, rounded once if the CPU can."""
@@ -120,7 +105,7 @@ class Lanes:
 class Bits:
     """The representation of Lanes, as signed integers.
 
-    Whole-number operations do not compete with those on real numbers.
+    Integer operations do not compete with those on real numbers.
     """
 
     def __init__(self, kernel: Kernel, value: ir.Value) -> None:
@@ -213,6 +198,7 @@ class Kernel:
         self.entry = self.function.append_basic_block('entry')
         start = self.function.append_basic_block('start')
         self.builder = ir.IRBuilder(start)
+        self.if_then, self.if_else = self.builder.if_then, self.builder.if_else
         self.params = Int(self, self.builder.ptrtoint(self.function.args[0], _I64))
         self.fields = fields
         for i, field in enumerate(fields):
@@ -403,14 +389,6 @@ class Kernel:
         index.add_incoming(builder.add(index, _I64(1)), builder.block)
         builder.branch(head)
         builder.position_at_end(after)
-
-    def if_then(self, holds: ir.Value):
-        """Run the body only if ``holds``."""
-        return self.builder.if_then(holds)
-
-    def if_else(self, holds: ir.Value):
-        """Two bodies: the first if ``holds``, else the second."""
-        return self.builder.if_else(holds)
 
     def atomic_add(self, address: Int, value: int, ordering: str = 'acq_rel') -> Int:
         """Add to a number that threads share; returns what it was.

@@ -44,7 +44,7 @@ def forward(states: int, masked: bool, ragged: bool, double: bool) -> int:
     Args:
         states (int): N.
         masked (bool): As in :func:`selective_scan`.
-        ragged (bool): Whether a group's channels are no multiple of LANES.
+        ragged (bool): Whether a group's channels are not a multiple of LANES.
         double (bool): float64 instead of float32.
 
     Returns:

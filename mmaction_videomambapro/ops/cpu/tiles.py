@@ -43,7 +43,7 @@ class Tile:
         task (Task): What it is part of.
         chunk (Int): Index of the chunk.
         i (Int): Index of the tile within the task.
-        ragged (bool): Whether a group's channels are no multiple of LANES.
+        ragged (bool): Whether a group's channels are not a multiple of LANES.
         rows (int): Rows of ``scratch``, (clips, groups, tiles, rows, LANES).
         states (int): Rows of ``states``, (clips, groups, chunks, tiles, rows, LANES).
             Defaults to 0, for kernels that have none.

@@ -17,7 +17,8 @@ def _forward(directions, z, flags, keep):
     u = directions[0].u
     sizes, grid = _sizes(directions[0])
     count = len(directions)
-    states = _new_states(u, directions[0], count)
+    size = count * _count_states(directions[0])
+    states = u.new_empty(size, dtype=torch.float32)
     chunks = scan.Chunks(states, _new_sums(states, sizes, count))
     y = new_tokens(u)
     ungated = new_tokens(u) if keep and z is not None else None
@@ -136,10 +137,6 @@ def _new_sums(states, sizes, count):
 def _count_states(inputs):
     sizes, _ = _sizes(inputs)
     return sizes.rows * sizes.chunks * sizes.padded * inputs.A.shape[1]
-
-
-def _new_states(u, inputs, count):
-    return u.new_empty(count * _count_states(inputs), dtype=torch.float32)
 
 
 def _inputs(directions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,7 +54,7 @@ class Operator:
             return tuple(results) if isinstance(results, list) else results
 
         members = dict(forward=staticmethod(forward), backward=staticmethod(backward))
-        kind = type(self.name.split('::')[1], (torch.autograd.Function,), members)
+        kind: Any = type(self.name.split('::')[1], (torch.autograd.Function,), members)
         self.with_gradient = kind.apply
 
     def refuse_gradient(self) -> None:

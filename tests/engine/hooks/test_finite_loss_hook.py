@@ -6,8 +6,8 @@ from mmengine.config import Config
 
 from mmaction_videomambapro.apis.cli import build_runner
 from mmaction_videomambapro.apis.train import train
-from mmaction_videomambapro.engine import FiniteLossHook
-from mmaction_videomambapro.engine.optimizers import TrainingStopped
+from mmaction_videomambapro.engine.hooks import FiniteLossHook
+from mmaction_videomambapro.engine.optimizers.guarded import TrainingStopped
 from tests.conftest import DEMO_CONFIG, ROOT
 
 
@@ -43,7 +43,7 @@ def test_files_of_the_batch_are_named_and_checkpoints_stay(config, tmp_path, wra
 
     runner.model.loss = loss
     with pytest.raises(
-        TrainingStopped, match='loss is nan at iteration 4, nothing '
+        TrainingStopped, match='loss is nan at iteration 4, which '
     ) as e:
         train(runner)
     assert str(e.value).count('.mp4') == 8

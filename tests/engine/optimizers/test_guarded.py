@@ -9,8 +9,11 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from mmaction_videomambapro.engine import GuardedAmpOptimWrapper, GuardedOptimWrapper
-from mmaction_videomambapro.engine.optimizers import TrainingStopped
+from mmaction_videomambapro.engine.optimizers.guarded import (
+    GuardedAmpOptimWrapper,
+    GuardedOptimWrapper,
+    TrainingStopped,
+)
 
 
 class Pair(nn.Module):

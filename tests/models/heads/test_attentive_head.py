@@ -6,7 +6,7 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from torch.nn import functional as F
 
-from mmaction_videomambapro.models import AttentiveHead
+from mmaction_videomambapro.models.heads import AttentiveHead
 
 pytestmark = pytest.mark.usefixtures('scope')
 

@@ -9,7 +9,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.optim import build_optim_wrapper
 from torch.nn import functional as F
 
-from mmaction_videomambapro.engine import ProbeGridScheduler
+from mmaction_videomambapro.engine.optimizers.probe_grid import ProbeGridScheduler
 
 GRID = [(1e-2, 0.5), (1e-2, 0.0), (1e-4, 0.5), (1e-4, 0.0)]
 LABELS = 3, 1, 0, 4

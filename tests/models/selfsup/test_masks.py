@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaction_videomambapro.models.selfsup import MultiBlock3DMask, RandomTubeMask
+from mmaction_videomambapro.models.selfsup.masks import MultiBlock3DMask, RandomTubeMask
 
 GRID = 8, 14, 14  # 16 frames of 224 x 224 in tubelets of 2 x 16 x 16
 SHORT = dict(num_blocks=8, spatial_scale=(0.15, 0.15))

@@ -5,8 +5,8 @@ import torch
 from mmaction.registry import MODELS
 from torch.nn import functional as F
 
-from mmaction_videomambapro.models import LinearEMA
 from mmaction_videomambapro.models.layers.position import sincos_pos_embed
+from mmaction_videomambapro.models.selfsup.ema import LinearEMA
 
 VIDEOMAMBA = dict(
     type='VideoMambaPro',

@@ -77,7 +77,7 @@ function take(file, name) {
   play(URL.createObjectURL(file));
   $('name').textContent = `${name}, ${megabytes(file.size)}`;
   $('name').hidden = false;
-  $('modes').hidden = !about.over_time;
+  $('modes').hidden = false;
   $('choose').textContent = 'Choose another video';
   answer();
 }

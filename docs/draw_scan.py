@@ -1,8 +1,9 @@
-"""Draws what the scans of VideoMamba and VideoMambaPro let a token see."""
+"""Draws docs/scan.png: what the scans of both mixers let a token see."""
 
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
@@ -11,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 from torch import Tensor
 
-from ..ops.naive import selective_scan_naive
-from .pictures import save
+from mmaction_videomambapro.ops.naive import selective_scan_naive
+from mmaction_videomambapro.visualization.pictures import save
 
 FRAMES, PATCHES = 2, 4
 TOKENS = FRAMES * PATCHES
@@ -139,3 +140,7 @@ def _draw_matrix(axes, title, values, colour, most) -> None:
     axes.set_xlabel('of token', size=9, color=GREY, labelpad=3)
     axes.set_ylabel('in output', size=9, color=GREY, labelpad=3)
     axes.spines[:].set_visible(False)
+
+
+if __name__ == '__main__':
+    draw_scan(Path(__file__).with_name('scan.png'))
