@@ -21,7 +21,8 @@ def browser():
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     options = [
-        '--no-sandbox',  # which containers do not allow
+        '--no-sandbox',
+        '--disable-dev-shm-usage',  # containers lack them
         '--use-fake-device-for-media-stream',
         '--use-fake-ui-for-media-stream',
     ]

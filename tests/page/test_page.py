@@ -190,11 +190,11 @@ def test_a_recording_of_the_camera_is_answered(page, served, inferencer):
     assert page.get_by_text('Record with the camera').is_visible()
 
 
-def test_what_browsers_cannot_play_is_annotated(page, served, inferencer, tmp_path):
+def test_what_browsers_cannot_play_becomes_a_film(page, served, inferencer, tmp_path):
     film = encode(tmp_path / 'film.avi', 'mpeg4')
     show(page, served(dict(model=inferencer)), film)
     assert bars(page)
-    page.get_by_text('This browser cannot play').wait_for()
+    expect(page.locator('video')).to_have_js_property('duration', 10)  # a copy
     page.get_by_text('what happens when').click()
     page.locator('.strip button').first.wait_for()
     page.get_by_text('Make the annotated video').click()
@@ -222,6 +222,8 @@ def test_it_fits_a_telephone(page, served, film, watched):
     page.get_by_text('what happens when').click()
     page.locator('.strip').nth(1).wait_for()
     assert page.evaluate('document.documentElement.scrollWidth') == 390
+    stage, video = (page.locator(x).bounding_box() for x in ('#stage', 'video'))
+    assert video['height'] <= stage['height']
     tops = [
         page.locator(x).first.bounding_box()['y'] for x in ('video', '.strip', '.bars')
     ]

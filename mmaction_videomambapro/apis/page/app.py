@@ -119,10 +119,11 @@ def make_app(
             Route('/videos', page.upload, methods=['POST']),
             Route('/videos/{key}', page.remove, methods=['DELETE']),
             Route('/videos/{key}/answers/{model:int}', page.answer, methods=['POST']),
-            Route(
-                '/videos/{key}/annotated/{model:int}', page.annotate, methods=['POST']
+            *(
+                Route(f'/videos/{{key}}/{name}', function, methods=[method])
+                for name in ('plain', 'annotated/{model:int}')
+                for method, function in (('POST', page.make_copy), ('GET', page.copy))
             ),
-            Route('/videos/{key}/annotated/{model:int}', page.annotated),
             Mount('/', StaticFiles(directory=STATIC, html=True)),
         ],
         middleware=[
@@ -188,28 +189,27 @@ class _Page:
         upload.answers[model] = answer
         return JSONResponse(answer)
 
-    async def annotate(self, request: Request) -> Response:
+    async def make_copy(self, request: Request) -> Response:
         upload, model = self._find(request)
-        if model not in upload.answers:
+        if model is not None and model not in upload.answers:
             raise HTTPException(404, 'There is no answer yet.')
-        await self._run(
-            _annotate, upload.path, upload.annotated(model), upload.answers[model]
-        )
+        text = [] if model is None else captions(upload.answers[model])
+        await self._run(_copy, upload.path, upload.copy(model), text)
         return Response(status_code=204)
 
-    async def annotated(self, request: Request) -> Response:
+    async def copy(self, request: Request) -> Response:
         upload, model = self._find(request)
-        if not osp.exists(upload.annotated(model)):
-            raise HTTPException(404, 'There is no annotated video yet.')
-        return FileResponse(upload.annotated(model), media_type='video/mp4')
+        if not osp.exists(upload.copy(model)):
+            raise HTTPException(404, 'There is no such video yet.')
+        return FileResponse(upload.copy(model), media_type='video/mp4')
 
-    def _find(self, request: Request) -> tuple[Upload, int]:
-        model = request.path_params['model']
+    def _find(self, request: Request) -> tuple[Upload, Any]:
+        model = request.path_params.get('model')
         try:
             upload = self.uploads.find(request.path_params['key'])
         except KeyError:
             raise HTTPException(410, 'The video was removed.') from None
-        if model >= len(self.models):
+        if model is not None and model >= len(self.models):
             raise HTTPException(404, 'There is no such model.')
         return upload, model
 
@@ -233,13 +233,12 @@ def _answer(
     return dict(answer, path=upload.name)
 
 
-def _annotate(path: str, out: str, answer: Mapping[str, Any]) -> None:
+def _copy(path: str, out: str, text: list[tuple[float, float, str]]) -> None:
     try:
-        annotate(path, out, captions(answer))
+        annotate(path, out, text)
     except (OSError, VideoError) as error:
-        raise UsageError(
-            f'The annotated video cannot be made: {str(error).replace(path, "it")}'
-        ) from error
+        reason = str(error).replace(path, 'the video')
+        raise UsageError(f'A copy cannot be made: {reason}') from error
 
 
 def captions(answer: Mapping[str, Any]) -> list[tuple[float, float, str]]:

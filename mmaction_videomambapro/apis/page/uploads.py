@@ -35,9 +35,10 @@ class Upload:
         self.answers: dict[int, dict[str, Any]] = {}
         self.used = time.monotonic()
 
-    def annotated(self, model: int) -> str:
-        """Path of the video with a model's answers written on it."""
-        return osp.join(self.folder, f'annotated-{model}.mp4')
+    def copy(self, model: int | None) -> str:
+        """Path of the video as browsers play it, with a model's answers or without."""
+        name = 'plain' if model is None else f'annotated-{model}'
+        return osp.join(self.folder, f'{name}.mp4')
 
 
 class Uploads:

@@ -11,6 +11,7 @@ const player = $('player');
 let about = null; // the server's models and limits
 let cards = [];
 let video = null; // the file, and its key on the server once it is there
+let answering = null; // a promise
 let turn = 0; // counts what the visitor asks for; results of an earlier turn are dropped
 let moment = 0; // seconds, also of videos that the browser cannot play
 let camera = null;
@@ -69,21 +70,21 @@ function take(file, name) {
   stopCamera();
   say('');
   if (file.size > about.limit) {
-    say(`${name} has ${megabytes(file.size)}; this page takes at most ${megabytes(about.limit)}.`);
+    say(`${name} has ${size(file.size)}; this page takes at most ${size(about.limit)}.`);
     return;
   }
   forget();
-  video = { file, name, key: null };
-  play(URL.createObjectURL(file));
-  $('name').textContent = `${name}, ${megabytes(file.size)}`;
+  if (video) URL.revokeObjectURL(video.url);
+  video = { file, name, key: null, url: URL.createObjectURL(file) };
+  play(video.url);
+  $('name').textContent = `${name}, ${size(file.size)}`;
   $('name').hidden = false;
   $('modes').hidden = false;
   $('choose').textContent = 'Choose another video';
-  answer();
+  answering = answer();
 }
 
-function play(url) {
-  if (player.src.startsWith('blob:')) URL.revokeObjectURL(player.src);
+function play(url, from = 0) {
   $('invitation').hidden = true;
   $('unplayable').hidden = true;
   player.hidden = false;
@@ -91,12 +92,31 @@ function play(url) {
   player.muted = false;
   player.srcObject = null;
   player.src = url;
+  if (from) player.addEventListener('loadedmetadata', () => (player.currentTime = from), { once: true });
 }
 
-function unplayable() {
+/** Say so, and have a copy made that browsers play, if it is a video at all. */
+async function unplayable() {
   if (!player.getAttribute('src')) return;
   player.hidden = true;
   $('unplayable').hidden = false;
+  const asked = video;
+  await answering;
+  const wanted = () => asked === video && player.src === asked.url;
+  if (!wanted() || asked.copied || !cards.some((card) => card.answer)) return;
+  asked.copied = true;
+  $('copying').hidden = false;
+  try {
+    await ask('plain');
+    const url = new URL(`videos/${await asked.key}/plain`, location).href;
+    if (!wanted()) return;
+    asked.url = url;
+    play(url, moment);
+  } catch {
+    // the answers are there all the same
+  } finally {
+    $('copying').hidden = true;
+  }
 }
 
 /* The camera */
@@ -182,7 +202,7 @@ function state(card, text, kind = '') {
 async function answer() {
   const mine = ++turn;
   const query = overTime() ? '?over_time' : '';
-  if (!player.src.startsWith('blob:')) play(URL.createObjectURL(video.file)); // not an earlier annotation
+  if (player.src !== video.url) play(video.url); // an earlier annotation
   moment = player.currentTime || 0;
   clear();
   cards.forEach((card) => state(card, 'Looking at it …', 'busy'));
@@ -306,8 +326,7 @@ async function annotate(card, i) {
     await ask(`annotated/${i}`);
     if (mine !== turn) return;
     const url = `videos/${await video.key}/annotated/${i}?${Date.now()}`;
-    play(url);
-    if (moment) player.addEventListener('loadedmetadata', () => (player.currentTime = moment), { once: true });
+    play(url, moment);
     make.hidden = true;
     const link = card.show('download');
     link.hidden = false;
@@ -324,7 +343,8 @@ async function annotate(card, i) {
 /* Small helpers */
 
 const copy = (template) => $(template).content.firstElementChild.cloneNode(true);
-const megabytes = (bytes) => `${Number((bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0))} MB`;
+const size = (bytes) =>
+  bytes < 1e5 ? `${Math.ceil(bytes / 1e3)} kB` : `${Number((bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0))} MB`;
 
 function text(tag, content, kind = '') {
   const element = document.createElement(tag);
@@ -354,7 +374,7 @@ async function start() {
   }
   const who = about.models.length > 1 ? `what ${about.models.length} models answer` : 'what the model answers';
   $('introduction').textContent = `Drop in a video, or record one, and see ${who}. Videos are deleted after ${about.minutes} minutes.`;
-  $('limit').textContent = `up to ${megabytes(about.limit)}`;
+  $('limit').textContent = `up to ${size(about.limit)}`;
   cards = about.models.map((name, i) => {
     const element = copy('card');
     element.querySelector('h2').textContent = name;
@@ -383,7 +403,7 @@ async function start() {
       if (kind === 'drop' && file) take(file, file.name);
     });
   }
-  document.querySelectorAll('[name=mode]').forEach((mode) => mode.addEventListener('change', answer));
+  document.querySelectorAll('[name=mode]').forEach((mode) => mode.addEventListener('change', () => (answering = answer())));
   player.addEventListener('error', unplayable);
   for (const kind of ['timeupdate', 'seeking']) {
     player.addEventListener(kind, () => {
