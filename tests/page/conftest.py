@@ -3,22 +3,21 @@
 import shutil
 import threading
 import time
-from importlib.util import find_spec
 
 import pytest
+import uvicorn
+from playwright.sync_api import sync_playwright
 
+from mmaction_videomambapro.apis.page.app import listen, make_app
+from mmaction_videomambapro.apis.page.uploads import Uploads
 from tests.apis.conftest import checkpoint, config, inferencer, model_options
 
 __all__ = ['checkpoint', 'config', 'inferencer', 'model_options']
-MISSING = [x for x in ('starlette', 'uvicorn', 'playwright') if find_spec(x) is None]
 BROWSERS = 'chromium', 'chromium-browser', 'google-chrome'
-collect_ignore = ['test_page.py', 'test_app.py'] if MISSING else []
 
 
 @pytest.fixture(scope='session')
 def browser():
-    from playwright.sync_api import sync_playwright
-
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     options = [
         '--no-sandbox',
@@ -52,11 +51,6 @@ def _elsewhere(url):
 @pytest.fixture
 def served(tmp_path):
     """Serves the page for models, and gives its address."""
-    import uvicorn
-
-    from mmaction_videomambapro.apis.page.app import listen, make_app
-    from mmaction_videomambapro.apis.page.uploads import Uploads
-
     started = []
 
     def serve(models, limit=10_000_000, top=5):

@@ -4,6 +4,8 @@ import asyncio
 import http.client
 import json
 import os
+import socket
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -80,6 +82,22 @@ def test_too_large_is_refused_and_leaves_nothing(ask, tmp_path):
         assert 'larger than 2 MB' in refusal['error']
     assert ask('POST', '/videos?name=a.mp4', bytes(2_000_000))[0] == 200
     assert len(set(tmp_path.iterdir()) - before) == 1
+
+
+def test_half_an_upload_does_not_stay(served, tmp_path):
+    address = urlsplit(served({}))
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(
+            b'POST /videos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\n'
+            b'the first bytes'
+        )
+        while not list(tmp_path.rglob('video')):
+            time.sleep(0.01)
+    for _ in range(500):
+        if not any(tmp_path.iterdir()):
+            return
+        time.sleep(0.01)
+    raise AssertionError('it is still there')
 
 
 def test_nothing_but_the_page_and_its_videos_is_served(ask, tmp_path):

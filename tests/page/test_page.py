@@ -206,6 +206,22 @@ def test_what_browsers_cannot_play_becomes_a_film(page, served, inferencer, tmp_
         assert sum(1 for _ in video.decode(video=0)) == 100
 
 
+def test_a_video_can_be_dropped_in(page, served, film):
+    page.goto(served(dict(a=Watcher())))
+    page.locator('.card').wait_for()
+    dropped = page.evaluate_handle(
+        """bytes => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], 'dropped.webm'));
+            return data;
+        }""",
+        list(film.read_bytes()),
+    )
+    page.dispatch_event('#stage', 'drop', dict(dataTransfer=dropped))
+    assert bars(page)[0] == ('drinking', '75.0 %')
+    expect(page.locator('#name')).to_contain_text('dropped.webm')
+
+
 def test_a_removed_video_is_sent_again(page, served, film, watched, tmp_path):
     show(page, served(dict(a=Watcher())), film)
     bars(page)
