@@ -206,7 +206,7 @@ def test_what_browsers_cannot_play_becomes_a_film(page, served, inferencer, tmp_
         assert sum(1 for _ in video.decode(video=0)) == 100
 
 
-def test_a_video_can_be_dropped_in(page, served, film):
+def test_a_video_can_be_dropped_in_and_replaced(page, served, film, tmp_path):
     page.goto(served(dict(a=Watcher())))
     page.locator('.card').wait_for()
     dropped = page.evaluate_handle(
@@ -220,6 +220,10 @@ def test_a_video_can_be_dropped_in(page, served, film):
     page.dispatch_event('#stage', 'drop', dict(dataTransfer=dropped))
     assert bars(page)[0] == ('drinking', '75.0 %')
     expect(page.locator('#name')).to_contain_text('dropped.webm')
+    with page.expect_event('response', lambda x: x.request.method == 'DELETE'):
+        page.set_input_files('#file', film)
+    assert bars(page)
+    assert len(list(tmp_path.rglob('video'))) == 1  # the other one is gone
 
 
 def test_a_removed_video_is_sent_again(page, served, film, watched, tmp_path):
