@@ -174,6 +174,7 @@ def test_a_click_on_the_timeline_moves_the_video(page, served, film, watched):
     moved_to(page, 5)
     assert [x.inner_text() for x in parts.all()] == ['running', 'jumping']
     assert bars(page, 1)[0] == ('jumping', '90.0 %')  # what the model sees there
+    expect(page.locator('.segments').nth(1).locator('.now')).to_contain_text('jumping')
     page.locator('.segments').nth(1).locator('button').first.click()
     moved_to(page, 0)
     assert bars(page, 1)[0] == ('running', '90.0 %')

@@ -228,8 +228,9 @@ async function answer() {
 function showMoment() {
   for (const card of cards.filter((c) => c.answer)) {
     const { windows, segments } = card.answer;
-    const at = (x) => x.start <= moment && moment < x.end;
-    const distance = (x) => Math.abs((x.start + x.end) / 2 - moment);
+    const time = moment + 0.01; // players round the moment that they are sent to
+    const at = (x) => x.start <= time && time < x.end;
+    const distance = (x) => Math.abs((x.start + x.end) / 2 - time);
     const seen = (windows ?? []).filter((x) => x.labels?.length);
     showBars(card, seen.reduce((a, b) => (distance(b) > distance(a) ? a : b), seen[0]) ?? card.answer);
     const now = segments?.findIndex(at) ?? -1;
