@@ -2,6 +2,7 @@
 # make demo         train and test a small VideoMambaPro on clips made on the spot
 # make demo-vjepa   pre-train one on clips without their labels, and probe it frozen
 # make test         the whole test suite
+# make test-page    the page of tools/page.py, in a browser
 # make lint         style and types
 # make docs         the pages of docs/ and the reference, in build/docs
 # make help         this text
@@ -16,7 +17,7 @@ DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py
 VJEPA_CONFIG := configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py
 PROBE_CONFIG := configs/demo/vjepa-probe_videomambapro-nano_8x2x1-30e_demo-clips-plain-rgb.py
 
-.PHONY: help install demo demo-vjepa test lint format docs
+.PHONY: help install demo demo-vjepa test test-page lint format docs
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -62,6 +63,15 @@ demo-vjepa: install
 test: install
 	$(BIN)/python -m pytest
 
+# A browser of the system; without one, Debian's is installed.
+test-page: install
+	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[page]' playwright
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ apt-get update -qq && \
+		apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
+		{ echo 'test-page: install chromium, as root: apt-get install chromium' >&2; exit 1; }
+	$(BIN)/python -m pytest -n0 tests/page
+
 lint: install
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -69,7 +79,7 @@ lint: install
 	for script in tools/*.sh benchmarks/*.sh .ci/run; do bash -n $$script || exit 1; done
 
 docs: install
-	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[docs]'
+	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[docs,page]'
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
 	@echo docs: build/docs/docs/index.html
 

@@ -71,12 +71,17 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', 'datasets/names/*.txt']},
+    package_data={
+        PACKAGE: ['py.typed', 'datasets/names/*.txt', 'apis/page/static/*'],
+    },
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)
-        for name in ('test', 'docs', 'image', 'cuda', 'tensorboard', 'submit')
+        for name in (
+            *('test', 'docs', 'image', 'cuda'),
+            *('tensorboard', 'submit', 'page'),
+        )
     },
     cmdclass={'build_py': BuildWithMim},
 )
