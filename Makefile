@@ -17,7 +17,7 @@ DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py
 VJEPA_CONFIG := configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py
 PROBE_CONFIG := configs/demo/vjepa-probe_videomambapro-nano_8x2x1-30e_demo-clips-plain-rgb.py
 
-.PHONY: help install demo demo-vjepa test test-page lint format docs
+.PHONY: help install demo demo-vjepa test test-page browser lint format docs
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -64,13 +64,15 @@ test: install
 	$(BIN)/python -m pytest
 
 # A browser of the system; without one, Debian's is installed.
-test-page: install
+test-page: browser
+	$(BIN)/python -m pytest -n0 tests/page
+
+browser: install
 	$(BIN)/python -m pip install -q -c requirements/constraints.txt -e '.[page]' playwright
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
-		{ apt-get update -qq && \
+		{ apt-get update -qq -o Acquire::http::Timeout=20 && \
 		apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
 		{ echo 'test-page: install chromium, as root: apt-get install chromium' >&2; exit 1; }
-	$(BIN)/python -m pytest -n0 tests/page
 
 lint: install
 	$(BIN)/python -m ruff check .

@@ -17,7 +17,11 @@ def parse_args():
     parser.add_argument(
         '--weights', nargs='+', help='checkpoints, one per MODEL, if these are not ones'
     )
-    parser.add_argument('--classes', help='file of class names in label order')
+    parser.add_argument(
+        '--classes',
+        help='class names in label order: a file, or a published dataset such as '
+        'kinetics400; default: those of the checkpoint or the config',
+    )
     parser.add_argument(
         '--top', type=int, default=5, help='classes to name; default: 5'
     )
