@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ from ..errors import UsageError
 from .inputs import Input, find_inputs
 from .models import resolve
 
+# of PyTorch's allocators, whose errors have no type of their own on CPUs
+_NO_MEMORY = re.compile(r'out of memory|allocate memory|not enough memory', re.I)
 AMP = dict(bf16=torch.bfloat16, fp16=torch.float16)
 
 
@@ -176,14 +179,21 @@ class VideoInferencer(BaseInferencer):
 
     def _predict(self, data: list[dict]) -> list[ActionDataSample]:
         try:
-            return self.forward(self.collate_fn(data))
+            predicted = self.forward(self.collate_fn(data))
         except (MemoryError, RuntimeError) as error:
-            if isinstance(error, MemoryError) or 'memory' in str(error).lower():
-                raise UsageError(
-                    f'memory does not suffice for {len(data)} videos at once; choose a '
-                    f'batch size below {len(data)}, or fewer clips'
-                ) from error
-            raise
+            if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+                raise
+            way_out = 'choose a smaller batch size, or fewer clips'
+            if len(data) == 1:
+                way_out = 'use fewer clips, or another device'
+            raise UsageError(
+                f'memory does not suffice for {len(data)} of these videos at once; '
+                f'{way_out}'
+            ) from error
+        if not all('pred_score' in x for x in predicted):
+            name = type(self.model).__name__
+            raise UsageError(f'{name} gives no scores of classes: take a recognizer')
+        return predicted
 
     @torch.no_grad()
     def forward(self, inputs: dict | tuple, **kwargs) -> list[ActionDataSample]:
@@ -238,7 +248,7 @@ class VideoInferencer(BaseInferencer):
             model = MODELS.build(cfg.model)
         model.cfg = cfg
         self.classes = self._class_names(cfg, content)
-        with loading(weights, complete=True, here=self.classes):
+        with loading(weights, complete=True):
             _load_checkpoint_to_model(model, content)
         return model.to(device).eval()
 

@@ -135,6 +135,9 @@ def test_classes(checkpoint, tmp_path, videos):
     (answer,) = named(videos[0])
     assert answer['labels'] == ['abcdefgh'[i] for i in answer['classes']]
 
+    renamed = VideoInferencer(own, device='cpu', classes=['x', *'bcdefgh'])
+    assert renamed.classes == list('xbcdefgh')
+
     (answer,) = VideoInferencer(checkpoint, device='cpu')(videos[0])
     assert answer['labels'] == [CLASSES[i] for i in answer['classes']]
     options = {
@@ -193,7 +196,7 @@ def test_memory_that_does_not_suffice(inferencer, videos, monkeypatch):
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 9 GiB')
 
     monkeypatch.setattr(inferencer.model, 'test_step', full)
-    with pytest.raises(UsageError, match='choose a batch size below 3'):
+    with pytest.raises(UsageError, match='3 of these videos at once; choose a smaller'):
         inferencer(videos[:3], batch_size=3)
 
 
