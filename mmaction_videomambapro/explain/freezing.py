@@ -125,10 +125,6 @@ class FrozenMixer(MaskedResidualBiMamba):
         )
         return gated(conv), *selection
 
-    def _scan_inputs(self, selected: tuple[Tensor, ...], suffix: str) -> ScanInputs:
-        *inputs, delta_bias = super()._scan_inputs(selected, suffix)
-        return ScanInputs(*inputs, delta_bias.detach())
-
 
 class FrozenRMSNorm(nn.RMSNorm):
     """Divides by a scale that is held fixed."""

@@ -46,8 +46,8 @@ def relevance(
             a VideoMambaPro or MMAction2's VisionTransformer.
         inputs (Tensor): Normalised clips on the model's device, (N, 3, T, H, W); views
             of a video are clips of their own.
-        target (int | Sequence[int] | Tensor, optional): The class, one for all or one each.
-            Defaults to None (the predicted class).
+        target (int | Sequence[int] | Tensor, optional): The class, one for all or one for
+            each score. Defaults to None (the predicted class).
         method (str): One of ``METHODS``. Defaults to 'lrp'.
         layer (int, optional): Explain by the tokens that enter this layer, counted from
             0. Defaults to None: 'lrp' and 'gradient' go down to the pixels, 'rollout'
@@ -148,7 +148,8 @@ def shares(
         constants = [
             x.requires_grad_()
             for name, x in twin.named_parameters()
-            if name.endswith(('bias', '.query')) and 'patch_embed.' not in name
+            if name.endswith(('bias', '.query'))
+            and not any(x in name for x in ('patch_embed.', 'dt_proj'))
         ]
         score = _score(twin, clips, target).sum()
         leaves = [clips, *found, *constants]

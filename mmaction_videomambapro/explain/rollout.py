@@ -35,7 +35,10 @@ def rollout(backbone: Any, clips: Tensor, layer: int = 0) -> Tensor:
         Tensor: (N, L), the class token included; adds up to one for each clip.
     """
     blocks = backbone.layers if isinstance(backbone, VideoMamba) else backbone.blocks
-    mixers = [getattr(block, 'mixer', None) or block.attn for block in blocks[layer:]]
+    mixers: list[Any] = [
+        block.mixer if isinstance(backbone, VideoMamba) else block.attn
+        for block in blocks[layer:]
+    ]
     inputs = []
     for mixer in mixers:
         mixer.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
