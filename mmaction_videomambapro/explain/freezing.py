@@ -109,9 +109,10 @@ class FrozenMixer(MaskedResidualBiMamba):
 
     def scan(self, directions: list[ScanInputs]) -> Tensor:
         """Scan in both directions, or in the one that there is; no gate."""
-        scan = partial(selective_scan, **directions[0]._asdict())
-        if len(directions) == 2:
-            scan = partial(bidirectional_scan, *directions, masked=self.masked)
+        forward, *backward = directions
+        scan = partial(selective_scan, **forward._asdict())
+        if backward:
+            scan = partial(bidirectional_scan, forward, backward[0], masked=self.masked)
         return scan(delta_softplus=True, residual=self.residual)
 
     def _select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:

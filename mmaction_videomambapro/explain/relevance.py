@@ -46,8 +46,8 @@ def relevance(
             a VideoMambaPro or MMAction2's VisionTransformer.
         inputs (Tensor): Normalised clips on the model's device, (N, 3, T, H, W); views
             of a video are clips of their own.
-        target (int | Sequence[int] | Tensor, optional): The class, one for all or one for
-            each score. Defaults to None (the predicted class).
+        target (int | Sequence[int] | Tensor, optional): The class, one for all or one
+            for each score. Defaults to None (the predicted class).
         method (str): One of ``METHODS``. Defaults to 'lrp'.
         layer (int, optional): Explain by the tokens that enter this layer, counted from
             0. Defaults to None: 'lrp' and 'gradient' go down to the pixels, 'rollout'
