@@ -31,9 +31,10 @@ def relevance(
 ) -> Tensor:
     """A number for each patch of each clip: how much it spoke for a class.
 
-    'lrp' and 'gradient' take the gradient of the score times the input, 'lrp' that of
-    the network with its factors held fixed (see :mod:`.freezing`). Its map, plus what
-    constants added on the way (see :func:`shares`), is the score. 'gradcam' is Grad-CAM
+    'lrp' and 'gradient' take the gradient of the score times the input, less the clip's
+    mean colour; 'lrp' that of the network with its factors held fixed (see
+    :mod:`.freezing`). Its map, plus what that colour and constants added on the way
+    (see :func:`shares`), is the score. 'gradcam' is Grad-CAM
     on the tokens of one layer, and not negative. 'rollout' follows the mixers alone,
     not the class, back from the tokens that the head reads (see :mod:`.rollout`).
     'random' is what a method has to beat.
@@ -92,7 +93,8 @@ def relevance(
         if layer is None:
             leaf = clips.requires_grad_()
             (gradient,) = torch.autograd.grad(_score(twin, leaf, target).sum(), leaf)
-            return _sum_in_patches(model.backbone, leaf.detach() * gradient)
+            details = leaf.detach() - mean_colour(inputs)
+            return _sum_in_patches(model.backbone, details * gradient)
         tokens, gradient = _at_layer(twin, clips, target, layer)
         return _patches(model.backbone, (tokens * gradient).sum(-1)).unflatten(1, grid)
 
@@ -123,8 +125,8 @@ def shares(
 ) -> dict[str, float]:
     """How 'lrp' shares out the scores of all clips together.
 
-    The pixels of a normalised clip are 0 at the mean colour, so what does not depend
-    on them has shares of its own.
+    What a clip's mean colour adds, and what does not depend on its pixels, have shares
+    of their own.
 
     Args:
         model (nn.Module): As for :func:`relevance`.
@@ -132,8 +134,9 @@ def shares(
         target (int | Sequence[int] | Tensor, optional): Likewise.
 
     Returns:
-        dict[str, float]: 'patches' (the sum of the map), 'embeddings' (the positions,
-        the class token and the bias of the patch embedding), 'biases' (those of all
+        dict[str, float]: 'patches' (the sum of the map), 'colour' (the clips' mean
+        colours), 'embeddings' (the positions, the class token and the bias of the patch
+        embedding), 'biases' (those of all
         layers above, and a head's query) and 'score', which is their sum.
 
     Raises:
@@ -142,7 +145,8 @@ def shares(
     check_explainable(model)
     with _own_gradients(inputs.device):
         twin = twin_of(model, frozen=True)
-        clips = inputs.detach().clone().requires_grad_()
+        colour = mean_colour(inputs).requires_grad_()
+        details = (inputs.detach() - mean_colour(inputs)).requires_grad_()
         found = []
         _before(_layers(twin.backbone)[0], lambda x: found.append(x))
         constants = [
@@ -151,19 +155,29 @@ def shares(
             if name.endswith(('bias', '.query'))
             and not any(x in name for x in ('patch_embed.', 'dt_proj'))
         ]
-        score = _score(twin, clips, target).sum()
-        leaves = [clips, *found, *constants]
+        score = _score(twin, colour + details, target).sum()
+        leaves = [details, colour, *found, *constants]
         gradients = torch.autograd.grad(score, leaves, allow_unused=True)
-        patches, tokens, *biases = (
+        patches, mean, tokens, *biases = (
             0.0 if g is None else (x * g).sum().item()
             for x, g in zip(leaves, gradients)
         )
         return dict(
             patches=patches,
-            embeddings=tokens - patches,
+            colour=mean,
+            embeddings=tokens - patches - mean,
             biases=sum(biases),
             score=score.item(),
         )
+
+
+def mean_colour(clips: Tensor) -> Tensor:
+    """The mean colour of each clip, (N, 3, 1, 1, 1), which stands for nothing to see.
+
+    0 would be the mean of the data set for which the clips were normalised: a patch of
+    a dark clip would have a share just for not being brighter.
+    """
+    return clips.detach().mean((2, 3, 4), keepdim=True)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def test_shares_add_up_to_the_score(backbone, head, options):
     share = shares(model, x)
     scores = model.cls_head(model.backbone(x))
     assert share['score'] == pytest.approx(scores.amax(1).sum().item(), rel=1e-4)
-    parts = share['patches'] + share['embeddings'] + share['biases']
+    parts = sum(value for name, value in share.items() if name != 'score')
     assert parts == pytest.approx(share['score'], rel=1e-3)
     relevances = relevance(model, x)
     assert relevances.shape == (2, 2, 2, 2)
@@ -129,7 +129,9 @@ def dense(model, clip):
     """Rows of the head over the inputs of layer 0 (CLASSES, L, C), and of rollout."""
     backbone = model.backbone
     content = F.conv3d(
-        clip, backbone.patch_embed.proj.weight, stride=backbone.patch_shape
+        clip - clip.mean((2, 3, 4), keepdim=True),
+        backbone.patch_embed.proj.weight,
+        stride=backbone.patch_shape,
     )
     content = content.flatten(2).mT[0]
     tokens = []
@@ -190,10 +192,18 @@ def test_gradient_is_that_of_the_model():
     leaf = x.clone().requires_grad_()
     scores = model.cls_head(model.backbone(leaf))
     (gradient,) = torch.autograd.grad(scores[0, 3] + scores[1, 1], leaf)
-    product = (leaf.detach() * gradient)[:, :, :, :16].sum(1)
+    details = x - x.mean((2, 3, 4), keepdim=True)
+    product = (details * gradient)[:, :, :, :16].sum(1)
     expected = product.unflatten(3, (2, 8)).unflatten(2, (2, 8)).unflatten(1, (2, 2))
     found = relevance(model, x, [3, 1], method='gradient')
     torch.testing.assert_close(found, expected.sum((2, 4, 6)), rtol=1e-3, atol=1e-6)
+
+
+def test_a_clip_of_one_colour_has_nothing_to_see():
+    model, x = build(), torch.ones(1, 3, 4, 16, 16)
+    x[:, 1] = -2
+    for method in ('lrp', 'gradient'):
+        assert relevance(model, x, 0, method).abs().max() < 1e-6
 
 
 def test_gradcam_weighs_channels_of_one_layer():
@@ -217,7 +227,7 @@ def test_a_layer_has_shares_of_its_own():
     pixels, tokens = relevance(model, x, 1), relevance(model, x, 1, layer=0)
     share = shares(model, x, 1)
     assert tokens.sum().item() == pytest.approx(
-        share['patches'] + share['embeddings'], abs=1e-5
+        share['patches'] + share['colour'] + share['embeddings'], abs=1e-5
     )
     assert not torch.allclose(pixels, tokens)
 
