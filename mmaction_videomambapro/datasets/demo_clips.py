@@ -98,13 +98,27 @@ class DemoClips:
             (unfinished / made_of.name).write_text(json.dumps(asdict(self)))
         return True
 
+    def boxes(self, split: str, index: int) -> np.ndarray:
+        """Where the shape of a clip is; see :func:`shape_boxes`.
+
+        Args:
+            split (str): 'train' or 'val'.
+            index (int): Number of the clip in its list.
+        """
+        label, rng = self._draws(split, index)
+        return shape_boxes(label, self.frames, rng)
+
+    def _draws(self, split: str, i: int) -> tuple[int, np.random.Generator]:
+        """Label and random numbers of a clip."""
+        rng = np.random.default_rng([self.seed, split == 'val', i])
+        return i % len(CLASSES), rng
+
     def _make_split(self, root: Path, split: str, size: int) -> None:
         videos, folders = [], []
         (root / 'videos' / split).mkdir(parents=True)
 
         for i in track(range(size), f'{size} {split} clips'):
-            label = i % len(CLASSES)
-            rng = np.random.default_rng([self.seed, split == 'val', i])
+            label, rng = self._draws(split, i)
             clip = draw_clip(label, self.frames, rng, self.textured)
             video, folder = f'videos/{split}/{i:05}.mp4', f'rawframes/{split}/{i:05}'
             write_video(root / video, clip)
@@ -122,10 +136,58 @@ def draw_clip(
     label: int, frames: int, rng: np.random.Generator, textured: bool = True
 ) -> np.ndarray:
     """Draw a clip of class ``label``: BGR frames, (T, 48, 64, 3), uint8."""
-    motion, sign = label // 2, 1 if label % 2 == 0 else -1
-    background = _texture(rng)
+    background, colour, outlines = _scene(label, frames, rng)
     if not textured:
         background[:] = PLAIN
+    clip = []
+    for points in outlines:
+        frame = background.copy()
+        # 4 bits of sub-pixel position: slow motion stays visible
+        cv2.fillPoly(
+            frame, [np.round(points * 16).astype(np.int32)], colour, cv2.LINE_AA, 4
+        )
+        clip.append(frame)
+    return np.stack(clip)
+
+
+def shape_boxes(label: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Where the shape is in a clip that :func:`draw_clip` draws from the same numbers.
+
+    Returns:
+        ndarray: Left, top, right and bottom in pixels for each frame, (T, 4). Pixel i
+        reaches from i to i + 1.
+    """
+    _, _, outlines = _scene(label, frames, rng)
+    low, high = outlines.min(1), outlines.max(1) + 1  # centres of pixels
+    return np.concatenate([low, high], 1).clip(0, [WIDTH, HEIGHT] * 2)
+
+
+def boxes_of_file(path: str | os.PathLike) -> np.ndarray | None:
+    """As :meth:`DemoClips.boxes`, for a video that :meth:`DemoClips.make` has written.
+
+    Args:
+        path (str | PathLike): The video.
+
+    Returns:
+        ndarray | None: None if the file is not one of the demo clips.
+    """
+    video = Path(path).absolute()
+    made_of = video.parents[2] / 'made_of.json' if len(video.parents) > 2 else video
+    split = video.parent.name
+    known = split in ('train', 'val') and video.stem.isdecimal()
+    if not known or video.parents[1].name != 'videos' or not made_of.is_file():
+        return None
+    try:
+        clips = DemoClips(**json.loads(made_of.read_text()))
+    except (TypeError, ValueError):  # it is about something else
+        return None
+    return clips.boxes(split, int(video.stem))
+
+
+def _scene(label, frames, rng):
+    """Background, colour, and the shape's corners in each frame, (T, corners, 2)."""
+    motion, sign = label // 2, 1 if label % 2 == 0 else -1
+    background = _texture(rng)
     colour = rng.uniform(150, 255, 3).tolist()
     corners = np.array(list(SHAPES.values())[rng.integers(len(SHAPES))], float)
     radius = rng.uniform(7, 10)
@@ -134,7 +196,7 @@ def draw_clip(
     angle = rng.uniform(0, 2 * np.pi)
     speed = rng.uniform(0.7, 1.0)
 
-    clip = []
+    outlines = []
     for s in np.linspace(-1, 1, frames):
         s = sign * speed * s
         shift = np.array([s * (motion == 0), s * (motion == 1)]) * 12
@@ -142,14 +204,8 @@ def draw_clip(
         scale = radius * np.exp((motion == 3) * s * 0.7)
         turn = np.array([[np.cos(theta), -np.sin(theta)],
                          [np.sin(theta), np.cos(theta)]])  # fmt: skip
-        points = pivot + shift + (arm + scale * corners) @ turn.T
-        frame = background.copy()
-        # 4 bits of sub-pixel position: slow motion stays visible
-        cv2.fillPoly(
-            frame, [np.round(points * 16).astype(np.int32)], colour, cv2.LINE_AA, 4
-        )
-        clip.append(frame)
-    return np.stack(clip)
+        outlines.append(pivot + shift + (arm + scale * corners) @ turn.T)
+    return background, colour, np.stack(outlines)
 
 
 def _texture(rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,9 @@ from mmaction_videomambapro.datasets.demo_clips import (
     CLASSES,
     PLAIN,
     DemoClips,
+    boxes_of_file,
     draw_clip,
+    shape_boxes,
 )
 from mmaction_videomambapro.errors import UsageError
 from tests.conftest import ROOT
@@ -34,6 +36,29 @@ def test_on_a_plain_ground_the_same_things_move():
     assert 0.5 < still.mean() < 0.99
     shape = (~still) & (plain == textured).all(-1)  # but for the smooth edge
     assert shape.sum() > 0.5 * (~still).sum()
+
+
+@pytest.mark.parametrize('label', range(len(CLASSES)))
+def test_boxes_are_around_the_shape(label):
+    clip = draw_clip(label, 6, np.random.default_rng(2), textured=False).astype(int)
+    boxes = shape_boxes(label, 6, np.random.default_rng(2))
+    for frame, box in zip(clip, boxes):
+        y, x = np.nonzero(np.abs(frame - PLAIN).max(-1) > 5)
+        tight = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+        np.testing.assert_allclose(box, tight, atol=1.6)
+
+
+def test_boxes_of_a_written_clip(clips, tmp_path):
+    made = DemoClips(train=16, val=8, frames=20)
+    boxes = boxes_of_file(clips / 'videos' / 'val' / '00003.mp4')
+    np.testing.assert_array_equal(boxes, made.boxes('val', 3))
+    video = decord.VideoReader(str(clips / 'videos' / 'val' / '00003.mp4'))
+    bright = video[7].asnumpy().astype(int).max(-1) > 140
+    left, top, right, bottom = boxes[7].round().astype(int)
+    assert bright[top:bottom, left:right].sum() > 0.9 * bright.sum() > 0
+    assert boxes_of_file(clips / 'rawframes' / 'val' / '00003') is None
+    assert boxes_of_file(tmp_path / 'videos' / 'val' / '00003.mp4') is None
+    assert boxes_of_file('00003.mp4') is None
 
 
 def test_files_and_both_list_formats(clips):
