@@ -70,9 +70,11 @@ def measure(
         list[Faithfulness]: One for each method.
 
     Raises:
-        UsageError: If a video is broken, or the model cannot be explained.
+        UsageError: If a video is broken, or the model cannot be explained clip by clip.
     """
     check_explainable(inferencer.model)
+    if getattr(inferencer.model.cls_head, 'num_clips', 1) > 1:
+        raise UsageError('the head attends several clips together: take one of a clip')
     found: dict[str, list[tuple[Curves, Tensor]]] = {method: [] for method in methods}
     covered = []
     views = _views(inferencer, inputs)

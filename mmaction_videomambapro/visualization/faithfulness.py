@@ -31,8 +31,8 @@ def draw_faithfulness(
     figure = Figure(figsize=(9, 3.6), layout='constrained')
     panels = figure.subplots(1, 2, sharey=True)
     titles = (
-        'deletion: the most relevant patches go first\n(low is good)',
-        'insertion: the most relevant patches come first\n(high is good)',
+        'deletion, most relevant first: low is good',
+        'insertion, most relevant first: high is good',
     )
     for i, (panel, title) in enumerate(zip(panels, titles)):
         for name, pair in curves.items():
