@@ -5,6 +5,7 @@ import argparse
 from mmaction_videomambapro.apis.cli import add_config_options, check_output, run_tool
 
 METHODS = 'lrp', 'gradient', 'gradcam', 'rollout'
+ENDINGS = '.png', '.svg', '.pdf', '.csv'
 
 
 def parse_args():
@@ -33,13 +34,17 @@ def parse_args():
     parser.add_argument(
         '--steps', type=int, default=16, help='steps of the curves; default: 16'
     )
-    parser.add_argument('--out', help='a picture of the curves, or a table (.csv)')
+    parser.add_argument(
+        '--out', help='a picture of the curves (.png, .svg, .pdf), or a table (.csv)'
+    )
     parser.add_argument('--device', help='such as cpu or cuda:1; default: a GPU')
     add_config_options(parser)
     args = parser.parse_args()
     for name in ('most', 'steps'):
         if getattr(args, name) < 1:
             parser.error(f'--{name} must be above 0')
+    if args.out and not args.out.endswith(ENDINGS):
+        parser.error(f'--out must end in {", ".join(ENDINGS)}')
     return args
 
 
