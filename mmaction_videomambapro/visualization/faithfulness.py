@@ -28,7 +28,7 @@ def draw_faithfulness(
         UsageError: If the format does not exist.
         OSError: If the picture cannot be written.
     """
-    figure = Figure(figsize=(9, 3.6), layout='constrained')
+    figure = Figure(figsize=(9, 4.4), layout='constrained')
     panels = figure.subplots(1, 2, sharey=True)
     titles = (
         'deletion, most relevant first: low is good',
@@ -44,6 +44,13 @@ def draw_faithfulness(
         panel.set_title(title, fontsize=10)
         panel.set(xlim=(0, 100), ylim=(0, 1.02))
         panel.set_xlabel(f'patches {("taken away", "shown")[i]} (%)')
-        panel.legend(title='area under the curve', fontsize=9, title_fontsize=9)
+        panel.legend(
+            title='area under the curve',
+            title_fontsize=9,
+            fontsize=9,
+            loc='upper center',
+            bbox_to_anchor=(0.5, -0.18),
+            ncols=3,
+        )
     panels[0].set_ylabel('probability of the class')
     save(figure, out)
