@@ -55,30 +55,21 @@ def write_classes(
     header = 'label', 'class', 'samples', 'right', 'accuracy', 'predicted', 'precision'
     accuracies, shares = class_accuracies(matrix), precisions(matrix)
     samples, predicted = matrix.sum(1).tolist(), matrix.sum(0).tolist()
-    _write(
-        path,
-        header,
-        (
-            (
-                *(i, names[i], samples[i], matrix[i, i], _digits(accuracies[i])),
-                *(predicted[i], _digits(shares[i])),
-            )
-            for i in np.argsort(accuracies, kind='stable').tolist()  # NaN comes last
-        ),
-    )
+    rows = []
+    for i in np.argsort(accuracies, kind='stable').tolist():  # NaN comes last
+        of_class = samples[i], matrix[i, i], _digits(accuracies[i])
+        rows.append((i, names[i], *of_class, predicted[i], _digits(shares[i])))
+    _write(path, header, rows)
 
 
 def write_pairs(path: str | PathLike, matrix: np.ndarray, names: Sequence[str]) -> None:
     """Write all confused pairs, the most frequent first."""
     header = 'class', 'predicted', 'samples', 'share', 'reverse'
-    _write(
-        path,
-        header,
-        (
-            (names[p.label], names[p.predicted], p.samples, _digits(p.share), p.reverse)
-            for p in confused_pairs(matrix)
-        ),
+    rows = (
+        (names[p.label], names[p.predicted], p.samples, _digits(p.share), p.reverse)
+        for p in confused_pairs(matrix)
     )
+    _write(path, header, rows)
 
 
 def write_mistakes(
@@ -86,14 +77,11 @@ def write_mistakes(
 ) -> None:
     """Write all samples with a wrong prediction, the most certain mistake first."""
     header = 'sample', 'file', 'class', 'predicted', 'score', 'score of class'
-    _write(
-        path,
-        header,
-        (
-            (i, _file(results[i]), *_prediction(results[i], names))
-            for i in certain_mistakes(results)
-        ),
+    rows = (
+        (i, _file(results[i]), *_prediction(results[i], names))
+        for i in certain_mistakes(results)
     )
+    _write(path, header, rows)
 
 
 def write_changes(
