@@ -104,7 +104,7 @@ class HiddenAttention:
         mixer = self.mixer
         reverse, own = bool(suffix), suffix if mixer.bimamba == 'separate' else ''
         selected = mixer._scan_inputs(mixer._select(self.x, own), suffix)
-        inputs = ScanInputs(*(t if t is None else t.detach() for t in selected))
+        inputs = ScanInputs._make(t if t is None else t.detach() for t in selected)
         conv1d = getattr(mixer, f'conv1d{own}')
         weight, bias = conv1d.weight.squeeze(1).detach(), conv1d.bias.detach()
         sigmoid = None
