@@ -53,8 +53,8 @@ def draw_scan_statistics(
     statistics = [s for layers in models.values() for x in layers for s in x.values()]
     limits = [_limits(x) for x in zip(*((s.tokens, s.frames) for s in statistics))]
     places = upper.add_gridspec(1, len(models))
-    for place, (name, layers) in zip(places, models.items()):
-        part = upper.add_subfigure(place)
+    for m, (name, layers) in enumerate(models.items()):
+        part = upper.add_subfigure(places[m])
         part.suptitle(name, fontweight='bold')
         _draw_decay(part, layers, colours, limits)
     _draw_layers(lower, models)

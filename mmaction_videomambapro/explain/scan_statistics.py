@@ -146,7 +146,7 @@ def _inputs_of(mixers, backbone, clip):
         for mixer in mixers
     ]
     try:
-        _, grid = backbone.encode(clip[None])
+        _, grid = backbone.encode(clip[None].to(backbone.norm_f.weight))
     finally:
         for hook in hooks:
             hook.remove()
@@ -172,11 +172,12 @@ def sample_rows(
     magnitudes = _rows(_of_magnitudes(off), _of_magnitudes(on), queries)
     returned = None
     if 'backward' in off.scans:
-        returned = off.columns('forward', queries.tolist(), skip=False)[:, 0]
-    skip = sum(scan.inputs.D for scan in off.scans.values())
+        returned = off.columns('forward', queries.tolist(), skip=False)
+        returned = returned[:, 0].cpu()
+    skip = torch.stack([scan.inputs.D.cpu() for scan in off.scans.values()]).sum(0)
     return {
-        setting: Rows(weights[setting], magnitudes[setting], first, returned, skip)
-        for setting, first in ((False, _first(off)), (True, _first(on)))
+        x: Rows(weights[x], magnitudes[x], _first(attention), returned, skip)
+        for x, attention in ((False, off), (True, on))
     }
 
 
@@ -205,10 +206,11 @@ def _of_magnitudes(attention):
 
 
 def _first(attention):
-    return {
-        direction: attention.columns(direction, [_start(direction)], skip=False)[0, 0]
-        for direction in attention.scans
-    }
+    columns = {}
+    for direction in attention.scans:
+        found = attention.columns(direction, [_start(direction)], skip=False)
+        columns[direction] = found[0, 0].cpu()
+    return columns
 
 
 def _start(direction: str) -> int:
@@ -220,7 +222,7 @@ def _rows(off, on, queries):
     found = {False: {}, True: {}}
     at, first = torch.arange(len(queries)), _first(on)
     for direction, scan in on.scans.items():
-        rows = off.rows(direction, queries.tolist(), skip=False)[:, 0]
+        rows = off.rows(direction, queries.tolist(), skip=False)[:, 0].cpu()
         changed = rows.clone()
         if scan.masked:
             changed[at, :, queries] = 0

@@ -96,13 +96,13 @@ def load_models(args):
     elif checkpoints:
         pairs = [(config, weights) for weights in checkpoints]
     else:
+        if args.videos:
+            raise UsageError('--videos needs a checkpoint: random weights see noise')
         init_default_scope('mmaction')
         cfg = load_config(config, args.cfg_options)
         torch.manual_seed(0)
         model = MODELS.build(cfg.model).eval()
         model.init_weights()
-        if args.videos:
-            raise UsageError('random weights look at noise: leave out --videos')
         name = osp.splitext(osp.basename(config))[0]
         yield f'{name}, random weights', model, [noise(cfg)]
         return
