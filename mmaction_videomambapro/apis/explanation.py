@@ -119,8 +119,10 @@ def explain(
     inputs = data['inputs'].flatten(0, 1)
 
     def find(layer: int | None = None) -> np.ndarray:
-        found = relevance(model, inputs, number, method, layer)
-        return found[0].float().cpu().numpy()
+        found = relevance(model, inputs, number, method, layer)[0].float().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise UsageError(f'{method} gives numbers that are not finite')
+        return found
 
     depth = len(getattr(model.backbone, 'layers', None) or model.backbone.blocks)
     shown = np.linspace(0, depth - 1, min(depth, ROWS)).round().astype(int).tolist()

@@ -80,6 +80,9 @@ def draw_heat_maps(
         box = left / width, edge / height, wide / width, tall / height
         return figure.add_axes(box)
 
+    def moment(t):
+        return str(t + 1) if times is None else _clock(times[t])
+
     edge, axes = height - top, []
     for i, each in enumerate(heights):
         edge -= each
@@ -99,18 +102,14 @@ def draw_heat_maps(
     middle = axes[1].get_position()
     bar = add(LEFT + inner + 0.15, middle.y0 * height + 0.08 * row, 0.16, 0.84 * row)
     _draw_legend(bar, words, signed)
-    labels = [str(t + 1) if times is None else _moment(times[t]) for t in shown]
-    if len(frames) > count:
-        for i, label in enumerate(labels):
-            axes[0].text(i + 0.5, 1.02, label, size=9, ha='center', va='bottom')
-        edges = np.linspace(0, len(frames) - 1, count).round().astype(int)
-        labels = [str(t + 1) if times is None else _moment(times[t]) for t in edges]
-    else:
-        edges = shown
     _draw_sums(axes[-1], first, len(frames))
-    name = 'frame' if times is None else 'time in the video'
-    axes[-1].set(xticks=np.asarray(edges) + 0.5, xticklabels=labels)
-    axes[-1].set_xlabel(name, size=9)
+    ticks = shown
+    if len(frames) > count:
+        for i, t in enumerate(shown):
+            axes[0].text(i + 0.5, 1.02, moment(t), size=9, ha='center', va='bottom')
+        ticks = np.linspace(0, len(frames) - 1, count).round().astype(int).tolist()
+    axes[-1].set(xticks=[t + 0.5 for t in ticks], xticklabels=map(moment, ticks))
+    axes[-1].set_xlabel('frame' if times is None else 'time in the video', size=9)
     if title:
         figure.text(
             LEFT / width, 1 - 0.1 / height, title, va='top', size=13, weight='bold'
@@ -176,10 +175,13 @@ def film_heat_maps(
 
 
 def scaled(values: np.ndarray) -> np.ndarray:
-    """A map with most of its values between -1 and 1, and its zero kept."""
+    """A map with most of its values between -1 and 1, and its zero kept.
+
+    Few patches may be off the scale, but what is small beside them stays so.
+    """
     values = np.asarray(values, np.float32)
     size = np.abs(values)
-    return values / (np.quantile(size, 0.995) or size.max() or 1)
+    return values / (max(np.quantile(size, 0.995), size.max() / 5) or 1)
 
 
 def paint(frame: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -277,7 +279,7 @@ def _draw_sums(axis, values, length):
     axis.set_ylabel('sum of the map', size=10)
 
 
-def _moment(seconds):
+def _clock(seconds):
     """Seconds as ``m:ss.ss``; a clip is short."""
     minutes, hundredths = divmod(round(100 * seconds), 6000)
     return f'{minutes}:{hundredths / 100:05.2f}'

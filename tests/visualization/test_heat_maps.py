@@ -49,12 +49,16 @@ def test_red_is_for_blue_is_against_and_grey_is_neither():
 
 def test_one_patch_does_not_hide_the_others():
     values = np.ones((4, 10, 10))
-    values[0, 0, 0] = 1e6
+    values[0, 0, 0] = -4
     assert scaled(values)[1:].min() == 1
     assert not scaled(np.zeros((1, 2, 2))).any()
-    one = np.zeros((4, 20, 20))
-    one[0, 0, 0] = -2
-    assert scaled(one).min() == -1
+
+
+def test_what_is_small_beside_a_patch_stays_small():
+    values = np.full((4, 20, 20), 1e-3)
+    values[0, 0, 0] = -2
+    assert scaled(values).min() <= -1
+    assert scaled(values).max() < 0.01
 
 
 def test_the_curve_is_the_sum_over_each_moment(drawn):
