@@ -113,7 +113,7 @@ def explain(
     sample, times = _view(inferencer, source)
     answer: Any
     (answer,) = inferencer.ask([sample])
-    scores = answer.pred_score.float().cpu().numpy()
+    scores = answer.pred_score.float().flatten().cpu().numpy()
     number = _number(target, inferencer.classes, scores)
     data = model.data_preprocessor(inferencer.collate_fn([sample]), False)
     inputs = data['inputs'].flatten(0, 1)
@@ -165,6 +165,7 @@ def _one_view(steps) -> list[dict]:
     for i, step in enumerate(steps):
         if 'num_clips' in step and type_name(step) not in FIXED:
             steps[i] = dict(step, num_clips=1)
+            steps[i].pop('twice_sample', None)
         elif type_name(step) in CROPS:
             steps[i] = dict(type='CenterCrop', crop_size=step['crop_size'])
     return steps

@@ -1,5 +1,7 @@
 """Why a model answers what it answers."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,26 @@ def test_arrays_have_frames_without_times(inferencer):
     found = explain(inferencer, Input('array', frames), method='gradcam')
     assert found.times is None
     assert len(found.frames) == 8  # some are repeated
+
+
+@pytest.mark.parametrize(
+    ('step', 'change'),
+    [
+        (1, dict(twice_sample=True)),
+        (1, dict(type='SampleSSv2', clip_len=8, num_clips=2, mode='test')),
+        (4, dict(type='TenCrop', crop_size=48)),
+    ],
+    ids=['SampleFrames', 'SampleSSv2', 'TenCrop'],
+)
+def test_one_view_is_taken_of_any_pipeline(config, checkpoint, path, step, change):
+    cfg = deepcopy(config)
+    steps = cfg.test_dataloader.dataset.pipeline
+    steps[step] = change if 'type' in change else {**steps[step], **change}
+    cfg.model.cls_head.average_clips = None
+    found = explain(VideoInferencer(cfg, checkpoint, device='cpu'), Input(path))
+    assert found.frames.shape == (8, 48, 48, 3)
+    assert len(found.times) == 8
+    assert (np.diff(found.times) > 0).all()
 
 
 def test_layers_are_explained_on_demand(inferencer, path):
