@@ -66,7 +66,12 @@ def run_with_results(block):
 
 
 @pytest.mark.parametrize(
-    'block', [*blocks('python')[:-1], *blocks('python', 'docs/inference.md')]
+    'block',
+    [
+        *blocks('python')[:-1],
+        *blocks('python', 'docs/inference.md'),
+        *blocks('python', 'docs/explaining.md'),
+    ],
 )
 def test_python_blocks_give_what_they_say(block, after_the_demo):
     run_with_results(block)

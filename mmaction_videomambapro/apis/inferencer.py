@@ -42,9 +42,9 @@ class VideoInferencer(BaseInferencer):
 
     Example:
         >>> inferencer = VideoInferencer('work_dirs/demo')
-        >>> inferencer('data/demo_clips/val/0000.mp4', top=1)
-        [{'path': 'data/demo_clips/val/0000.mp4', 'labels': ['up'], 'classes': [0],
-          'scores': [0.98], 'error': None}]
+        >>> inferencer('data/demo_clips/videos/val/00003.mp4', top=1)
+        [{'path': 'data/demo_clips/videos/val/00003.mp4', 'labels': ['move up'],
+          'classes': [3], 'scores': [0.9997], 'error': None}]
 
     Args:
         model (str | PathLike | Config): A config, a model of the zoo by name, or a

@@ -19,7 +19,6 @@ import torch
 from mmaction.models.backbones.vit_mae import Attention
 from mmaction.models.losses.base import BaseWeightedLoss
 from mmcv.cnn.bricks import DropPath
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -163,7 +162,7 @@ class FrozenAttention(Attention):
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens, (B, L, C) -> (B, L, C)."""
         q, k, v = self.heads(x)
-        q, k = q.detach(), k.detach()
+        q, k = q.detach(), k.detach()  # what is left comes from the values
         x = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
         return self.proj(x.transpose(1, 2).flatten(2))
 
@@ -172,7 +171,7 @@ class FrozenAttention(Attention):
         bias = None
         if hasattr(self, 'q_bias'):
             no_bias = torch.zeros_like(self.v_bias)
-            bias = torch.cat([self.q_bias.detach(), no_bias, self.v_bias])
+            bias = torch.cat([self.q_bias, no_bias, self.v_bias])
         qkv = F.linear(x, self.qkv.weight, bias)
         return tuple(qkv.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4))
 
@@ -181,9 +180,7 @@ class FrozenAttentiveHead(AttentiveHead):
     """The attentive head, with fixed weights of the query's attention."""
 
     def _attend(self, query, x):
-        # scores come from the values alone
-        q = self.q(query.detach())
-        k, v = self.kv(x).chunk(2, dim=-1)
+        q, (k, v) = self.q(query), self.kv(x).chunk(2, dim=-1)
         q, k, v = (
             t.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for t in (q, k, v)
         )
@@ -202,5 +199,5 @@ _FROZEN = {
 # innermost layers that are linear in evaluation mode, or take no part
 _AS_IS = (
     nn.Linear, nn.Conv3d, nn.Conv1d, nn.AdaptiveAvgPool3d, nn.Identity, nn.Dropout,
-    nn.ReLU, DropPath, nn.ModuleList, BaseWeightedLoss, BaseDataPreprocessor,
+    nn.ReLU, DropPath, nn.ModuleList, BaseWeightedLoss,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmaction.models.backbones.vit_mae import VisionTransformer
 from mmaction.models.heads import TimeSformerHead
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UsageError
@@ -73,6 +73,11 @@ def relevance(
             f'{tuple(inputs.shape)}'
         )
     grid = _grid(model.backbone, inputs)
+    if 0 in grid:
+        raise UsageError(
+            f'clips of {tuple(inputs.shape[2:])} (frames, height, width) are smaller '
+            f'than one patch of {_patch_shape(model.backbone)}'
+        )
     if method == 'random':
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(len(inputs), *grid, generator=generator).to(inputs)
@@ -81,7 +86,7 @@ def relevance(
         if method == 'rollout':
             row = rollout(twin_of(model.backbone, frozen=True), clips, layer or 0)
             return _patches(model.backbone, row).unflatten(1, grid)
-        twin = twin_of(model, frozen=method == 'lrp')
+        twin = _twin(model, frozen=method == 'lrp')
         if method == 'gradcam':
             tokens, gradient = _at_layer(
                 twin, clips, target, depth - 1 if layer is None else layer
@@ -141,7 +146,7 @@ def shares(
     """
     check_explainable(model)
     with _own_gradients(inputs.device):
-        twin = twin_of(model, frozen=True)
+        twin = _twin(model, frozen=True)
         clips = inputs.detach().clone().requires_grad_()
         found = []
         _before(_layers(twin.backbone)[0], lambda x: found.append(x))
@@ -174,12 +179,19 @@ def _own_gradients(device):
         yield
 
 
+def _twin(model, frozen):
+    both = nn.Module()
+    both.backbone = twin_of(model.backbone, frozen)
+    both.cls_head = twin_of(model.cls_head, frozen)
+    return both
+
+
 def _score(model, clips, target):
     """The score of the class, one for each row of scores."""
     scores = model.cls_head(model.backbone(clips))
     if target is None:
         target = scores.argmax(1)
-    target = torch.as_tensor(target, device=scores.device)
+    target = torch.as_tensor(target, device=scores.device).clone()
     rows, classes = scores.shape
     if target.ndim > 1 or target.numel() not in (1, rows):
         raise UsageError(

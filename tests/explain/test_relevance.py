@@ -258,7 +258,7 @@ def test_the_model_is_left_alone(method):
     kinds, modes = zip(*((type(m), m.training) for m in model.modules()))
     numbers = torch.get_rng_state()
     with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16):
-        found = relevance(model, x, method=method)
+        found = relevance(model, x.clone(), method=method)
     torch.testing.assert_close(found, expected)
     assert torch.equal(torch.get_rng_state(), numbers)
     assert flags == [p.requires_grad for p in model.parameters()]
@@ -288,6 +288,7 @@ def test_layers_that_are_shared_stay_shared():
         (dict(target=5), 'target is 5, but must be classes, 0 to 4'),
         (dict(target=[0, 1, 2]), '3 classes, but there are 2 scores'),
         (dict(target=0.5), 'must be classes'),
+        (dict(inputs=torch.zeros(2, 3, 4, 4, 16)), 'smaller than one patch'),
         (dict(inputs=torch.zeros(2, 1, 3, 4, 16, 16)), 'must be clips'),
     ],
 )

@@ -10,12 +10,11 @@ from importlib.util import find_spec
 
 import av
 import numpy as np
-from mmengine import fileio
 
 from .plain import why_not_plain
 from .reader import Reader, Reindexed
 from .shrink import shrink
-from .source import Source, VideoError, open_file
+from .source import Source, VideoError, fetch, open_file
 
 __all__ = ['BACKENDS', 'DEFAULT_BACKENDS', 'Video', 'VideoError', 'installed', 'shrink']
 
@@ -57,9 +56,7 @@ class Video:
         self._content = self._exact = self._foreign = None
         self._lock = threading.Lock()
         if '://' in path and not os.path.exists(path):
-            self._content = fileio.get(path)
-            if not self._content:
-                raise VideoError(f'{path} is empty')
+            self._content = fetch(path)
         self._source = Source(self._content or open_file(path))
         try:
             self._exact = Reader(self._source)

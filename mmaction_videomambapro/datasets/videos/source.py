@@ -8,7 +8,12 @@ import os
 import stat
 import time
 from typing import BinaryIO
+from urllib.request import urlopen
 
+from mmengine import fileio
+
+SILENCE = 30  # seconds that a server may say nothing
+LARGEST = 2 << 30  # bytes that are kept in memory
 TIME_LIMIT = 120  # seconds to open a video, or to reach one more frame
 MOST_BYTES = 256 << 20  # to find one more packet in, which FFmpeg may hold in memory
 
@@ -34,6 +39,34 @@ def open_file(path: str) -> BinaryIO:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     what = 'is empty' if stat.S_ISREG(status.st_mode) else 'is not a regular file'
     raise VideoError(f'{path} {what}')
+
+
+def fetch(url: str) -> bytes:
+    """Read a remote file into memory.
+
+    HTTP goes past MMEngine's backend, which waits for ever and has no limit.
+
+    Args:
+        url (str): What MMEngine's file backends know, as ``https://`` and ``s3://``.
+
+    Raises:
+        OSError: If it cannot be read.
+        VideoError: If it is empty, or too large to be kept in memory.
+    """
+    if url.startswith(('http://', 'https://')):
+        try:
+            with urlopen(url, timeout=SILENCE) as response:
+                content = response.read(LARGEST + 1)
+        except OSError as error:
+            reason = getattr(error, 'reason', error)
+            raise OSError(f'{url} cannot be fetched: {reason}') from error
+    else:
+        content = fileio.get(url)
+    if not content:
+        raise VideoError(f'{url} is empty')
+    if len(content) > LARGEST:
+        raise VideoError(f'{url} is larger than {LARGEST >> 30} GB: download it first')
+    return content
 
 
 class Source:
