@@ -15,7 +15,12 @@ from mmengine.dataset import Compose
 
 from ..errors import UsageError
 from ..explain.relevance import check_explainable, relevance
-from ..visualization.heat_maps import BOTH, check_ending, draw_heat_maps, film_heat_maps
+from ..visualization.heat_maps import (
+    MEANING,
+    check_ending,
+    draw_heat_maps,
+    film_heat_maps,
+)
 from .inferencer import VideoInferencer, reading_steps, reason_of, type_name
 from .inputs import Input
 
@@ -23,8 +28,8 @@ CROPS = 'ThreeCrop', 'TenCrop'
 FIXED = ('SampleSSv2',)  # samplers whose number of clips is part of their rule
 ROWS = 6  # layers that are shown at most
 LONGEST = 48  # letters of a name in a title
-# what high values mean, and low ones; of methods that do not look at the class
-WORDS = {'rollout': ('much used', 'unused'), 'random': ('drawn high', 'drawn low')}
+# of methods that do not look at the class: what high values mean, and low ones
+WORDS = {'rollout': ('much used', 'not used'), 'random': ('drawn high', 'drawn low')}
 
 
 @dataclass
@@ -61,7 +66,7 @@ class Explanation:
             OSError: If it cannot be written.
         """
         check_ending(out)
-        words = WORDS.get(self.method, BOTH)
+        words = WORDS.get(self.method, MEANING)
         if Path(out).suffix.lower() == '.mp4':
             film_heat_maps(self.frames, self.map, out, self.title, self.times, words)
             return
@@ -80,7 +85,7 @@ class Explanation:
         name = name if len(name) <= LONGEST else f'{name[: LONGEST - 1]}…'
         score = f'{self.score:{".1%" if 0 <= self.score <= 1 else ".2f"}}'
         answer = f'“{name}” ({score})'
-        return answer if self.method in WORDS else f'Why {answer}?'
+        return f'Answer: {answer}' if self.method in WORDS else f'Why {answer}?'
 
 
 def explain(

@@ -26,7 +26,7 @@ SIDE = 256  # pixels that the shorter side of a frame has at least
 SLOWEST = 4.0  # seconds that a film lasts at least
 STRONGEST = 0.75  # how much of the frame a colour covers at most
 FOR, AGAINST = np.array([203, 24, 29]), np.array([33, 102, 199])
-BOTH = 'speaks for the class', 'speaks against it'
+MEANING = 'speaks for the class', 'no effect', 'speaks against it'
 
 
 def check_ending(out: str | PathLike) -> None:
@@ -47,7 +47,7 @@ def draw_heat_maps(
     title: str = '',
     note: str = '',
     times: np.ndarray | None = None,
-    words: tuple[str, str] = BOTH,
+    words: tuple[str, ...] = MEANING,
 ) -> None:
     """Draw frames, maps over them, and the sum of the first map over time.
 
@@ -62,7 +62,8 @@ def draw_heat_maps(
         note (str): Small, below all. Defaults to none.
         times (np.ndarray, optional): Seconds at which frames are shown. Defaults
             to None: frames are numbered.
-        words (tuple[str, str]): What values above and below 0 mean. Defaults to BOTH.
+        words (tuple[str, ...]): What values above 0, of 0 and below 0 mean. Defaults to
+            MEANING; the last is not needed where there are none.
     """
     first = next(iter(maps.values()))
     count = min(len(frames), MOST)
@@ -125,7 +126,7 @@ def film_heat_maps(
     out: str | PathLike,
     title: str = '',
     times: np.ndarray | None = None,
-    words: tuple[str, str] = BOTH,
+    words: tuple[str, ...] = MEANING,
 ) -> None:
     """Write the clip, with the map beside it, as H.264 in mp4.
 
@@ -138,14 +139,15 @@ def film_heat_maps(
         title (str): Below the clip. Defaults to none.
         times (np.ndarray, optional): Seconds at which frames are shown.
             Defaults to None.
-        words (tuple[str, str]): What values above and below 0 mean. Defaults to BOTH.
+        words (tuple[str, ...]): What values above 0, of 0 and below 0 mean. Defaults to
+            MEANING; the last is not needed where there are none.
 
     Raises:
         OSError: If the file cannot be written.
     """
     caption = f'{title}\nred {words[0]}'
     if values.min() < 0:
-        caption += f', blue {words[1]}'
+        caption += f', blue {words[2]}'
     sums = values.sum((1, 2))
     maps = scaled(values)
     length = 0.0
@@ -248,9 +250,9 @@ def _draw_legend(axis, words, signed):
         extent=(0, 1, lowest, 1),
         aspect='auto',
     )
-    labels = {1: words[0], 0: 'no effect'}
+    labels = {1: words[0], 0: words[1]}
     if signed:
-        labels[-1] = words[1]
+        labels[-1] = words[2]
     axis.set(xticks=[], yticks=list(labels))
     axis.set_yticklabels(labels.values(), size=9)
     axis.yaxis.tick_right()

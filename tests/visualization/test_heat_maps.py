@@ -83,11 +83,11 @@ def test_the_curve_is_the_sum_over_each_moment(drawn):
 
 def test_without_values_below_0_nothing_is_said_of_them(drawn):
     draw_heat_maps(
-        clip(), {'map': np.ones((4, 3, 3))}, 'x.png', words=('much used', 'unused')
+        clip(), {'map': np.ones((4, 3, 3))}, 'x.png', words=('much used', 'not used')
     )
     legend = drawn[0].axes[-1]
     words = [x.get_text() for x in legend.get_yticklabels()]
-    assert words == ['much used', 'no effect']
+    assert words == ['much used', 'not used']
 
 
 def test_of_many_frames_those_that_decided_are_shown(drawn):
