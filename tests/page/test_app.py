@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -71,6 +71,37 @@ def test_what_is_not_a_video_is_one_sentence_about_the_file(ask, clips, content)
     assert answer['error'].startswith('my.mp4')
     assert key not in answer['error']
     assert '\n' not in answer['error']
+
+
+def test_a_picture_says_why(served, inferencer, clips, tmp_path):
+    address = urlsplit(served(dict(demo=inferencer))).netloc
+
+    def ask(method, path, body=None):
+        connection = http.client.HTTPConnection(address, timeout=60)
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    content = next((clips / 'videos').rglob('*.mp4')).read_bytes()
+    key = json.loads(ask('POST', '/videos?name=a.mp4', content)[1])['key']
+    path = f'/videos/{key}/why/0'
+    assert ask('GET', path)[0] == 404  # not yet
+    assert ask('POST', f'{path}?class=3')[0] == 204
+    status, picture = ask('GET', path)
+    assert status == 200
+    assert picture.startswith(b'\x89PNG')
+    for wrong in ('', '?class=', '?class=-1', '?class=a', '?class=../../a', '?class=²'):
+        assert ask('POST', path + quote(wrong, safe='?=/.'))[0] == 404
+    status, text = ask('POST', f'{path}?class=99')
+    assert status == 500
+    assert b'no class 99' in text
+    assert ask('POST', f'/videos/{key}/why/1?class=0')[0] == 404
+
+    key = json.loads(ask('POST', '/videos?name=my.mp4', b'not a video')[1])['key']
+    status, text = ask('POST', f'/videos/{key}/why/0?class=0')
+    assert status == 500
+    assert json.loads(text)['error'].startswith('my.mp4')
+    assert key not in text.decode()
 
 
 def test_too_large_is_refused_and_leaves_nothing(ask, tmp_path):

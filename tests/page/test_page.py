@@ -165,6 +165,35 @@ def test_names_are_text(page, served, film, watched):
     assert page.title() == 'What happens in this video?'
 
 
+def test_a_picture_says_why(page, served, inferencer, clips, tmp_path):
+    """It can be switched on and off for each model, and goes with its video."""
+    film = next((clips / 'videos').rglob('*.mp4'))
+    show(page, served({HOSTILE: inferencer, 'b': inferencer}), film)
+    bars(page, 1)
+    pictures, asked = page.locator('#reasons img'), []
+    page.on('request', lambda x: asked.append(x.url) if x.method == 'POST' else None)
+    for i in (1, 0):
+        page.locator('.why').nth(i).click()
+        expect(page.locator('.why').nth(i)).to_have_text('Hide why')
+    expect(pictures).to_have_count(2)
+    for i in range(2):
+        expect(pictures.nth(i)).to_have_js_property('complete', True)
+        assert pictures.nth(i).evaluate('x => x.naturalWidth') > 1000
+    captions = page.locator('#reasons figcaption').all_inner_texts()
+    assert [x.split(': ')[0] for x in captions] == [HOSTILE, 'b']
+    assert bars(page)[0][0] in pictures.first.get_attribute('alt')
+    assert page.title() == 'What happens in this video?'
+
+    page.locator('.why').first.click()
+    expect(pictures).to_have_count(1)
+    page.locator('.why').first.click()
+    expect(pictures).to_have_count(2)
+    assert len(asked) == 2  # it was kept
+    page.set_input_files('#file', film)
+    expect(page.locator('#reasons')).to_be_hidden()
+    expect(page.locator('.why').first).to_have_text('See why')
+
+
 def test_a_click_on_the_timeline_moves_the_video(page, served, film, watched):
     show(page, served(dict(a=Watcher(), b=Watcher('running', 'jumping'))), film)
     bars(page, 1)

@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...datasets.videos import VideoError
 from ...errors import UsageError
 from ...visualization.annotated_video import annotate
+from ..explanation import explain
 from ..inferencer import VideoInferencer
 from ..inputs import Input
 from ..over_time import over_time
@@ -124,6 +125,10 @@ def make_app(
                 for name in ('plain', 'annotated/{model:int}')
                 for method, function in (('POST', page.make_copy), ('GET', page.copy))
             ),
+            *(
+                Route('/videos/{key}/why/{model:int}', function, methods=[method])
+                for method, function in (('POST', page.explain), ('GET', page.picture))
+            ),
             Mount('/', StaticFiles(directory=STATIC, html=True)),
         ],
         middleware=[
@@ -203,6 +208,22 @@ class _Page:
             raise HTTPException(404, 'There is no such video yet.')
         return FileResponse(upload.copy(model), media_type='video/mp4')
 
+    async def explain(self, request: Request) -> Response:
+        upload, model = self._find(request)
+        target = request.query_params.get('class', '')
+        if not target.isdecimal():
+            raise HTTPException(404, 'There is no such class.')
+        await self._run(
+            _explain, self.models[model], upload, int(target), upload.picture(model)
+        )
+        return Response(status_code=204)
+
+    async def picture(self, request: Request) -> Response:
+        upload, model = self._find(request)
+        if not osp.exists(upload.picture(model)):
+            raise HTTPException(404, 'There is no such picture yet.')
+        return FileResponse(upload.picture(model), media_type='image/png')
+
     def _find(self, request: Request) -> tuple[Upload, Any]:
         model = request.path_params.get('model')
         try:
@@ -239,6 +260,17 @@ def _copy(path: str, out: str, text: list[tuple[float, float, str]]) -> None:
     except (OSError, VideoError) as error:
         reason = str(error).replace(path, 'the video')
         raise UsageError(f'A copy cannot be made: {reason}') from error
+
+
+def _explain(
+    inferencer: VideoInferencer, upload: Upload, target: int, out: str
+) -> None:
+    try:
+        found = explain(inferencer, Input(upload.path), target)
+        found.name = upload.name
+        found.save(out)
+    except (OSError, UsageError) as error:
+        raise UsageError(str(error).replace(upload.path, upload.name)) from error
 
 
 def captions(answer: Mapping[str, Any]) -> list[tuple[float, float, str]]:

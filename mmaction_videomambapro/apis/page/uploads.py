@@ -40,6 +40,10 @@ class Upload:
         name = 'plain' if model is None else f'annotated-{model}'
         return osp.join(self.folder, f'{name}.mp4')
 
+    def picture(self, model: int) -> str:
+        """Path of the picture that says why a model answers so."""
+        return osp.join(self.folder, f'why-{model}.png')
+
 
 class Uploads:
     """All videos of the page, each in a folder of its own under an unguessable key.

@@ -183,6 +183,9 @@ function clear() {
   $('timelines').hidden = true;
   for (const card of cards) {
     card.answer = null;
+    hideReason(card);
+    card.reason = null;
+    card.show('why').disabled = false;
     card.show('bars').replaceChildren();
     card.show('segments').hidden = true;
     card.show('buttons').hidden = true;
@@ -341,6 +344,46 @@ async function annotate(card, i) {
   }
 }
 
+/* Why */
+
+async function switchReason(card, i) {
+  if (card.reason?.isConnected) {
+    hideReason(card);
+    return;
+  }
+  const mine = turn;
+  const { labels, classes } = card.answer;
+  card.show('why').disabled = true;
+  try {
+    if (!card.reason) {
+      card.show('why').textContent = 'Looking for reasons …';
+      await ask(`why/${i}?class=${classes[0]}`);
+      const key = await video.key;
+      if (mine !== turn) return;
+      card.reason = copy('reason');
+      card.reason.querySelector('figcaption').textContent = `${card.name}: one clip, as the model saw it`;
+      const picture = card.reason.querySelector('img');
+      picture.alt = `What in the frames speaks for “${labels[0]}”, and what against it`;
+      picture.src = `videos/${key}/why/${i}?${Date.now()}`;
+    }
+    $('reasons').append(...cards.filter((x) => x.reason?.isConnected || x === card).map((x) => x.reason));
+    $('reasons').hidden = false;
+    card.show('why').textContent = 'Hide why';
+  } catch (error) {
+    if (mine !== turn) return;
+    state(card, error.message, 'error');
+    card.show('why').textContent = 'See why';
+  } finally {
+    if (mine === turn) card.show('why').disabled = false;
+  }
+}
+
+function hideReason(card) {
+  card.reason?.remove();
+  $('reasons').hidden = !$('reasons').children.length;
+  card.show('why').textContent = 'See why';
+}
+
 /* Small helpers */
 
 const copy = (template) => $(template).content.firstElementChild.cloneNode(true);
@@ -380,8 +423,9 @@ async function start() {
     const element = copy('card');
     element.querySelector('h2').textContent = name;
     $('answers').append(element);
-    const card = { name, answer: null, show: (part) => element.querySelector(`.${part}`) };
+    const card = { name, answer: null, reason: null, show: (part) => element.querySelector(`.${part}`) };
     card.show('annotate').addEventListener('click', () => annotate(card, i));
+    card.show('why').addEventListener('click', () => switchReason(card, i));
     return card;
   });
   clear();
