@@ -103,7 +103,7 @@ class HiddenAttention:
     def _freeze(self, suffix: str) -> FrozenScan:
         mixer = self.mixer
         reverse, own = bool(suffix), suffix if mixer.bimamba == 'separate' else ''
-        selected = mixer._scan_inputs(mixer._select(self.x, own), suffix)
+        selected = mixer.scan_arguments(mixer.select(self.x, own), suffix)
         inputs = ScanInputs._make(t if t is None else t.detach() for t in selected)
         conv1d = getattr(mixer, f'conv1d{own}')
         weight, bias = conv1d.weight.squeeze(1).detach(), conv1d.bias.detach()

@@ -98,12 +98,12 @@ class FrozenMixer(MaskedResidualBiMamba):
 
     def directions(self, x: Tensor) -> list[ScanInputs]:
         """What the scans take, of which only u depends on the tokens (B, Di, L)."""
-        selected = self._select(x, '')
-        found = [self._scan_inputs(selected, '')]
+        selected = self.select(x, '')
+        found = [self.scan_arguments(selected, '')]
         if self.bimamba == 'separate':
-            selected = self._select(x, '_b')
+            selected = self.select(x, '_b')
         if self.bimamba != 'none':
-            found.append(self._scan_inputs(selected, '_b'))
+            found.append(self.scan_arguments(selected, '_b'))
         return found
 
     def scan(self, directions: list[ScanInputs]) -> Tensor:
@@ -114,9 +114,9 @@ class FrozenMixer(MaskedResidualBiMamba):
             scan = partial(bidirectional_scan, forward, backward[0], masked=self.masked)
         return scan(delta_softplus=True, residual=self.residual)
 
-    def _select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
+    def select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            _, *selection = super()._select(x, suffix)
+            _, *selection = super().select(x, suffix)
         if self.scan_input == 'raw':
             return x, *selection
         conv1d = getattr(self, f'conv1d{suffix}')

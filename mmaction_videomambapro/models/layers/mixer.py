@@ -125,21 +125,24 @@ class MaskedResidualBiMamba(nn.Module):
         """Mix tokens, (B, L, C) -> (B, L, C)."""
         # (B, L, 2 * Di) memory seen as (B, Di, L): no copy, the scan takes strides
         x, z = (t.mT for t in self.in_proj(hidden).chunk(2, dim=-1))
-        selected = self._select(x, '')
-        forward = self._scan_inputs(selected, '')
+        selected = self.select(x, '')
+        forward = self.scan_arguments(selected, '')
         flags = dict(delta_softplus=True, residual=self.residual)
         if self.bimamba == 'none':
             *inputs, D, delta_bias = forward
             y = selective_scan(*inputs, D, z, delta_bias, **flags)
         else:
             if self.bimamba == 'separate':
-                selected = self._select(x, '_b')
-            backward = self._scan_inputs(selected, '_b')
+                selected = self.select(x, '_b')
+            backward = self.scan_arguments(selected, '_b')
             y = bidirectional_scan(forward, backward, z, masked=self.masked, **flags)
         return self.out_proj(y.mT)
 
-    def _select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
-        """Compute a scan's u, delta, each (B, Di, L), and B, C, each (B, N, L)."""
+    def select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
+        """Compute a scan's u, delta, each (B, Di, L), and B, C, each (B, N, L).
+
+        ``suffix`` is '' forwards and '_b' backwards, as in the parameters' names.
+        """
         conv1d, x_proj, dt_proj = (
             getattr(self, name + suffix) for name in ('conv1d', 'x_proj', 'dt_proj')
         )
@@ -151,7 +154,8 @@ class MaskedResidualBiMamba(nn.Module):
         delta = F.linear(dt, dt_proj.weight)  # its bias is added inside the scan
         return (conv if self.scan_input == 'conv' else x), delta.mT, B.mT, C.mT
 
-    def _scan_inputs(self, selected: tuple[Tensor, ...], suffix: str) -> ScanInputs:
+    def scan_arguments(self, selected: tuple[Tensor, ...], suffix: str) -> ScanInputs:
+        """All arguments of a scan, given what :meth:`select` returns."""
         u, delta, B, C = selected
         A_log = self.A_b_log if suffix else self.A_log
         # in float32 at least, whatever the type of the parameters
