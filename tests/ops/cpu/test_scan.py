@@ -24,6 +24,7 @@ from ..helpers import (
 )
 
 pytestmark = pytest.mark.base
+SUMS = dict(D=1, delta_bias=0.1, A=0.1)  # at least the size of such a sum's terms
 
 
 @settings(max_examples=120, deadline=None)
@@ -42,10 +43,13 @@ pytestmark = pytest.mark.base
         max_size=5,
     ),
     dtype=st.sampled_from(list(PRECISION)),
+    seed=st.integers(0, 999),
 )
 def test_equals_definition(
-    batch, channels, length, states, groups, flags, softplus, optional, layouts, dtype
-):
+    batch, channels, length, states, groups, flags, softplus, optional, layouts, dtype,
+    seed,
+):  # fmt: skip
+    torch.manual_seed(seed)
     inputs = make_inputs(batch, channels * (groups or 1), length, states, groups)
     inputs = {k: v for k, v in inputs.items() if k in optional or k in NAMES[:5]}
     if not softplus:  # some steps are negative, and states grow
@@ -62,8 +66,9 @@ def test_equals_definition(
     found = run(scan_operator.run, inputs, **flags)
     for name in ('y', *inputs):
         assert found[name].dtype == dtype
-        scale = expected[name].norm().clamp(min=1e-6)
-        # a sum may come to almost nothing: then no float32 has the usual precision
+        # a sum over all tokens may come to almost nothing: then the usual precision is
+        # that of its terms, or what the definition reaches in this type
+        scale = expected[name].norm().clamp(min=SUMS.get(name, 1e-6))
         allowed = (rounded[name] - expected[name]).norm() / scale * 10
         allowed = max(allowed, PRECISION[dtype][name != 'y'])
         assert (found[name] - expected[name]).norm() / scale <= allowed, name
