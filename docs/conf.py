@@ -48,6 +48,7 @@ FOLDERS = {
     'engine': 'Hooks, optimizers and schedules',
     'checkpoints': 'Checkpoints of others and of ours',
     'visualization': 'Pictures',
+    'explain': 'Why a model answers as it does',
     'zoo': 'The model zoo',
     'apis': 'What tools call',
     'compat': 'Patches of the OpenMMLab stack',

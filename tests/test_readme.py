@@ -119,6 +119,15 @@ def test_every_page_is_in_the_index():
         assert page.name == 'index.md' or f']({page.name})' in index, page
 
 
+def test_the_reference_has_a_page_for_each_folder():
+    for node in ast.parse((ROOT / 'docs/conf.py').read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == 'FOLDERS':
+            described = set(ast.literal_eval(node.value))
+    package = ROOT / 'mmaction_videomambapro'
+    folders = {path.parent.name for path in package.glob('[!.]*/__init__.py')}
+    assert described == folders | {'ground'}
+
+
 def anchors(text):
     """What the headings of a page are called in links, as GitHub has it."""
     headings = re.findall('^#+ (.+)$', text, flags=re.MULTILINE)

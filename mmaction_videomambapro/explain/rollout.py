@@ -7,7 +7,7 @@ layer takes a vector times its matrix, and no matrix is made.
 
 The matrix of a mixer is the mean over its inner channels of gate, scan, SiLU and
 convolution, each by its size: states do not cancel each other, nor do taps. That is
-what a scan with |B| and |C| computes, so its gradient gives the vector.
+what a scan with ``|B|`` and ``|C|`` computes, so its gradient gives the vector.
 """
 
 from __future__ import annotations

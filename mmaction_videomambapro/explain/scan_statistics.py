@@ -11,7 +11,7 @@ Its definitions are not public in full, so this is our reading of its words:
 - Double counting: both scans contain the diagonal, which the mask empties in one of
   them. Measured as the share of the diagonal.
 - Element contradiction: one number serves several relations that want opposite things.
-  Measured as cancelled weight, 1 - |sum| / sum of absolute values, which is 0 where all
+  Measured as cancelled weight, 1 - ``|sum|`` / sum of sizes, which is 0 where all
   signs agree: between the states of a channel, which together make one weight; between
   channels, which share B and C; and between the directions, of what a token gives
   another one and what it gets from it. And as the effective rank of the matrix, the
