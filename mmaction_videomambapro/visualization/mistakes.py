@@ -8,15 +8,14 @@ from os import PathLike
 
 import numpy as np
 from matplotlib.figure import Figure
-from mmaction.registry import DATASETS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from ..datasets.rows import quote
 from ..datasets.videos import Video, VideoError
 from ..evaluation.confusion import certain_mistakes, file_of
 from ..evaluation.results import ResultError
 from .pictures import save
+from .predictions import first_view, test_set_of
 
 FRAMES = 6
 SHORT_SIDE = 160  # pixels of a frame
@@ -65,13 +64,7 @@ def clips_of_dataset(
     Raises:
         ResultError: If the results are not from the config's test set.
     """
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    if len(dataset) != len(results):
-        raise ResultError(
-            f'the test set of the config has {len(dataset)} samples, '
-            f'the results {len(results)}'
-        )
+    dataset = test_set_of(cfg, results)
 
     def frames(i):
         sample = dataset[i]
@@ -85,10 +78,7 @@ def clips_of_dataset(
                 f"sample {i} has label {label} in the config's test set, "
                 f'{of_result} in the results'
             )
-        clip = sample['inputs']
-        while clip.ndim > 4:
-            clip = clip[0]
-        return clip.movedim(0, -1).numpy()  # (C, T, H, W) -> (T, H, W, C)
+        return first_view(sample)
 
     return frames, dataset.metainfo.get('classes')
 

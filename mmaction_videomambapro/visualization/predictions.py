@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from mmaction.datasets.base import BaseActionDataset
 from mmaction.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -44,13 +45,7 @@ def draw_predictions(
     Raises:
         ResultError: If the results are not from the config's test set.
     """
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    if len(dataset) != len(results):
-        raise ResultError(
-            f'the test set of the config has {len(dataset)} samples, '
-            f'the results {len(results)}'
-        )
+    dataset = test_set_of(cfg, results)
     classes = classes or dataset.metainfo.get('classes')
     labels = [int(r['gt_label']) for r in results]
     chosen = _choose(results, labels, samples)
@@ -60,10 +55,7 @@ def draw_predictions(
     widths = [*[1] * FRAMES, 1.2]
     rows = figure.subplots(len(chosen), FRAMES + 1, squeeze=False, width_ratios=widths)
     for (*row, bars), i in zip(rows, chosen):
-        clip = dataset[i]['inputs']
-        while clip.ndim > 4:
-            clip = clip[0]
-        clip = clip.movedim(0, -1).numpy()  # (C, T, H, W) -> (T, H, W, C)
+        clip = first_view(dataset[i])
         for axis, t in zip(row, np.linspace(0, len(clip) - 1, FRAMES).round()):
             axis.imshow(clip[int(t)], interpolation='bicubic')
             axis.axis('off')
@@ -94,6 +86,30 @@ def _draw_scores(axis, result, classes, label):
         axis.text(0, place - 0.2, name, fontsize=8, clip_on=True, parse_math=False)
     axis.set(xlim=(-0.06, 1), ylim=(BARS - 0.6, -0.75))
     axis.axis('off')
+
+
+def test_set_of(cfg: Config, results: list[dict]) -> BaseActionDataset:
+    """Build the test set of a config, of whose samples there are results.
+
+    Raises:
+        ResultError: If it has another number of samples.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    if len(dataset) != len(results):
+        raise ResultError(
+            f'the test set of the config has {len(dataset)} samples, '
+            f'the results {len(results)}'
+        )
+    return dataset
+
+
+def first_view(sample: dict) -> np.ndarray:
+    """The first view of a sample that the model saw, (T, H, W, 3)."""
+    clip = sample['inputs']
+    while clip.ndim > 4:
+        clip = clip[0]
+    return clip.movedim(0, -1).numpy()  # (C, T, H, W) -> (T, H, W, C)
 
 
 def _choose(results, labels, samples):
