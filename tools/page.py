@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmaction_videomambapro.apis.cli import run_tool
+from mmaction_videomambapro.apis.cli import add_classes, run_tool
 from mmaction_videomambapro.errors import UsageError
 
 
@@ -17,11 +17,7 @@ def parse_args():
     parser.add_argument(
         '--weights', nargs='+', help='checkpoints, one per MODEL, if these are not ones'
     )
-    parser.add_argument(
-        '--classes',
-        help='class names in label order: a file, or a published dataset such as '
-        'kinetics400; default: those of the checkpoint or the config',
-    )
+    add_classes(parser)
     parser.add_argument(
         '--top', type=int, default=5, help='classes to name; default: 5'
     )

@@ -4,6 +4,7 @@ import argparse
 from functools import partial
 
 from mmaction_videomambapro.apis.cli import (
+    add_classes,
     add_config_options,
     check_output,
     run_tool,
@@ -25,11 +26,7 @@ def parse_args():
         '"*.mp4"',
     )
     parser.add_argument('--weights', help='checkpoint, if MODEL is not one')
-    parser.add_argument(
-        '--classes',
-        help='class names in label order: a file, or a published dataset such as '
-        'kinetics400; default: those of the checkpoint or the config',
-    )
+    add_classes(parser)
     parser.add_argument(
         '--top', type=int, default=5, help='classes to name per video; default: 5'
     )

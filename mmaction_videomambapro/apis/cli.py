@@ -128,6 +128,18 @@ def add_config_options(
     )
 
 
+def add_classes(
+    parser: argparse.ArgumentParser,
+    default: str = 'those of the checkpoint or the config',
+) -> None:
+    """``--classes``, which names the classes of a model or a result."""
+    parser.add_argument(
+        '--classes',
+        help='class names in label order: a file, or a published dataset such as '
+        f'kinetics400; default: {default}',
+    )
+
+
 def load_config(
     path: str | os.PathLike,
     options: dict[str, Any] | None = None,

@@ -3,7 +3,7 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.apis.cli import run_tool
+from mmaction_videomambapro.apis.cli import add_classes, run_tool
 from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.evaluation import comparison
 from mmaction_videomambapro.evaluation.confusion import labels_and_predictions
@@ -16,11 +16,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('a', help='A.pkl of tools/test.py --dump')
     parser.add_argument('b', help='B.pkl, of the same test set')
-    parser.add_argument(
-        '--classes',
-        help='class names in label order: a file, or a published dataset such as '
-        'kinetics400; default: numbers',
-    )
+    add_classes(parser, default='numbers')
     parser.add_argument('--out', help='folder; default: comparison beside B.pkl')
     args = parser.parse_args()
     out = args.out or osp.join(osp.dirname(args.b), 'comparison')

@@ -3,7 +3,12 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.apis.cli import add_config_options, load_config, run_tool
+from mmaction_videomambapro.apis.cli import (
+    add_classes,
+    add_config_options,
+    load_config,
+    run_tool,
+)
 from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.engine.checks import check_files
 from mmaction_videomambapro.evaluation import confusion, tables
@@ -29,11 +34,7 @@ PRINTED = 5
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('results', help='RESULT.pkl of tools/test.py --dump')
-    parser.add_argument(
-        '--classes',
-        help='class names in label order: a file, or a published dataset such as '
-        'kinetics400; default: those of the config, if it is given',
-    )
+    add_classes(parser, default='those of the config, if it is given')
     parser.add_argument(
         '--config',
         help='the config that was tested, to show the clips that the model saw; '

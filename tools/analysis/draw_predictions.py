@@ -3,7 +3,12 @@
 import argparse
 import os.path as osp
 
-from mmaction_videomambapro.apis.cli import add_config_options, load_config, run_tool
+from mmaction_videomambapro.apis.cli import (
+    add_classes,
+    add_config_options,
+    load_config,
+    run_tool,
+)
 from mmaction_videomambapro.datasets.classes import read_classes
 from mmaction_videomambapro.engine.checks import check_files
 from mmaction_videomambapro.evaluation.results import load_results, top_k
@@ -17,11 +22,7 @@ def main():
     add_config_options(parser)
     parser.add_argument('--out', help='picture; default: predictions.png beside it')
     parser.add_argument('--samples', type=int, default=8, help='clips to draw')
-    parser.add_argument(
-        '--classes',
-        help='class names in label order: a file, or a published dataset such as '
-        'kinetics400; default: those of the test set',
-    )
+    add_classes(parser, default='those of the test set')
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)
     check_files(cfg, ('test_dataloader',))

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmaction_videomambapro.apis.cli import check_output, run_tool
+from mmaction_videomambapro.apis.cli import add_classes, check_output, run_tool
 from mmaction_videomambapro.errors import UsageError
 
 
@@ -30,11 +30,7 @@ def parse_args():
         '--layers', action='store_true', help='draw a row for each of a few layers'
     )
     parser.add_argument('--weights', help='checkpoint, if MODEL is not one')
-    parser.add_argument(
-        '--classes',
-        help='class names in label order: a file, or a published dataset such as '
-        'kinetics400; default: those of the checkpoint or the config',
-    )
+    add_classes(parser)
     parser.add_argument('--device', help='such as cpu or cuda:1; default: a GPU')
     return parser.parse_args()
 
