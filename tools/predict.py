@@ -15,8 +15,8 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'model',
-        help='checkpoint or work directory, which know their config; or a config, or '
-        'the name of a model in the zoo',
+        help='checkpoint or work directory, which know their config; a config, or the '
+        'name of a model in the zoo; or an .onnx file',
     )
     parser.add_argument(
         'videos',

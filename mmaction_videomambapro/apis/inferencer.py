@@ -26,7 +26,7 @@ from ..checkpoints.loading import loading
 from ..datasets.classes import read_classes
 from ..errors import UsageError
 from .inputs import Input, find_inputs
-from .models import resolve
+from .models import OnnxRecognizer, is_onnx, resolve
 
 # of PyTorch's allocators, whose errors have no type of their own on CPUs
 _NO_MEMORY = re.compile(r'out of memory|allocate memory|not enough memory', re.I)
@@ -48,13 +48,16 @@ class VideoInferencer(BaseInferencer):
 
     Args:
         model (str | PathLike | Config): A config, a model of the zoo by name, or a
-            checkpoint by itself: a file, a URL, or a work directory.
+            checkpoint by itself: a file, a URL, or a work directory. Or an ``.onnx``
+            file, which runs in ONNX Runtime: ``weights`` and ``amp`` do not apply, and
+            ``cfg_options`` only to ``test_dataloader``.
         weights (str | PathLike, optional): Checkpoint, if ``model`` is not one, and not
             the published one is meant. Defaults to None.
-        device (str, optional): Defaults to None: a GPU if there is one.
+        device (str, optional): Defaults to None: a GPU if there is one, but the CPU for
+            an ``.onnx`` file.
         classes (Sequence[str] | str | PathLike, optional): Class names in label order,
             a file of them, or a published dataset such as 'kinetics400'. Defaults to
-            None: those that the checkpoint carries, or the config; without any, classes
+            None: those that the file carries, or the config; without any, classes
             are shown as numbers.
         cfg_options (dict, optional): Changes to the config by dotted keys.
             Defaults to None.
@@ -62,7 +65,7 @@ class VideoInferencer(BaseInferencer):
 
     Attributes:
         classes (list[str] | None): Class names in label order.
-        weights (str): Where the checkpoint is.
+        weights (str): Where the checkpoint, or the ``.onnx`` file, is.
         batch_size (int): Videos that the model sees at once, unless said otherwise.
 
     Raises:
@@ -79,7 +82,19 @@ class VideoInferencer(BaseInferencer):
         amp: str | None = None,
     ) -> None:
         init_default_scope('mmaction')
-        cfg, self._content, self.weights = resolve(model, weights, cfg_options)
+        self._content: Any
+        if is_onnx(model):
+            for option, value in (('--weights', weights), ('--amp', amp)):
+                if value is not None:
+                    raise UsageError(
+                        f'{option} does not apply to {model}: an ONNX file has its own '
+                        'weights and precision'
+                    )
+            device = device or 'cpu'
+            self._content = OnnxRecognizer(model, device, cfg_options)
+            cfg, self.weights = self._content.cfg, os.fspath(model)
+        else:
+            cfg, self._content, self.weights = resolve(model, weights, cfg_options)
         loader = _loader_of(cfg)
         self.batch_size = loader.get('batch_size', 1)
         self.num_workers = loader.get('num_workers', 0)
@@ -198,9 +213,10 @@ class VideoInferencer(BaseInferencer):
     @torch.no_grad()
     def forward(self, inputs: dict | tuple, **kwargs) -> list[ActionDataSample]:
         """Feed a batch to the model, in mixed precision if that was asked for."""
+        if not self._amp:
+            return self.model.test_step(inputs)
         device = next(self.model.parameters()).device.type
-        dtype = AMP[self._amp] if self._amp else None
-        with torch.autocast(device, dtype, enabled=dtype is not None):
+        with torch.autocast(device, AMP[self._amp]):
             return self.model.test_step(inputs)
 
     def answer(
@@ -244,18 +260,21 @@ class VideoInferencer(BaseInferencer):
 
     def _init_model(self, cfg, weights, device='cpu'):
         content = self._content
+        if isinstance(content, OnnxRecognizer):
+            self.classes = self._class_names(cfg, content.meta)
+            return content
         with DefaultScope.overwrite_default_scope('mmaction'):
             model = MODELS.build(cfg.model)
         model.cfg = cfg
-        self.classes = self._class_names(cfg, content)
+        self.classes = self._class_names(cfg, content.get('meta'))
         with loading(weights, complete=True):
             _load_checkpoint_to_model(model, content)
         return model.to(device).eval()
 
-    def _class_names(self, cfg, content):
+    def _class_names(self, cfg, meta):
         names = self._given_classes
         if names is None:
-            return classes_of(content.get('meta'), cfg)
+            return classes_of(meta, cfg)
         if isinstance(names, (str, os.PathLike)):
             names = read_classes(names)
         count = (cfg.model.get('cls_head') or {}).get('num_classes')
@@ -267,7 +286,12 @@ class VideoInferencer(BaseInferencer):
 
     def _init_pipeline(self, cfg):
         self.steps = _loader_of(cfg).dataset.pipeline
-        return _Pipelines(self.steps)
+        try:
+            return _Pipelines(self.steps)
+        except Exception as error:  # transforms raise whatever they like
+            raise UsageError(
+                f'the test pipeline cannot be built: {reason_of(error)}'
+            ) from error
 
     def _init_visualizer(self, cfg):
         return None

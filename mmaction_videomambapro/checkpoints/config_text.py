@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from mmengine.config import Config
@@ -48,13 +49,35 @@ def config_in(content: Mapping[str, Any]) -> Config:
     cfg = {key: _without_files(cfg[key]) for key in _KEPT if key in cfg}
     if not isinstance(cfg.get('model'), dict):
         raise MismatchError('the config in the checkpoint has no model')
-    for key, name in _type_names(cfg):
-        if not isinstance(name, str) or not _NAMES[key].fullmatch(name):
-            raise MismatchError(
-                f'the config in the checkpoint has {key}={name!r:.60}, which is not '
-                'the name of a registered class'
-            )
+    check_names(cfg, 'the config in the checkpoint')
     return Config(cfg)
+
+
+def check_names(node: Any, source: str) -> None:
+    """Refuse data in which a registry would look up anything but a registered class.
+
+    Args:
+        node (Any): Plain data from a file.
+        source (str): What errors call it.
+
+    Raises:
+        MismatchError: If a name could make a registry import a module.
+    """
+    for key, name in _type_names(node):
+        plain = isinstance(name, str) and _NAMES[key].fullmatch(name)
+        if not plain or (key == 'type' and _is_module(name)):
+            raise MismatchError(
+                f'{source} has {key}={name!r:.60}, which is not the name of a '
+                'registered class'
+            )
+
+
+def _is_module(name):
+    """Whether a name without dots is that of a module, which would be imported."""
+    try:
+        return '.' not in name and find_spec(name) is not None
+    except ValueError:  # __main__
+        return True
 
 
 def _text(content):

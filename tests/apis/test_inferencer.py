@@ -156,6 +156,7 @@ def test_classes(checkpoint, tmp_path, videos):
     [
         ("model = __import__('os').system('touch {trace}')", 'is not plain data'),
         ("model = dict(type='os.system', command='touch {trace}')", 'os.system'),
+        ("model = dict(type='antigravity')", "type='antigravity', which is not"),
         (
             "model = dict(_scope_='antigravity', type='Recognizer3D')",
             '_scope_=.antigravity',

@@ -1,0 +1,1 @@
+"""Models as files that need neither PyTorch nor MMAction2."""
