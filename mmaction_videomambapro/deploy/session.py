@@ -124,7 +124,9 @@ class OnnxModel:
             options.intra_op_num_threads = threads
         provider = _provider(runtime, device, self.path)
         try:
-            session = runtime.InferenceSession(content, options, providers=[provider])
+            session = runtime.InferenceSession(
+                content, options, providers=[provider], enable_fallback=0
+            )
         except Exception as error:  # they have no base class of their own
             if _NO_MEMORY.search(str(error)):
                 raise UsageError(f'memory does not suffice for {self.path}') from error
@@ -154,23 +156,22 @@ class OnnxModel:
             UsageError: If the model has other inputs or outputs than ours.
         """
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        taken = [(x.name, x.type, len(x.shape or ())) for x in inputs]
-        given = [(x.name, x.type) for x in outputs]
-        fits = taken == [(INPUT, 'tensor(uint8)', 6)] and given in [
+        taken, given = ([(x.name, x.type) for x in xs] for xs in (inputs, outputs))
+        fits = taken == [(INPUT, 'tensor(uint8)')] and given in [
             [(name, 'tensor(float)')] for name in OUTPUTS
         ]
-        shape = tuple(inputs[0].shape[2:]) if fits else ()
-        fits = fits and shape[3] == 3 and all(map(_is_side, shape))
-        output = outputs[0]
-        if output.name == 'scores':
-            fits = fits and len(output.shape) == 2
+        if fits:
+            size, found = inputs[0].shape, outputs[0].shape
+            fits = len(size) == 6 and size[5] == 3 and all(map(_is_side, size[2:]))
+            if given[0][0] == 'scores':
+                fits = fits and len(found) == 2
         if not fits:
             raise UsageError(
                 f'{self.path} is not a model of ours: it takes {_shown(inputs)} and '
                 f'gives {_shown(outputs)}'
             )
-        count = output.shape[1] if output.name == 'scores' else None
-        return shape, output.name, count if isinstance(count, int) else None
+        name, count = given[0][0], found[-1] if given[0][0] == 'scores' else None
+        return tuple(size[2:]), name, count if isinstance(count, int) else None
 
 
 def _packages(path):
@@ -243,7 +244,7 @@ def _is_side(size):
 
 def _shown(values: Sequence[Any]) -> str:
     shown = [f'{x.name}, {x.type} {x.shape}' for x in values[:3]]
-    return printable('; '.join(shown))[:300] or 'nothing'
+    return printable('; '.join(shown))[:150] or 'nothing'
 
 
 def _reason(error: Exception) -> str:

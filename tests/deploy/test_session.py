@@ -74,6 +74,11 @@ def test_files_that_are_not_models(path, tmp_path):
 def test_models_of_others(tmp_path):
     any_length = tiny_model()
     any_length.graph.input[0].type.tensor_type.shape.dim[2].dim_param = 'T'
+    shapeless, two = tiny_model(), tiny_model()
+    shapeless.graph.input[0].type.tensor_type.ClearField('shape')
+    two.graph.input.append(
+        helper.make_tensor_value_info('a' * 5000, TensorProto.FLOAT, [1])
+    )
     for model, message in (
         (tiny_model(props={}), 'was not made by tools/deployment/export_onnx.py'),
         (
@@ -82,6 +87,8 @@ def test_models_of_others(tmp_path):
         ),
         (tiny_model(shape=(8, 48, 48, 4)), 'is not a model of ours'),
         (any_length, 'is not a model of ours'),
+        (shapeless, 'is not a model of ours'),
+        (two, 'is not a model of ours'),
         (tiny_model(classes=7), 'it names 8 classes, but gives 7 scores'),
     ):
         assert message in refusal(save(model, tmp_path / 'x.onnx'))
