@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..literals import read_assignments
+from ..registry import CHILDREN
 from .state_dicts import MismatchError
 
 # Where a registry finds no name it imports a dotted path, whatever that is
@@ -74,8 +75,10 @@ def check_names(node: Any, source: str) -> None:
 
 def _is_module(name):
     """Whether a name without dots is that of a module, which would be imported."""
+    if '.' in name or any(name in x.parent.module_dict for x in CHILDREN):
+        return False
     try:
-        return '.' not in name and find_spec(name) is not None
+        return find_spec(name) is not None
     except ValueError:  # __main__
         return True
 
