@@ -79,7 +79,7 @@ setup(
     extras_require={
         name: requirements(name)
         for name in (
-            *('test', 'docs', 'image', 'cuda'),
+            *('test', 'docs', 'image', 'cuda', 'onnx'),
             *('tensorboard', 'submit', 'page'),
         )
     },

@@ -49,6 +49,7 @@ FOLDERS = {
     'checkpoints': 'Checkpoints of others and of ours',
     'visualization': 'Pictures',
     'explain': 'Why a model answers as it does',
+    'deploy': 'Models outside of PyTorch',
     'zoo': 'The model zoo',
     'apis': 'What tools call',
     'compat': 'Patches of the OpenMMLab stack',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import os.path as osp
 import re
@@ -259,3 +260,12 @@ def _sync_folder(path):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

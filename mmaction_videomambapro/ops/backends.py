@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,10 +66,24 @@ BACKENDS = {
 }
 META_SCAN = ScanOperator('selective_scan_meta', (), None, None, lambda inputs: 0)
 _META = Backend(META_SCAN.run, 'shapes only', run_both=META_SCAN.run_both)
+_SERVING: ContextVar[Backend | None] = ContextVar('serving', default=None)
+
+
+@contextmanager
+def serving(backend: Backend) -> Iterator[None]:
+    """Let a backend that is none of the :data:`BACKENDS` serve every call."""
+    token = _SERVING.set(backend)
+    try:
+        yield
+    finally:
+        _SERVING.reset(token)
 
 
 def choose_backend(u: Tensor, states: int = 1) -> Backend:
-    """The forced backend, or the first that can serve the call."""
+    """The one that is serving, the forced one, or the first that can serve the call."""
+    backend = _SERVING.get()
+    if backend is not None:
+        return backend
     if u.device.type == 'meta':
         return _META
     forced = os.environ.get(FORCE_VARIABLE)

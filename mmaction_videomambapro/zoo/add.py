@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from copy import deepcopy
 from os import PathLike
 from pathlib import Path
@@ -11,6 +10,7 @@ from ..configs import read_config
 from ..errors import UsageError
 from ..evaluation.logs import read_scalars
 from ..evaluation.results import accuracies, load_results
+from ..files import sha256
 from .evidence import check_predictions, check_weights, read_test_set
 from .metadata import is_recipe, type_name
 from .metafiles import Zoo
@@ -116,15 +116,6 @@ def training_cost(log: str | PathLike) -> dict[str, float]:
         previous = step
     found = round(memory / 1024, 1), round(hours, 2)
     return {key: value for key, value in zip(LOGGED, found) if value}
-
-
-def sha256(path: str | PathLike) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _entry(zoo, config, kind):

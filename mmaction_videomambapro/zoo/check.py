@@ -12,7 +12,8 @@ from mmengine.config import Config
 from ..configs import read_config
 from ..errors import UsageError
 from ..evaluation.results import ResultError, accuracies, load_results
-from .add import LOGGED, sha256, training_cost
+from ..files import sha256
+from .add import LOGGED, training_cost
 from .evidence import check_predictions, check_weights, read_test_set
 from .metadata import FACTS, facts, is_recipe
 from .metafiles import Zoo, is_masked

@@ -17,8 +17,9 @@ from mmengine.registry import init_default_scope
 
 from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.evaluation.results import ResultError, accuracies
+from mmaction_videomambapro.files import sha256
 from mmaction_videomambapro.safe_load import CheckpointError
-from mmaction_videomambapro.zoo.add import add, sha256
+from mmaction_videomambapro.zoo.add import add
 from mmaction_videomambapro.zoo.check import check, unseen
 from mmaction_videomambapro.zoo.metafiles import Zoo
 from mmaction_videomambapro.zoo.references import load_references

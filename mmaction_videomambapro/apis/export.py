@@ -1,0 +1,86 @@
+"""Exports a model with all that its file has to say, as the tool does."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from ..datasets.demo_clips import draw_clip
+from ..deploy.export import export_onnx
+from ..deploy.metadata import Metadata, sampling_of
+from ..errors import UsageError
+from ..files import sha256
+from .inferencer import VideoInferencer
+from .inputs import Input, find_inputs
+
+_FRAMES = 64  # of a drawn clip
+
+
+def export(
+    inferencer: VideoInferencer,
+    out: str | os.PathLike,
+    lowering: str | None = None,
+    features: bool = False,
+    video: str | os.PathLike | None = None,
+) -> Metadata:
+    """Write a model into an ONNX file, which needs no config and no class names.
+
+    Args:
+        inferencer (VideoInferencer): The model, on the CPU.
+        out (str | PathLike): The file.
+        lowering (str, optional): See :func:`export_onnx`. Defaults to None.
+        features (bool): See :func:`export_onnx`. Defaults to False.
+        video (str | PathLike, optional): Whose frames prove the file. Defaults to None:
+            the first of the test data, or a clip that is drawn.
+
+    Returns:
+        Metadata: What the file says of itself.
+
+    Raises:
+        UsageError: If the model cannot be exported, or the video is broken.
+        RunStopped: If the file does not compute what the model does.
+    """
+    cfg, pipeline = inferencer.model.cfg, _plain(inferencer.steps)
+    source = Input(os.fspath(video)) if video else _a_video(cfg)
+    try:
+        data = inferencer.pipeline(source)
+    except Exception as error:  # decoders raise whatever they like
+        raise UsageError(f'{source.name} cannot be read: {error}') from error
+    metadata = Metadata(
+        config=Path(cfg.filename).stem if cfg.filename else None,
+        classes=inferencer.classes,
+        pipeline=pipeline,
+        sampling=sampling_of(pipeline),
+        batch_size=inferencer.batch_size,
+        weights_sha256=sha256(inferencer.weights)
+        if osp.isfile(inferencer.weights)
+        else None,
+    )
+    return export_onnx(
+        inferencer.model, out, data['inputs'], metadata, lowering, features
+    )
+
+
+def _plain(node: Any) -> Any:
+    """A part of a config without MMEngine's classes."""
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_plain(value) for value in node]
+    return node.__name__ if isinstance(node, type) else node
+
+
+def _a_video(cfg: Config) -> Input:
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    names, prefix = dataset.get('ann_file'), dataset.get('data_prefix') or {}
+    if isinstance(names, str) and osp.isfile(names):
+        (first, *_) = find_inputs(names, prefix.get('video') or prefix.get('img') or '')
+        if osp.exists(first.name):
+            return first
+    frames = draw_clip(0, _FRAMES, np.random.default_rng(0))
+    return Input('a drawn clip', frames[..., ::-1].copy())

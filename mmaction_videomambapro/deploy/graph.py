@@ -1,0 +1,122 @@
+"""A model as an ONNX graph, in which every scan is a node until it is lowered."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import UsageError
+from ..ops.backends import Backend, serving
+from .lowerings import DOMAIN, LOWERINGS, MICROSOFT, Flags, scan_function
+
+_NODE = 'SelectiveScan'
+_OPSET = 18
+
+
+def graph_of(model: nn.Module, example: Tensor, names: tuple[str, str]) -> ir.Model:
+    """Trace a model.
+
+    Args:
+        model (nn.Module): Takes a tensor, returns a tensor.
+        example (Tensor): An input. The first two dimensions are left open; both have to
+            be 2 or more here.
+        names (tuple[str, str]): Of the input and of the output.
+
+    Raises:
+        UsageError: If ONNX has no operator for something in the model.
+    """
+    sizes = {0: torch.export.Dim('batch'), 1: torch.export.Dim('views')}
+    try:
+        with serving(_BACKEND), torch.inference_mode(), _quiet():
+            program: Any = torch.onnx.export(
+                model.eval(),
+                (example,),
+                dynamo=True,
+                opset_version=_OPSET,
+                dynamic_shapes=(sizes,),
+                input_names=names[:1],
+                output_names=names[1:],
+                verbose=False,
+            )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise UsageError(f'the model cannot be exported: {_reason(error)}') from error
+    return program.model
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause, in its first line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().split('\n')[0] or type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on packages that are missing or will change."""
+    logger = logging.getLogger('torch.onnx')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _scan_node(
+    u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, *,
+    residual=False, masked=False, reverse=False,
+) -> Tensor:  # fmt: skip
+    """Arguments, shapes and result are those of ``ops.selective_scan``."""
+    flags = Flags(delta_softplus, residual, masked, reverse)
+    y = torch.onnx.ops.symbolic(
+        f'{DOMAIN}::{_NODE}',
+        [u.mT, delta.mT, A, B.mT, C.mT, D, delta_bias],  # channels last
+        {name: int(value) for name, value in flags._asdict().items()},
+        dtype=u.dtype,
+        shape=u.mT.shape,
+        version=1,
+    ).mT
+    return y if z is None else y * F.silu(z)
+
+
+_BACKEND = Backend(_scan_node, 'a node of an ONNX graph')
+
+
+def scans_in(model: ir.Model) -> list[ir.Node]:
+    """The scans of a graph that are still nodes."""
+    return [node for node in model.graph if node.domain == DOMAIN]
+
+
+def shape_of(value: Any) -> list[Any]:
+    """Sizes of a value, which are integers unless they are left open."""
+    return list(value.shape)
+
+
+def lower(model: ir.Model, lowering: str) -> None:
+    """Define what the scans of a graph are, in place.
+
+    Args:
+        model (Model): From :func:`graph_of`.
+        lowering (str): One of the :data:`LOWERINGS`.
+    """
+    for node in scans_in(model):
+        values = {name: bool(node.attributes[name].as_int()) for name in Flags._fields}
+        name = '_'.join([_NODE, *(key for key, value in values.items() if value)])
+        channels, states = shape_of(node.inputs[2])  # of A
+        function = scan_function(name, lowering, Flags(**values), channels, states)
+        node.op_type = name
+        node.attributes.clear()
+        model.functions[function.identifier()] = function
+    opsets = model.graph.opset_imports
+    opsets[''] = max(opsets[''], LOWERINGS[lowering].opset)
+    opsets[MICROSOFT] = 1

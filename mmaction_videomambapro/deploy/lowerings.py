@@ -1,0 +1,302 @@
+"""What a selective scan is in ONNX: four ways, each a function of plain operators.
+
+All compute the definition in ``ops/naive.py``, for tokens with channels last. They are
+called with an :class:`onnxscript.OpBuilder` and write down what it records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import onnx_ir as ir
+from onnxscript import build_function
+
+DOMAIN = 'videomambapro'
+MICROSOFT = 'com.microsoft'
+
+# Bytes of the states of all chunks after a token, which three or four arrays have to
+# share the second-level caches with: 0.5 to 1 MB measured alike, 2.4 MB a half slower.
+_TILE_BYTES = 3 << 18
+
+
+class Flags(NamedTuple):
+    """How to scan; see ``ops.selective_scan``."""
+
+    delta_softplus: bool
+    residual: bool
+    masked: bool
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan in the making.
+
+    Attributes:
+        op (OpBuilder): Records operators.
+        u (Value): Input, (B, L, D).
+        dt (Value): Step sizes, (B, L, D).
+        A (Value): Decay, (D, N).
+        B (Value): Input weights, (B, L, N).
+        C (Value): Read-out weights, (B, L, N).
+        flags (Flags): How to scan.
+        channels (int): D.
+        states (int): N.
+    """
+
+    op: Any
+    u: ir.Value
+    dt: ir.Value
+    A: ir.Value
+    B: ir.Value
+    C: ir.Value
+    flags: Flags
+    channels: int
+    states: int
+
+    def first_token(self) -> ir.Value:
+        """The first one in scan order, (B, 1, D)."""
+        start, end = (-1, _END) if self.flags.reverse else (0, 1)
+        return self.op.Slice(self.u, [start], [end], [1])
+
+    def start(self) -> ir.Value:
+        """The state before the first token, (B, N, D): u_0 if residual, else 0."""
+        first = self.first_token()
+        if not self.flags.residual:
+            first = self.op.Mul(first, 0.0)
+        shape = self.op.Concat([1], [self.states], [1], axis=0)
+        return self.op.Expand(first, shape)
+
+    def without_first(self, y: ir.Value) -> ir.Value:
+        """Set the output of the first token to 0, as the mask does."""
+        op, zero = self.op, self.op.Mul(self.first_token(), 0.0)
+        if self.flags.reverse:
+            return op.Concat(op.Slice(y, [0], [-1], [1]), zero, axis=1)
+        return op.Concat(zero, op.Slice(y, [1], [_END], [1]), axis=1)
+
+
+_END = (1 << 63) - 1
+
+
+def linear_attention(scan: Scan) -> ir.Value:
+    """One node of ONNX Runtime: channels are heads, states their keys, values scalars.
+
+    The read-out and the input weights are shared by all heads.
+    """
+    return _as_attention(
+        scan, scan.C, scan.B, dict(q_num_heads=1, _domain=MICROSOFT, _version=1)
+    )
+
+
+def standard(scan: Scan) -> ir.Value:
+    """One node of ONNX itself, since opset 27: every head needs weights of its own."""
+    op, copies = scan.op, [1, 1, scan.channels]
+    query, key = op.Tile(scan.C, copies), op.Tile(scan.B, copies)
+    return _as_attention(scan, query, key, dict(q_num_heads=scan.channels))
+
+
+def _as_attention(scan: Scan, query, key, attributes):
+    op, flags = scan.op, scan.flags
+    value = op.Mul(scan.dt, scan.u)
+    steps = op.Unsqueeze(scan.dt, [3])  # (B, L, D, 1)
+    decay = op.Reshape(op.Mul(steps, scan.A), [0, 0, -1])  # (B, L, D * N)
+    past = op.Unsqueeze(op.Transpose(scan.start(), perm=[0, 2, 1]), [3])  # (B, D, N, 1)
+    tokens = query, key, value, decay
+    if flags.reverse:
+        tokens = tuple(_flip(op, x) for x in tokens)
+    query, key, value, decay = tokens
+    y, _ = op.LinearAttention(
+        query, key, value, past, decay,
+        update_rule='gated', scale=1.0, kv_num_heads=scan.channels, _outputs=2,
+        **attributes,
+    )  # fmt: skip
+    y = _flip(op, y) if flags.reverse else y
+    if not flags.masked:
+        return y
+    # leave out each token's own contribution, <C, B> dt u
+    weight = op.ReduceSum(op.Mul(scan.C, scan.B), [2], keepdims=1)  # (B, L, 1)
+    own = op.Mul(weight, op.Mul(scan.dt, scan.u))
+    return scan.without_first(op.Sub(y, own))
+
+
+def _flip(op, x):
+    return op.Slice(x, [-1], [-_END], [1], [-1])
+
+
+def token_by_token(scan: Scan) -> ir.Value:
+    """A ``Scan`` over the tokens, for any runtime."""
+    op = scan.op
+    tokens = (
+        op.Transpose(x, perm=[1, 0, 2])  # (L, B, .)
+        for x in (op.Mul(scan.dt, scan.u), scan.dt, scan.B, scan.C)
+    )
+    _, y = _walk(scan, scan.start(), *tokens)
+    y = op.Transpose(op.Squeeze(y, [2]), perm=[1, 0, 2])
+    return scan.without_first(y) if scan.flags.masked else y
+
+
+def chunked(scan: Scan) -> ir.Value:
+    """Chunks of tokens side by side, which takes fewer and larger steps.
+
+    The number of chunks depends on the size of the batch: states of all of them have to
+    fit into the cache.
+    """
+    op, reverse = scan.op, scan.flags.reverse
+    batch, length = (op.Shape(scan.u, start=i, end=i + 1) for i in (0, 1))
+    tile = max(1, _TILE_BYTES // (4 * scan.channels * scan.states))
+    chunks = op.Min(op.Max(op.Div([tile], batch), [1]), length)
+    size = op.Div(op.Sub(op.Add(length, chunks), [1]), chunks)
+    padding = op.Sub(op.Mul(chunks, size), length)
+    pads = op.Concat([0, 0, 0, 0], padding, [0], axis=0)
+
+    def split(x):
+        """(B, L, F) -> (T, B * K, F): token i of all chunks. dt = 0 changes nothing."""
+        x = op.Reshape(op.Pad(x, pads), op.Concat(batch, chunks, size, [-1], axis=0))
+        x = op.Transpose(x, perm=[2, 0, 1, 3])
+        return op.Reshape(x, op.Concat(size, [-1], op.Shape(x, start=3), axis=0))
+
+    v, dt, B, C = (split(x) for x in (op.Mul(scan.dt, scan.u), scan.dt, scan.B, scan.C))
+    A = op.Transpose(scan.A, perm=[1, 0])  # (N, D)
+    states = [scan.states, scan.channels]
+
+    # chunk_state: scan each chunk from 0
+    nothing = op.Expand([0.0], op.Concat(op.Mul(batch, chunks), states, axis=0))
+    ends, y = _walk(scan, nothing, v, dt, B, C)  # (B * K, N, D), (T, B * K, 1, D)
+
+    # state_passing: from chunk to chunk
+    axis = op.Constant(value_int=0)
+    since = op.Unsqueeze(op.CumSum(dt, axis, reverse=int(reverse)), [2])
+    whole = op.Gather(since, op.Constant(value_int=0 if reverse else -1))
+    decay = op.Exp(op.Mul(whole, A))  # (B * K, N, D)
+
+    def in_a_row(x):
+        """(B * K, N, D) -> (K, B, N, D)."""
+        x = op.Reshape(x, op.Concat(batch, chunks, states, axis=0))
+        return op.Transpose(x, perm=[1, 0, 2, 3])
+
+    def pass_on(op, h, decay, end):
+        return op.Add(op.Mul(decay, h), end), op.Identity(h)
+
+    _, starts = _scan(
+        op, pass_on, [scan.start()], [in_a_row(decay), in_a_row(ends)], reverse
+    )
+    starts = op.Reshape(op.Transpose(starts, perm=[1, 0, 2, 3]), op.Shape(ends))
+
+    # chunk_scan: read out what is left of the state that a chunk starts from
+    def read(op, since, C):
+        # below exp(-60) there is nothing, but slow denormal numbers
+        decay = op.Exp(op.Max(op.Mul(since, A), -60.0))
+        return op.MatMul(C, op.Mul(decay, starts))
+
+    y = op.Add(y, _scan(op, read, [], [since, op.Unsqueeze(C, [2])], reverse))
+    y = op.Reshape(y, op.Concat(size, batch, chunks, [-1], axis=0))  # (T, B, K, D)
+    y = op.Transpose(y, perm=[1, 2, 0, 3])
+    y = op.Reshape(y, op.Concat(batch, [-1, scan.channels], axis=0))
+    y = op.Slice(y, [0], length, [1])
+    return scan.without_first(y) if scan.flags.masked else y
+
+
+def _walk(scan, start, v, dt, B, C):
+    """Scan sequences side by side, (L, R, .) each, from a start (R, N, D).
+
+    Returns:
+        The last states, (R, N, D), and what is read out, (L, R, 1, D).
+    """
+    op = scan.op
+    A = op.Transpose(scan.A, perm=[1, 0])  # (N, D)
+
+    def step(op, h, v, dt, B, C):
+        carried = op.Mul(op.Exp(op.Mul(dt, A)), h)
+        h = op.Add(carried, op.Mul(v, B))
+        return h, op.MatMul(C, carried if scan.flags.masked else h)
+
+    # in the shapes of the products, so that a step has no operator to spare
+    v, dt, C = (op.Unsqueeze(x, [2]) for x in (v, dt, C))
+    tokens = v, dt, op.Unsqueeze(B, [3]), C
+    return _scan(op, step, [start], tokens, scan.flags.reverse)
+
+
+def softplus(op, x: ir.Value) -> ir.Value:
+    """The logarithm of 1 + exp(x), of vectorised operators; ``Softplus`` is not.
+
+    What 1 + e loses to rounding is made good, so that small steps are exact, too.
+    """
+    e = op.Exp(op.Min(x, 30.0))  # beyond it, softplus(x) is x
+    w = op.Add(e, 1.0)
+    lost = op.Div(op.Sub(op.Sub(w, 1.0), e), w)
+    return op.Max(x, op.Sub(op.Log(w), lost))
+
+
+def _scan(op, body: Callable, states: Sequence, tokens: Sequence, reverse: bool):
+    """ONNX's ``Scan`` over the first axis: last states, then outputs, of a body."""
+    count = len(states) + 1
+    name = f'{body.__name__}_{op.builder.graph.num_nodes()}'
+    inputs = [ir.Value(name=f'{name}.in{i}') for i in range(len(states) + len(tokens))]
+    outputs = [ir.Value(name=f'{name}.out{i}') for i in range(count)]
+    op.builder.push_module(name)  # or values inside would have the names of others
+    graph = op.builder.subgraph(body, inputs, outputs, name=name)
+    op.builder.pop_module()
+    return op.Scan(
+        *states, *tokens,
+        body=graph,
+        num_scan_inputs=len(tokens),
+        scan_input_directions=[int(reverse)] * len(tokens),
+        scan_output_directions=[int(reverse)],
+        _outputs=count,
+    )  # fmt: skip
+
+
+class Lowering(NamedTuple):
+    """A way of writing the scan.
+
+    Attributes:
+        write (Callable): Takes a :class:`Scan`, returns its read-out (B, L, D).
+        opset (int): The first version of ONNX's operators that has all of them.
+    """
+
+    write: Callable[[Scan], ir.Value]
+    opset: int
+
+
+LOWERINGS = {
+    'chunked': Lowering(chunked, 18),
+    'scan': Lowering(token_by_token, 18),
+    'linear_attention': Lowering(linear_attention, 18),
+    'standard': Lowering(standard, 27),
+}
+
+
+def scan_function(
+    name: str, lowering: str, flags: Flags, channels: int, states: int
+) -> ir.Function:
+    """Write a scan as a function that belongs to a model.
+
+    Its inputs are those of ``ops.selective_scan`` up to ``D``, and ``delta_bias``, with
+    channels last.
+
+    Args:
+        name (str): Of the function.
+        lowering (str): One of the :data:`LOWERINGS`.
+        flags (Flags): How to scan.
+        channels (int): D.
+        states (int): N.
+    """
+    write, opset = LOWERINGS[lowering]
+
+    def body(op, u, delta, A, B, C, D, delta_bias):
+        dt = op.Add(delta, delta_bias)
+        if flags.delta_softplus:
+            dt = softplus(op, dt)
+        y = write(Scan(op, u, dt, A, B, C, flags, channels, states))
+        return op.Add(y, op.Mul(D, u))
+
+    inputs = 'u', 'delta', 'A', 'B', 'C', 'D', 'delta_bias'
+    return build_function(
+        body,
+        [ir.Value(name=x) for x in inputs],
+        domain=DOMAIN,
+        name=name,
+        opset_imports={'': opset, MICROSOFT: 1},
+    )
