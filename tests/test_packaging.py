@@ -48,7 +48,7 @@ def test_wheel_carries_configs_tools_and_index(tmp_path):
     assert 'Apache-2.0' in (headers['License-Expression'], headers['License'])
     assert 'Typing :: Typed' in headers.get_all('Classifier')
     assert headers['Keywords']
-    extras = {'test', 'docs', 'image', 'cuda', 'tensorboard', 'submit', 'page'}
+    extras = {'test', 'docs', 'image', 'cuda', 'tensorboard', 'submit', 'page', 'onnx'}
     assert set(headers.get_all('Provides-Extra')) == extras
 
 

@@ -77,6 +77,12 @@ def _scan_node(
     residual=False, masked=False, reverse=False,
 ) -> Tensor:  # fmt: skip
     """Arguments, shapes and result are those of ``ops.selective_scan``."""
+    if B.ndim != 3:
+        raise UsageError('a scan with B and C for groups of channels has no ONNX form')
+    if D is None:
+        D = u.new_zeros(u.shape[1])
+    if delta_bias is None:
+        delta_bias = u.new_zeros(u.shape[1])
     flags = Flags(delta_softplus, residual, masked, reverse)
     y = torch.onnx.ops.symbolic(
         f'{DOMAIN}::{_NODE}',

@@ -1,0 +1,131 @@
+"""Recognizers become files that compute what they do, or nothing is written."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmengine.registry import DefaultScope
+
+from mmaction_videomambapro.deploy import lowerings
+from mmaction_videomambapro.deploy.export import export_onnx, reference, relative_error
+from mmaction_videomambapro.deploy.metadata import Metadata
+from mmaction_videomambapro.deploy.session import OnnxModel
+from mmaction_videomambapro.errors import RunStopped, UsageError
+
+SMALL = dict(arch=dict(embed_dims=16, depth=1), img_size=16, patch_size=8, num_frames=4)
+
+
+def recognizer(head=None, **backbone):
+    backbone = dict(type='VideoMambaPro', weight_init='mamba', **backbone)
+    average = dict(average_clips='prob', **(head or {}))
+    preprocessor = dict(
+        type='ActionDataPreprocessor', mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375], format_shape='NCTHW',
+    )  # fmt: skip
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        channels = 192 if backbone['arch'] == 'tiny' else 16
+        model = MODELS.build(
+            dict(
+                type='Recognizer3D',
+                backbone=backbone,
+                cls_head=dict(
+                    type='TimeSformerHead', num_classes=5, in_channels=channels,
+                    init_std=1, **average,
+                ),
+                data_preprocessor=preprocessor,
+            )
+        )  # fmt: skip
+    model.init_weights()
+    with torch.no_grad():  # embeddings start from 0
+        for weight in model.parameters():
+            if not weight.any():
+                weight.normal_()
+    return model.eval()
+
+
+def views(count, frames=4, size=(16, 16)):
+    return torch.randint(0, 256, (count, 3, frames, *size), dtype=torch.uint8)
+
+
+VARIANTS = {
+    'VideoMamba, averaged tokens': dict(
+        residual=False, masked=False, out_type='avg_featmap', head={'average_clips': 'score'},
+    ),
+    'shared, raw': dict(bimamba='shared', scan_input='raw', tubelet_size=2),
+    'one direction, without class token': dict(
+        bimamba='none', with_cls_token=False, out_type='avg_featmap', pos_embed='sincos3d',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_scores(name, tmp_path):
+    options = dict(VARIANTS[name])
+    head = options.pop('head', {})
+    model = recognizer(**SMALL, **options)
+    model.cls_head.average_clips = head.get('average_clips', 'prob')
+    out = tmp_path / 'model.onnx'
+    metadata = export_onnx(model, out, views(3), Metadata(config='a config'))
+    assert metadata.config == 'a config'
+    assert metadata.lowering in lowerings.LOWERINGS
+    assert all(0 <= metadata.error[x] < 1e-5 for x in ('random', 'real'))
+    file = OnnxModel(out)
+    assert file.metadata == metadata
+    frames = views(6).movedim(1, -1).unflatten(0, (3, 2))
+    found = file.run(frames.numpy())
+    assert relative_error(found, reference(model, frames, False)) < 1e-5
+    one = file.run(frames[:1, :1].numpy())
+    assert relative_error(one, reference(model, frames[:1, :1], False)) < 1e-5
+
+
+@pytest.mark.parametrize('out_type', ['featmap', 'raw'])
+def test_features(out_type, tmp_path):
+    model = recognizer(**{**SMALL, 'img_size': (16, 24)}, out_type=out_type)
+    out = tmp_path / 'model.onnx'
+    real = views(3, size=(16, 24))
+    export_onnx(model, out, real, Metadata(), 'scan', features=True)
+    file = OnnxModel(out)
+    found = file.run(real.movedim(1, -1)[None].numpy())
+    x = model.data_preprocessor(dict(inputs=[real], data_samples=None))['inputs'][0]
+    with torch.no_grad():
+        expected = model.backbone(x)[None].numpy()
+    assert file.output == 'features'
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_that_computes_something_else_is_not_written(tmp_path, monkeypatch):
+    def without_the_mask(scan):
+        flags = scan.flags._replace(masked=False)
+        return lowerings.token_by_token(replace(scan, flags=flags))
+
+    wrong = lowerings.Lowering(without_the_mask, 18)
+    monkeypatch.setitem(lowerings.LOWERINGS, 'scan', wrong)
+    out = tmp_path / 'model.onnx'
+    out.write_text('of before')
+    with pytest.raises(RunStopped, match='random frames scores differ by'):
+        export_onnx(recognizer(**SMALL), out, views(3), Metadata(), 'scan')
+    assert [x.name for x in tmp_path.iterdir()] == ['model.onnx']
+    assert out.read_text() == 'of before'
+
+
+def test_refusals(tmp_path):
+    model = recognizer(**SMALL)
+    model.cls_head.average_clips = None
+    with pytest.raises(UsageError, match=r'average_clips=.prob.'):
+        export_onnx(model, tmp_path / 'model.onnx', views(3), Metadata())
+    model.data_preprocessor.format_shape = 'NCHW'
+    with pytest.raises(UsageError, match='format_shape'):
+        export_onnx(model, tmp_path / 'model.onnx', views(3), Metadata())
+    assert not list(tmp_path.iterdir())
+
+
+def test_tiny(tmp_path):
+    """At its usual size: 1569 tokens, 24 layers."""
+    model = recognizer(arch='tiny', num_frames=8)
+    metadata = export_onnx(
+        model, tmp_path / 'model.onnx', views(1, 8, (224, 224)), Metadata(), 'chunked'
+    )
+    assert max(metadata.error.values()) < 1e-5
