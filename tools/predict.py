@@ -44,9 +44,10 @@ def parse_args():
     parser.add_argument(
         '--amp',
         nargs='?',
-        const='bf16',
-        choices=['bf16', 'fp16'],
-        help='mixed precision, bf16 unless said otherwise',
+        const='auto',
+        choices=['auto', 'bf16', 'fp16'],
+        help='mixed precision; auto, the default value, tries bf16 on the first batch '
+        'and takes it if it is faster and the scores agree',
     )
     parser.add_argument(
         '--launcher',

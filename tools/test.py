@@ -9,6 +9,7 @@ from mmaction_videomambapro.apis.cli import (
     load_config,
     run_tool,
 )
+from mmaction_videomambapro.apis.mixed_precision import compute_in
 from mmaction_videomambapro.engine.checkpoints import newest_of
 from mmaction_videomambapro.engine.checks import check_files, limit_labels
 from mmaction_videomambapro.errors import UsageError
@@ -72,7 +73,10 @@ def main():
     limit_labels(cfg, ('test_dataloader',))
     if args.dump:
         check_output(args.dump, '--dump')
-    build_runner(cfg).test()
+    runner = build_runner(cfg)
+    if args.amp:
+        compute_in(runner.model, args.amp)
+    runner.test()
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -26,11 +27,11 @@ from ..checkpoints.loading import loading
 from ..datasets.classes import read_classes
 from ..errors import UsageError
 from .inputs import Input, find_inputs
+from .mixed_precision import autocast, check_amp, choose
 from .models import OnnxRecognizer, is_onnx, resolve
 
 # of PyTorch's allocators, whose errors have no type of their own on CPUs
 _NO_MEMORY = re.compile(r'out of memory|allocate memory|not enough memory', re.I)
-AMP = dict(bf16=torch.bfloat16, fp16=torch.float16)
 
 
 @INFERENCERS.register_module()
@@ -61,9 +62,13 @@ class VideoInferencer(BaseInferencer):
             are shown as numbers.
         cfg_options (dict, optional): Changes to the config by dotted keys.
             Defaults to None.
-        amp (str, optional): Mixed precision: 'bf16' or 'fp16'. Defaults to None.
+        amp (str, optional): Mixed precision: 'bf16', 'fp16', or 'auto', which tries
+            float32 and bf16 on the first batch, see
+            :func:`~mmaction_videomambapro.apis.mixed_precision.choose`, and says on
+            stderr which one it takes. Defaults to None: float32.
 
     Attributes:
+        amp (str | None): As given; after the first batch, what 'auto' has chosen.
         classes (list[str] | None): Class names in label order.
         weights (str): Where the checkpoint, or the ``.onnx`` file, is.
         batch_size (int): Videos that the model sees at once, unless said otherwise.
@@ -98,7 +103,7 @@ class VideoInferencer(BaseInferencer):
         loader = _loader_of(cfg)
         self.batch_size = loader.get('batch_size', 1)
         self.num_workers = loader.get('num_workers', 0)
-        self._given_classes, self._amp = classes, amp
+        self._given_classes, self.amp = classes, check_amp(amp)
         super().__init__(cfg, self.weights, device, scope='mmaction')
         del self._content
 
@@ -213,10 +218,13 @@ class VideoInferencer(BaseInferencer):
     @torch.no_grad()
     def forward(self, inputs: dict | tuple, **kwargs) -> list[ActionDataSample]:
         """Feed a batch to the model, in mixed precision if that was asked for."""
-        if not self._amp:
+        if self.amp is None:
             return self.model.test_step(inputs)
-        device = next(self.model.parameters()).device.type
-        with torch.autocast(device, AMP[self._amp]):
+        if self.amp == 'auto':
+            self.amp, reason = choose(self.model, inputs)
+            if get_dist_info()[0] == 0:
+                print(reason, file=sys.stderr)
+        with autocast(self.model, self.amp):
             return self.model.test_step(inputs)
 
     def answer(

@@ -45,13 +45,6 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'in the work directory; if there is none yet, start as without it',
     )
     parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='bf16',
-        choices=['bf16', 'fp16'],
-        help='automatic mixed precision, default: bf16; on GPUs and CPUs',
-    )
-    parser.add_argument(
         '--no-validate', action='store_true', help='do not validate while training'
     )
     parser.add_argument(

@@ -66,6 +66,19 @@ def _scope_of_functions(runner):
 
 
 @patch(
+    'mmengine.optim.optimizer.default_constructor',
+    symptom='compile=True and paramwise_cfg end in InternalTorchDynamoError',
+    until='DefaultOptimWrapperConstructor gives an optimizer plain dictionaries',
+)
+def _groups_of_config_dicts(constructor):
+    @replace(constructor.DefaultOptimWrapperConstructor, '__init__')
+    def __init__(original, self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        # a ConfigDict turns the groups that are put into it into its kind
+        self.optimizer_cfg = dict(self.optimizer_cfg.items())
+
+
+@patch(
     'mmengine.optim.scheduler.param_scheduler',
     symptom='a warm-up of one step never ends: the rate stays at start_factor',
     until="LinearParamScheduler's last value is end_factor, however few steps it has",

@@ -186,6 +186,8 @@ def reason_of(error: BaseException) -> str | None:
             )
         if 'Too many open files' in text:
             return 'too many files are open: raise the limit (ulimit -n 65536)'
+        if 'No working C++ compiler' in text:
+            return 'compile=True needs a C++ compiler: install g++, or leave it out'
     if isinstance(error, BlockingIOError) or getattr(error, 'errno', 0) == errno.EAGAIN:
         return 'no more processes can be started: set num_workers lower (ulimit -u)'
     if isinstance(error, OSError) and error.filename is not None:

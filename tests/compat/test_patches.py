@@ -11,7 +11,7 @@ import torch
 from mmaction.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
-from mmengine.optim import AmpOptimWrapper
+from mmengine.optim import AmpOptimWrapper, build_optim_wrapper
 
 from mmaction_videomambapro import compat, diagnosis
 from mmaction_videomambapro.datasets.videos import Video
@@ -96,6 +96,25 @@ def test_amp_trains_on_a_cpu(dtype):
         wrapper.update_params(loss)
     assert (model.weight != before).any()
     assert model.weight.isfinite().all()
+
+
+def test_a_compiled_step_takes_groups_of_parameters():
+    model = torch.nn.Linear(4, 4)
+    cfg = Config(
+        dict(
+            optimizer=dict(type='SGD', lr=0.1, momentum=0.9),
+            paramwise_cfg=dict(bias_lr_mult=0.0),
+        )
+    )
+    wrapper = build_optim_wrapper(model, cfg._cfg_dict)
+    before = [x.clone() for x in (model.weight, model.bias)]
+
+    def step(x):
+        wrapper.update_params(model(x).square().mean())
+
+    torch.compile(step, backend='eager')(torch.randn(8, 4))
+    assert not torch.equal(model.weight, before[0])
+    assert torch.equal(model.bias, before[1])
 
 
 @pytest.mark.parametrize('factor', [-0.1, 0.1])

@@ -19,7 +19,6 @@ SMALL = dict(arch=dict(embed_dims=16, depth=1), img_size=16, patch_size=8, num_f
 
 def recognizer(head=None, **backbone):
     backbone = dict(type='VideoMambaPro', weight_init='mamba', **backbone)
-    average = dict(average_clips='prob', **(head or {}))
     preprocessor = dict(
         type='ActionDataPreprocessor', mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375], format_shape='NCTHW',
@@ -32,7 +31,7 @@ def recognizer(head=None, **backbone):
                 backbone=backbone,
                 cls_head=dict(
                     type='TimeSformerHead', num_classes=5, in_channels=channels,
-                    init_std=1, **average,
+                    init_std=1, **(head or dict(average_clips='prob')),
                 ),
                 data_preprocessor=preprocessor,
             )
@@ -51,21 +50,20 @@ def views(count, frames=4, size=(16, 16)):
 
 VARIANTS = {
     'VideoMamba, averaged tokens': dict(
-        residual=False, masked=False, out_type='avg_featmap', head={'average_clips': 'score'},
+        residual=False, masked=False, out_type='avg_featmap',
+        head=dict(average_clips='score'),
     ),
     'shared, raw': dict(bimamba='shared', scan_input='raw', tubelet_size=2),
     'one direction, without class token': dict(
-        bimamba='none', with_cls_token=False, out_type='avg_featmap', pos_embed='sincos3d',
+        bimamba='none', with_cls_token=False, out_type='avg_featmap',
+        pos_embed='sincos3d',
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize('name', VARIANTS)
 def test_scores(name, tmp_path):
-    options = dict(VARIANTS[name])
-    head = options.pop('head', {})
-    model = recognizer(**SMALL, **options)
-    model.cls_head.average_clips = head.get('average_clips', 'prob')
+    model = recognizer(**SMALL, **VARIANTS[name])
     out = tmp_path / 'model.onnx'
     metadata = export_onnx(model, out, views(3), Metadata(config='a config'))
     assert metadata.config == 'a config'

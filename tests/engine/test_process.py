@@ -130,6 +130,8 @@ def caused(error, cause):
                       'No space left on device (28)'), '/dev/shm'),
         (RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed.'),
          'memory ran out'),
+        (RuntimeError('InvalidCxxCompiler: No working C++ compiler found in\n x'),
+         'install g'),
         (BlockingIOError(errno.EAGAIN, 'temporarily unavailable'), 'num_workers'),
         (PermissionError(errno.EACCES, 'Permission denied', '/x/y'),
          '^/x/y: Permission denied$'),
