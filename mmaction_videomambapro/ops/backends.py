@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,24 +65,24 @@ BACKENDS = {
 }
 META_SCAN = ScanOperator('selective_scan_meta', (), None, None, lambda inputs: 0)
 _META = Backend(META_SCAN.run, 'shapes only', run_both=META_SCAN.run_both)
-_SERVING: ContextVar[Backend | None] = ContextVar('serving', default=None)
+# a plain list, which torch.compile can look at
+_SERVING: list[Backend] = []
 
 
 @contextmanager
 def serving(backend: Backend) -> Iterator[None]:
     """Let a backend that is none of the :data:`BACKENDS` serve every call."""
-    token = _SERVING.set(backend)
+    _SERVING.append(backend)
     try:
         yield
     finally:
-        _SERVING.reset(token)
+        _SERVING.pop()
 
 
 def choose_backend(u: Tensor, states: int = 1) -> Backend:
     """The one that is serving, the forced one, or the first that can serve the call."""
-    backend = _SERVING.get()
-    if backend is not None:
-        return backend
+    if _SERVING:
+        return _SERVING[-1]
     if u.device.type == 'meta':
         return _META
     forced = os.environ.get(FORCE_VARIABLE)

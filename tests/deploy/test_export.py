@@ -37,10 +37,15 @@ def recognizer(head=None, **backbone):
             )
         )  # fmt: skip
     model.init_weights()
-    with torch.no_grad():  # embeddings start from 0
-        for weight in model.parameters():
-            if not weight.any():
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if not weight.any():  # embeddings start from 0
                 weight.normal_()
+            # what scans give, and each token's own part of it, has to count
+            if 'out_proj' in name:
+                weight *= 10
+            if 'dt_proj' in name:
+                weight += 3
     return model.eval()
 
 
