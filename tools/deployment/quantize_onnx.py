@@ -70,7 +70,7 @@ def main():
     print(f'{"":10} {"MB":>7} {"top-1":>7} {"top-5":>7} {"ms/video":>9}')
     for x in check(samples, [args.model, args.out]):
         print(
-            f'{x.precision:10} {x.megabytes:7.1f} {x.top1:7.1%} {x.top5:7.1%} '
+            f'{x.precision:10} {x.megabytes:7.2f} {x.top1:7.1%} {x.top5:7.1%} '
             f'{x.milliseconds:9.1f}'
         )
 
