@@ -78,10 +78,10 @@ class VideoMamba(BaseModule):
             every other layer. In 'spatiotemporal_v1' the forward scans are
             spatial-first and the backward scans temporal-first; in 'spatiotemporal_v2'
             both directions scan in both orders with the same parameters, and all
-            results are added. The paper compares these seven (figures 4 and 7a), but no
-            code of any but the first was published: v1 and v2 are read from its text,
-            "v1 combines half of both, v2 all of both (2x computation)". Checkpoints are
-            the same for all. Defaults to 'spatial_first'.
+            results are added. The paper compares these seven (figures 4 and 7a), but
+            published code of the first alone. What v1 and v2 are is read from its text:
+            v1 combines half of both orders, v2 all of both, at twice the computation.
+            Checkpoints are the same for all. Defaults to 'spatial_first'.
         cls_position (str): Where the class token stands in what is scanned, whatever
             the order of the patches: 'first', 'last', or 'middle', after half of the
             patches (rounded down). Defaults to 'first', as published.
