@@ -212,7 +212,13 @@ def main() -> None:
     args = parser.parse_args()
     print(f'{machine()}, onnxruntime {onnxruntime.__version__}\n')
     header(
-        'VideoMambaPro', '', 'ms', '× PyTorch', 'memory, MB', 'file, MB', 'difference'
+        'VideoMambaPro',
+        '',
+        'ms',
+        'times PyTorch',
+        'memory, MB',
+        'file, MB',
+        'difference',
     )
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES:
