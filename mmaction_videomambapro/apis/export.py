@@ -7,18 +7,14 @@ import os.path as osp
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config
 
-from ..datasets.demo_clips import draw_clip
 from ..deploy.export import export_onnx
 from ..deploy.metadata import Metadata, sampling_of
 from ..errors import UsageError
 from ..files import sha256
 from .inferencer import VideoInferencer
-from .inputs import Input, find_inputs
-
-_FRAMES = 64  # of a drawn clip
+from .inputs import Input, drawn_clip, find_inputs
 
 
 def export(
@@ -82,5 +78,4 @@ def _a_video(cfg: Config) -> Input:
         (first, *_) = find_inputs(names, prefix.get('video') or prefix.get('img') or '')
         if osp.exists(first.name):
             return first
-    frames = draw_clip(0, _FRAMES, np.random.default_rng(0))
-    return Input('a drawn clip', frames[..., ::-1].copy())
+    return drawn_clip()

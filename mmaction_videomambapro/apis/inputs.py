@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..datasets.demo_clips import draw_clip
 from ..datasets.lists import read_list
 from ..datasets.media import IMAGES, VIDEOS, find_files
 from ..datasets.videos import VideoError
@@ -18,6 +19,7 @@ from ..datasets.videos.frame_sources import FrameArray, FrameFiles, frames_in
 from ..errors import UsageError
 
 LISTS = '.txt', '.csv', '.json', '.gz', '.list', '.tsv'
+_FRAMES = 64  # of a drawn clip
 
 
 class Input(NamedTuple):
@@ -130,3 +132,9 @@ def _in_list(path, root, classes):
             place = beside if osp.exists(beside) else place
         found.append(Input(place, total_frames=row.total_frames))
     return found
+
+
+def drawn_clip() -> Input:
+    """Real frames, where there is no video: a clip of the demo."""
+    frames = draw_clip(0, _FRAMES, np.random.default_rng(0))
+    return Input('a drawn clip', frames[..., ::-1].copy())

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import UsageError
 from ..models.layers.mixer import MaskedResidualBiMamba
 from ..ops import ScanInputs, causal_conv1d, selective_scan
 
@@ -72,7 +73,8 @@ class HiddenAttention:
 
     Args:
         mixer (MaskedResidualBiMamba): The mixer.
-        hidden (Tensor): Its input, (B, L, C).
+        hidden (Tensor): Its input, (B, L, C). Rows and columns are in its order, which
+            is that of the layer.
         residual (bool, optional): Another value of this argument of the mixer, for the
             same weights and the same selection. Defaults to None: the mixer's.
         masked (bool, optional): Likewise. Defaults to None.
@@ -81,6 +83,9 @@ class HiddenAttention:
         x (Tensor): Tokens before the convolution, (B, D, L).
         gate (Tensor): SiLU of z, (B, D, L).
         scans (dict[str, FrozenScan]): 'forward' and, if there is one, 'backward'.
+
+    Raises:
+        UsageError: If the mixer scans in two orders.
     """
 
     def __init__(
@@ -90,6 +95,12 @@ class HiddenAttention:
         residual: bool | None = None,
         masked: bool | None = None,
     ) -> None:
+        if mixer.spatiotemporal != 'none':
+            raise UsageError(
+                'the hidden attention of a mixer that scans in two orders is not '
+                "supported: use a model without scan_order='spatiotemporal_"
+                f"{mixer.spatiotemporal}'"
+            )
         self.mixer = mixer
         self._residual = mixer.residual if residual is None else residual
         self._masked = mixer.masked if masked is None else masked

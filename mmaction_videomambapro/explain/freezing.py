@@ -12,7 +12,6 @@ the way, is the score.
 from __future__ import annotations
 
 import copy
-from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from torch.nn import functional as F
 from ..errors import UsageError
 from ..models.heads import AttentiveHead
 from ..models.layers.mixer import MaskedResidualBiMamba
-from ..ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
+from ..ops import causal_conv1d
 
 
 def twin_of(model: nn.Module, frozen: bool = False) -> Any:
@@ -90,29 +89,10 @@ def gated(x: Tensor) -> Tensor:
 class FrozenMixer(MaskedResidualBiMamba):
     """The mixer, linear but for its gate, of which each side takes a half."""
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Mix tokens, (B, L, C) -> (B, L, C)."""
-        x, z = (t.mT for t in self.in_proj(hidden).chunk(2, dim=-1))
-        y = self.scan(self.directions(x)) * gated(z)
-        return self.out_proj(y.lerp(y.detach(), 0.5).mT)
-
-    def directions(self, x: Tensor) -> list[ScanInputs]:
-        """What the scans take, of which only u depends on the tokens (B, Di, L)."""
-        selected = self.select(x, '')
-        found = [self.scan_arguments(selected, '')]
-        if self.bimamba == 'separate':
-            selected = self.select(x, '_b')
-        if self.bimamba != 'none':
-            found.append(self.scan_arguments(selected, '_b'))
-        return found
-
-    def scan(self, directions: list[ScanInputs]) -> Tensor:
-        """Scan in both directions, or in the one that there is; no gate."""
-        forward, *backward = directions
-        scan = partial(selective_scan, **forward._asdict())
-        if backward:
-            scan = partial(bidirectional_scan, forward, backward[0], masked=self.masked)
-        return scan(delta_softplus=True, residual=self.residual)
+    def mix(self, x: Tensor, z: Tensor, directions: tuple[str, ...]) -> Tensor:
+        """Convolve, scan and gate tokens (B, Di, L)."""
+        y = self.scan(self.arguments(x, directions)) * gated(z)
+        return y.lerp(y.detach(), 0.5)
 
     def select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
         with torch.no_grad():

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ..errors import UsageError
 from ..models.backbones import VideoMamba
 from ..models.heads import AttentiveHead
+from ..models.layers.orders import change, reorder
 from .freezing import twin_of
 from .rollout import rollout
 
@@ -221,22 +222,37 @@ def _score(model, clips, target):
 
 
 def _at_layer(model, clips, target, layer):
-    """The tokens that enter a layer and the score's gradient of them, (N, L, C)."""
+    """The tokens that enter a layer and the score's gradient of them, (N, L, C).
+
+    They are in the order of the output, whatever that of the layer.
+    """
     found = []
 
     def begin_here(x):
         found.append(x.detach().requires_grad_())
         return found[0]
 
-    _before(_layers(model.backbone)[layer], begin_here)
+    backbone = model.backbone
+    _before(_layers(backbone)[layer], begin_here)
     score = _score(model, clips, target).sum()
     (gradient,) = torch.autograd.grad(score, found)
-    return found[0].detach(), gradient
+    order = None
+    if isinstance(backbone, VideoMamba):
+        order = backbone.sequences(_grid(backbone, clips))[layer]
+    tokens, gradient = (
+        reorder(x, change(order, None)) for x in (found[0].detach(), gradient)
+    )
+    return tokens, gradient
 
 
 def _before(layer, function):
     """Call a function with a twin's tokens, which its result, if any, replaces."""
-    layer.register_forward_pre_hook(lambda _, args: function(*args))
+
+    def hook(_, args):
+        tokens = function(args[0])
+        return None if tokens is None else (tokens, *args[1:])
+
+    layer.register_forward_pre_hook(hook)
 
 
 def _layers(backbone):

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..models.backbones import VideoMamba
+from ..models.layers.orders import change, reorder
 from ..ops import causal_conv1d
 from .freezing import FrozenAttention, FrozenMixer
 
@@ -39,15 +40,21 @@ def rollout(backbone: Any, clips: Tensor, layer: int = 0) -> Tensor:
         block.mixer if isinstance(backbone, VideoMamba) else block.attn
         for block in blocks[layer:]
     ]
+    orders: list[Tensor | None] = [None] * len(mixers)
+    if isinstance(backbone, VideoMamba):
+        grid: Any = tuple(n // p for n, p in zip(clips.shape[2:], backbone.patch_shape))
+        orders = backbone.sequences(grid)[layer:]
     inputs = []
     for mixer in mixers:
-        mixer.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+        mixer.register_forward_pre_hook(lambda _, args: inputs.append(args))
     with torch.no_grad():
         backbone(clips)
-    row = _first_row(backbone, inputs[-1])
-    for mixer in reversed(mixers):
+    row = _first_row(backbone, inputs[-1][0])
+    for mixer, order in zip(reversed(mixers), reversed(orders)):
+        row = reorder(row, order)
         step = _through_scan if isinstance(mixer, FrozenMixer) else _through_attention
-        row = (row + step(mixer, inputs.pop(), row)) / 2
+        row = (row + step(mixer, row, *inputs.pop())) / 2
+        row = reorder(row, change(order, None))
     return row
 
 
@@ -67,23 +74,38 @@ def _first_row(backbone, tokens):
     return row
 
 
-def _through_scan(mixer: FrozenMixer, hidden: Tensor, row: Tensor) -> Tensor:
+def _through_scan(
+    mixer: FrozenMixer, row: Tensor, hidden: Tensor, temporal: Tensor | None
+) -> Tensor:
     """A row times a mixer's matrix, (N, L)."""
     tokens = torch.ones_like(row).requires_grad_()
     with torch.no_grad():
-        x, z = (t.mT for t in mixer.in_proj(hidden).chunk(2, dim=-1))
-        directions = mixer.directions(x)
-    suffixes = '', '_b' if mixer.bimamba == 'separate' else ''
-    directions = [
-        inputs._replace(
-            u=_sizes_of_input(mixer, x, tokens, suffix),
-            **{name: getattr(inputs, name).abs() for name in ('B', 'C', 'D')},
+        projected = mixer.in_proj(hidden)
+    sums = torch.zeros_like(row)
+    for order, directions in mixer.passes(temporal):
+        part = _sums(
+            mixer, reorder(projected, order), reorder(tokens, order), directions
         )
-        for inputs, suffix in zip(directions, suffixes)
-    ]
-    sums = (F.silu(z).abs() * mixer.scan(directions)).mean(1)
+        sums = sums + reorder(part, change(order, None))
     weights = row / sums.detach().clamp(min=torch.finfo(row.dtype).tiny)
     return torch.autograd.grad(sums, tokens, weights)[0]
+
+
+def _sums(mixer, projected, tokens, directions):
+    """What the tokens (N, L) add up to in each output of a mixer's scans, (N, L)."""
+    x, z = (t.mT for t in projected.chunk(2, dim=-1))
+    with torch.no_grad():
+        arguments = mixer.arguments(x, directions)
+    sized = {
+        suffix: inputs._replace(
+            u=_sizes_of_input(
+                mixer, x, tokens, suffix if mixer.bimamba == 'separate' else ''
+            ),
+            **{name: getattr(inputs, name).abs() for name in ('B', 'C', 'D')},
+        )
+        for suffix, inputs in arguments.items()
+    }
+    return (F.silu(z).abs() * mixer.scan(sized)).mean(1)
 
 
 def _sizes_of_input(mixer, x, tokens, suffix):
@@ -99,7 +121,7 @@ def _sizes_of_input(mixer, x, tokens, suffix):
 
 
 def _through_attention(
-    attention: FrozenAttention, hidden: Tensor, row: Tensor
+    attention: FrozenAttention, row: Tensor, hidden: Tensor
 ) -> Tensor:
     """A row times the mean of the heads' matrices, (N, L)."""
     with torch.no_grad():

@@ -33,6 +33,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from ..models.backbones.videomamba import VideoMamba
 from ..models.layers.mixer import MaskedResidualBiMamba
 from .attention import HiddenAttention
@@ -113,7 +114,17 @@ def scan_statistics(
     Returns:
         list[Settings]: Of each layer, the statistics by whether mask and residual are
         on; means over the clips.
+
+    Raises:
+        UsageError: If the backbone does not scan frame by frame, from the class token
+            on: distances in tokens would not be comparable.
     """
+    order = backbone.scan_order, backbone.cls_position
+    if order != ('spatial_first', 'first'):
+        raise UsageError(
+            "statistics of scans need a backbone with scan_order='spatial_first' and "
+            f"cls_position='first', but this one has {order[0]!r} and {order[1]!r}"
+        )
     mixers = [x for x in backbone.modules() if isinstance(x, MaskedResidualBiMamba)]
     found: list[list[Settings]] = []
     for clip in clips:

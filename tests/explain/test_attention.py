@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.explain.attention import HiddenAttention
 from mmaction_videomambapro.models.layers.mixer import MaskedResidualBiMamba
 
@@ -129,3 +130,8 @@ def test_parameters_get_no_gradients():
         rows = HiddenAttention(mixer, hidden).rows('forward', [0])
     assert not rows.requires_grad
     assert all(x.grad is None for x in mixer.parameters())
+
+
+def test_two_orders_are_refused():
+    with pytest.raises(UsageError, match="without scan_order='spatiotemporal_v2'"):
+        HiddenAttention(*make(spatiotemporal='v2'))

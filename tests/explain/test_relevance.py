@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.explain.freezing import twin_of
 from mmaction_videomambapro.explain.relevance import METHODS, relevance, shares
+from mmaction_videomambapro.models.layers import MambaBlock
 from mmaction_videomambapro.ops.backends import FORCE_VARIABLE
 
 C, CLASSES = 12, 5
@@ -64,6 +65,9 @@ def clips(count=2, height=16):
         (MAMBA, HEAD, dict(scan_input='raw', pos_embed='sincos3d')),
         (MAMBA, HEAD, dict(bimamba='shared', masked=False, with_cls_token=False)),
         (MAMBA, HEAD, dict(bimamba='none', residual=False, with_cp=True)),
+        (MAMBA, HEAD, dict(scan_order='temporal_spatial', cls_position='middle')),
+        (MAMBA, HEAD, dict(scan_order='spatiotemporal_v1', bimamba='shared')),
+        (MAMBA, HEAD, dict(scan_order='spatiotemporal_v2', cls_position='last')),
         (MAMBA, ATTENTIVE, dict(out_type='raw')),
         (VIT, HEAD, dict()),
         (VIT, HEAD, dict(use_mean_pooling=False, init_values=0.5, qkv_bias=False)),
@@ -230,6 +234,65 @@ def test_a_layer_has_shares_of_its_own():
         share['patches'] + share['colour'] + share['embeddings'], abs=1e-5
     )
     assert not torch.allclose(pixels, tokens)
+
+
+TEMPORAL = [0, 1, 5, 2, 6, 3, 7, 4, 8]  # a class token, two frames of 2 x 2 patches
+
+
+class TemporalBlock(MambaBlock):
+    """Scans in another order, which nobody outside sees."""
+
+    def forward(self, x, temporal=None):
+        y = super().forward(x[:, TEMPORAL], temporal)
+        return torch.stack([y[:, TEMPORAL.index(i)] for i in range(9)], 1)
+
+
+@pytest.mark.parametrize('method', ['lrp', 'gradient', 'gradcam'])
+def test_maps_are_in_raster_order_whatever_is_scanned(method):
+    model, x = build(scan_order='spatial_temporal'), clips()
+    same = build()
+    same.load_state_dict(model.state_dict())
+    same.backbone.layers[1].__class__ = TemporalBlock
+    for layer in (0, 1):
+        expected = relevance(same, x, 1, method, layer)
+        found = relevance(model, x, 1, method, layer)
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_rollout_follows_the_order_of_each_layer(monkeypatch):
+    model, x = build(scan_order='temporal_first'), clips()
+    same = build()
+    same.load_state_dict(model.state_dict())
+    embed = type(same.backbone)._embed
+    for layer in (0, 1):
+        found = relevance(model, x, method='rollout', layer=layer).flatten(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                type(same.backbone), '_embed', lambda *x: embed(*x)[:, TEMPORAL]
+            )
+            walked = relevance(same, x, method='rollout', layer=layer).flatten(1)
+        expected = torch.empty_like(walked)
+        expected[:, [i - 1 for i in TEMPORAL[1:]]] = walked
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+        assert not torch.allclose(walked, expected)
+
+
+@pytest.mark.parametrize('bimamba', ['separate', 'shared', 'none'])
+@pytest.mark.parametrize('version', ['v1', 'v2'])
+def test_rollout_of_two_orders(version, bimamba):
+    options = dict(scan_order=f'spatiotemporal_{version}', bimamba=bimamba)
+    model, x = build(**options, with_cls_token=False), clips()
+    total = relevance(model, x, method='rollout').sum((1, 2, 3))
+    torch.testing.assert_close(total, torch.ones(2))
+    # one frame has one order, and twice the same weights are the same shares
+    x, same = x[:, :, :2], build(bimamba=bimamba, with_cls_token=False)
+    same.load_state_dict(model.state_dict())
+    if version == 'v2':
+        for block in same.backbone.layers:
+            block.mixer.out_proj.weight.data *= 2
+    expected = relevance(same, x, method='rollout')
+    found = relevance(model, x, method='rollout')
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_rollout_of_attention_is_a_product_of_its_weights():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.explain import scan_figures
 from mmaction_videomambapro.explain.attention import HiddenAttention
 from mmaction_videomambapro.explain.scan_figures import draw_scan_statistics
@@ -165,3 +166,12 @@ def test_a_model_without_scans_is_one_line(tool, tmp_path):
     )
     assert process.returncode == 2
     assert 'is not a VideoMamba(Pro)' in process.stderr
+
+
+@pytest.mark.parametrize(
+    'options', [dict(scan_order='alternating'), dict(cls_position='last')]
+)
+def test_other_orders_are_refused(options):
+    backbone = VideoMambaPro(arch=dict(embed_dims=8, depth=1), img_size=16, **options)
+    with pytest.raises(UsageError, match=str(*options.values())):
+        scan_statistics(backbone, [torch.zeros(3, 2, 16, 16)])

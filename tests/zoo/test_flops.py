@@ -103,6 +103,22 @@ def test_formula(bimamba):
     assert found.macs == patch_embed + projections + selections + scans + head
 
 
+def test_scans_in_both_orders_cost_twice():
+    """But not the projections; in two orders of the layers, or v1, nothing is added."""
+    shape, arch = (1, 3, 8, 64, 48), dict(embed_dims=16, depth=2)
+    one = complexity(config(arch), shape)
+    for scan_order in ('alternating', 'spatiotemporal_v1'):
+        found = complexity(config(arch, scan_order=scan_order), shape)
+        assert found == one
+    both = complexity(config(arch, scan_order='spatiotemporal_v2'), shape)
+    assert both.scan_macs == 2 * one.scan_macs
+    assert both.projection_macs == one.projection_macs
+    assert both.parameters == one.parameters
+    head = 400 * 16
+    mixing = one.macs - one.projection_macs - head
+    assert both.macs == one.macs + mixing
+
+
 def test_matrix_products_are_those_that_run():
     """The same model on the CPU, where the scan is another operator."""
     cfg = Config.fromfile(ROOT / DEMO_CONFIG)

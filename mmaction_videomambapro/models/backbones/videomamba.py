@@ -11,6 +11,14 @@ from torch import Tensor, nn
 
 from ..checks import check_choice
 from ..layers import MambaBlock, init_blocks
+from ..layers.orders import (
+    CLS_POSITIONS,
+    SCAN_ORDERS,
+    change,
+    layer_orders,
+    reorder,
+    sequence,
+)
 from ..layers.position import (
     resize_pos_embed,
     resize_temporal_embed,
@@ -62,6 +70,21 @@ class VideoMamba(BaseModule):
         out_type (str): 'cls_token', (N, C); 'avg_featmap', (N, C), the mean of the
             patch tokens; 'featmap', (N, C, T', H', W'); or 'raw', (N, L, C), all
             tokens. Always after the final norm. Defaults to 'cls_token'.
+        scan_order (str): The order in which the layers scan the patches.
+            'spatial_first', frame by frame, is the published one. 'temporal_first' goes
+            place by place, through the frames of each. 'spatial_temporal',
+            'temporal_spatial' and 'alternating' give each layer one of these two: the
+            first half of the layers (rounded down) the one and the rest the other, or
+            every other layer. In 'spatiotemporal_v1' the forward scans are
+            spatial-first and the backward scans temporal-first; in 'spatiotemporal_v2'
+            both directions scan in both orders with the same parameters, and all
+            results are added. The paper compares these seven (figures 4 and 7a), but
+            published code of the first alone. What v1 and v2 are is read from its text:
+            v1 combines half of both orders, v2 all of both, at twice the computation.
+            Checkpoints are the same for all. Defaults to 'spatial_first'.
+        cls_position (str): Where the class token stands in what is scanned, whatever
+            the order of the patches: 'first', 'last', or 'middle', after half of the
+            patches (rounded down). Defaults to 'first', as published.
         frozen_stages (int): Freeze the embeddings and the first ``frozen_stages``
             layers (0: only the embeddings). Freezing all layers freezes the final norm
             too. -1 freezes nothing. Defaults to -1.
@@ -79,8 +102,9 @@ class VideoMamba(BaseModule):
             are PyTorch's random ones. Defaults to None.
 
     Raises:
-        ValueError: For an unknown ``arch``, ``pos_embed``, ``out_type`` or
-            ``weight_init``, or 'cls_token' output without a class token.
+        ValueError: For an unknown ``arch``, ``pos_embed``, ``out_type``,
+            ``scan_order``, ``cls_position`` or ``weight_init``, or for 'cls_token'
+            output or another ``cls_position`` without a class token.
     """
 
     arch_zoo = {
@@ -109,6 +133,8 @@ class VideoMamba(BaseModule):
         pos_embed: str = 'learned',
         with_cls_token: bool = True,
         out_type: str = 'cls_token',
+        scan_order: str = 'spatial_first',
+        cls_position: str = 'first',
         frozen_stages: int = -1,
         with_cp: bool = False,
         weight_init: str = 'official',
@@ -124,6 +150,10 @@ class VideoMamba(BaseModule):
         )
         if out_type == 'cls_token' and not with_cls_token:
             raise ValueError("out_type='cls_token' needs with_cls_token=True")
+        check_choice('scan_order', scan_order, SCAN_ORDERS)
+        check_choice('cls_position', cls_position, CLS_POSITIONS)
+        if cls_position != 'first' and not with_cls_token:
+            raise ValueError(f'cls_position={cls_position!r} needs with_cls_token=True')
         if not -1 <= frozen_stages <= self.depth:
             raise ValueError(
                 f'frozen_stages must be in [-1, {self.depth}], but got {frozen_stages}'
@@ -131,6 +161,8 @@ class VideoMamba(BaseModule):
         self.pos_embed_type = pos_embed
         self.with_cls_token = with_cls_token
         self.out_type = out_type
+        self.scan_order = scan_order
+        self.cls_position = cls_position
         self.frozen_stages = frozen_stages
         self.weight_init = weight_init
         self.patch_shape = (tubelet_size, patch_size, patch_size)
@@ -149,7 +181,9 @@ class VideoMamba(BaseModule):
             self.temporal_pos_embedding = nn.Parameter(torch.zeros(1, grid[0], C))
         self.pos_drop = nn.Dropout(drop_rate)
 
+        combined = {'spatiotemporal_v1': 'v1', 'spatiotemporal_v2': 'v2'}
         mixer_cfg = dict(
+            spatiotemporal=combined.get(scan_order, 'none'),
             bimamba=bimamba,
             scan_input=scan_input,
             residual=residual,
@@ -201,7 +235,9 @@ class VideoMamba(BaseModule):
         residual starts each scan from the first *visible* token in its direction, and
         its mask leaves out each visible token's own contribution, including that of
         the backward scan's first token. Hidden tokens and other samples have no
-        influence.
+        influence. Where ``scan_order`` is temporal-first, the visible patches are
+        scanned place by place, in whatever order the indices are; tokens are returned
+        in the order of the indices all the same.
 
         Args:
             x (Tensor): Normalised clips, (N, in_channels, T, H, W).
@@ -251,9 +287,45 @@ class VideoMamba(BaseModule):
         x = self.pos_drop(self._embed(x, grid, keep_indices))
         # the residual stream stays float32 under autocast
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        for block in self.layers:
-            x = block(x)
+        sequences = self.sequences(grid, keep_indices)
+        temporal = self._second_order(sequences, grid, keep_indices)
+        walked = None
+        for block, walks in zip(self.layers, sequences):
+            x = block(reorder(x, change(walked, walks)), temporal)
+            walked = walks
+        x = reorder(x, change(walked, None))
         return self.norm_f(x.to(self.norm_f.weight.dtype)), grid
+
+    def sequences(
+        self, grid: tuple[int, int, int], keep_indices: Tensor | None = None
+    ) -> list[Tensor | None]:
+        """The order in which each layer gets its tokens.
+
+        Args:
+            grid (tuple[int]): The grid of patches, (T', H', W').
+            keep_indices (Tensor, optional): Visible patches, (N, K).
+                Defaults to None (all).
+
+        Returns:
+            list[Tensor | None]: For each layer, indices of the tokens of
+            :meth:`encode` in the order of the layer, (L,), or (N, L) with
+            ``keep_indices``; None if the order is the same. Layers of one order share
+            one tensor.
+        """
+        orders = layer_orders(self.scan_order, self.depth)
+        found = {x: self._sequence(x, grid, keep_indices) for x in set(orders)}
+        return [found[order] for order in orders]
+
+    def _sequence(self, order, grid, keep_indices):
+        cls_position = self.cls_position if self.with_cls_token else None
+        device = self.norm_f.weight.device
+        return sequence(grid, order, cls_position, keep_indices, device)
+
+    def _second_order(self, sequences, grid, keep_indices):
+        if not self.scan_order.startswith('spatiotemporal'):
+            return None
+        second = self._sequence('temporal_first', grid, keep_indices)
+        return change(sequences[0], second)
 
     def reduce(self, x: Tensor, grid: tuple[int, int, int]) -> Tensor:
         """Reduce the tokens to the ``out_type``: the second half of :meth:`forward`.
@@ -281,19 +353,19 @@ class VideoMamba(BaseModule):
         if self.pos_embed_type == 'learned':
             space = resize_pos_embed(self.pos_embed, self.spatial_grid, grid[1:])
             time = resize_temporal_embed(self.temporal_pos_embedding, grid[0])
-            cls_position = space[:, : int(self.with_cls_token)]
+            of_cls_token = space[:, : int(self.with_cls_token)]
             space = space[:, int(self.with_cls_token) :]
             # (1, T', 1, C) + (1, 1, H' * W', C)
             position = (time[:, :, None] + space[:, None]).flatten(1, 2)
         else:
             position = sincos_pos_embed(grid, self.embed_dims).to(x)
-            cls_position = 0
+            of_cls_token = 0
         x = x + position
         if keep_indices is not None:
             x = gather_tokens(x, keep_indices)
         if self.with_cls_token:
             # the class token has a spatial position but no temporal one
-            cls_token = (self.cls_token + cls_position).to(x.dtype)
+            cls_token = (self.cls_token + of_cls_token).to(x.dtype)
             x = torch.cat([cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         return x
 

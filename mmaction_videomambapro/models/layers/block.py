@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -43,12 +44,13 @@ class MambaBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
         self.with_cp = with_cp
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, C) -> (B, L, C)."""
-        return x + self.drop_path(run_layer(self._branch, x, self.with_cp))
+    def forward(self, x: Tensor, temporal: Tensor | None = None) -> Tensor:
+        """(B, L, C) -> (B, L, C); ``temporal`` is that of the mixer."""
+        branch = partial(self._branch, temporal=temporal)
+        return x + self.drop_path(run_layer(branch, x, self.with_cp))
 
-    def _branch(self, x: Tensor) -> Tensor:
-        return self.mixer(self.norm(x.to(self.norm.weight.dtype)))
+    def _branch(self, x: Tensor, temporal: Tensor | None) -> Tensor:
+        return self.mixer(self.norm(x.to(self.norm.weight.dtype)), temporal)
 
 
 def init_blocks(blocks: Sequence[MambaBlock], rule: str) -> None:

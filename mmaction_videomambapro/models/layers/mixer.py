@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ...ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
 from ..checks import check_choice
+from .orders import change, reorder
 
 # Mamba's range of initial step sizes, drawn log-uniformly.
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
@@ -56,9 +57,16 @@ class MaskedResidualBiMamba(nn.Module):
         residual (bool): Start both scans from their first token instead of 0.
             Defaults to True.
         masked (bool): Mask the diagonal of the backward scan. Defaults to True.
+        spatiotemporal (str): Whether to scan in a second order too, in which
+            :meth:`forward` is told where the tokens stand: 'none', 'v1' (the backward
+            scan takes the second order, the forward one the first) or 'v2' (both
+            directions take both orders, with the same parameters). The results are
+            added, each scan's convolution runs in its order, and without a backward
+            scan 'v1' has none in the second order. Defaults to 'none'.
 
     Raises:
-        ValueError: If ``bimamba`` or ``scan_input`` is none of the above.
+        ValueError: If ``bimamba``, ``scan_input`` or ``spatiotemporal`` is none of the
+            above.
     """
 
     def __init__(
@@ -72,10 +80,12 @@ class MaskedResidualBiMamba(nn.Module):
         scan_input: str = 'conv',
         residual: bool = True,
         masked: bool = True,
+        spatiotemporal: str = 'none',
     ) -> None:
         super().__init__()
         check_choice('bimamba', bimamba, ('separate', 'shared', 'none'))
         check_choice('scan_input', scan_input, ('conv', 'raw'))
+        check_choice('spatiotemporal', spatiotemporal, ('none', 'v1', 'v2'))
         self.embed_dims = embed_dims
         self.d_inner = expand * embed_dims
         self.d_state = d_state
@@ -84,6 +94,7 @@ class MaskedResidualBiMamba(nn.Module):
         self.scan_input = scan_input
         self.residual = residual
         self.masked = masked
+        self.spatiotemporal = spatiotemporal
 
         self.in_proj = nn.Linear(embed_dims, 2 * self.d_inner, bias=False)
         self._add_selection('', d_conv)
@@ -121,22 +132,77 @@ class MaskedResidualBiMamba(nn.Module):
             D = nn.Parameter(torch.ones(self.d_inner))
             self.register_parameter(f'D{suffix}', D)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Mix tokens, (B, L, C) -> (B, L, C)."""
-        # (B, L, 2 * Di) memory seen as (B, Di, L): no copy, the scan takes strides
-        x, z = (t.mT for t in self.in_proj(hidden).chunk(2, dim=-1))
-        selected = self.select(x, '')
-        forward = self.scan_arguments(selected, '')
+    def forward(self, hidden: Tensor, temporal: Tensor | None = None) -> Tensor:
+        """Mix tokens.
+
+        Args:
+            hidden (Tensor): Tokens, (B, L, C).
+            temporal (Tensor, optional): Where the tokens in the second order stand in
+                ``hidden``, (L,) or (B, L); see ``spatiotemporal``. Defaults to None.
+
+        Returns:
+            Tensor: (B, L, C), in the order of ``hidden``.
+
+        Raises:
+            ValueError: If there is no second order where ``spatiotemporal`` needs one,
+                or there is one where it does not.
+        """
+        tokens = self.in_proj(hidden)
+        parts = []
+        for order, directions in self.passes(temporal):
+            # (B, L, 2 * Di) memory seen as (B, Di, L): no copy, the scan takes strides
+            x, z = (t.mT for t in reorder(tokens, order).chunk(2, dim=-1))
+            y = self.mix(x, z, directions).mT
+            parts.append(reorder(y, change(order, None)))
+        return self.out_proj(parts[0] if len(parts) == 1 else parts[0] + parts[1])
+
+    def passes(
+        self, temporal: Tensor | None
+    ) -> list[tuple[Tensor | None, tuple[str, ...]]]:
+        """The orders in which tokens are walked, and in which directions each is.
+
+        A direction is '' forwards and '_b' backwards, as in the parameters' names.
+        """
+        if (temporal is None) != (self.spatiotemporal == 'none'):
+            raise ValueError(
+                f'spatiotemporal={self.spatiotemporal!r}, but the mixer was given '
+                f'{"no" if temporal is None else "a"} temporal order of its tokens'
+            )
+        directions = ('',) if self.bimamba == 'none' else ('', '_b')
+        if temporal is None:
+            return [(None, directions)]
+        if self.spatiotemporal == 'v2':
+            return [(None, directions), (temporal, directions)]
+        found = [(None, directions[:1]), (temporal, directions[1:])]
+        return found[: len(directions)]
+
+    def mix(self, x: Tensor, z: Tensor, directions: tuple[str, ...]) -> Tensor:
+        """Convolve, scan and gate tokens x with z, both (B, Di, L), in one order."""
+        return self.scan(self.arguments(x, directions), z)
+
+    def arguments(
+        self, x: Tensor, directions: tuple[str, ...]
+    ) -> dict[str, ScanInputs]:
+        """All arguments of the scans of tokens (B, Di, L), by their direction."""
+        found, selected = {}, {}
+        for suffix in directions:
+            own = suffix if self.bimamba == 'separate' else ''
+            if own not in selected:
+                selected[own] = self.select(x, own)
+            found[suffix] = self.scan_arguments(selected[own], suffix)
+        return found
+
+    def scan(self, arguments: dict[str, ScanInputs], z: Tensor | None = None) -> Tensor:
+        """Scan in one direction or both: their sum, gated if there is a gate."""
         flags = dict(delta_softplus=True, residual=self.residual)
-        if self.bimamba == 'none':
-            *inputs, D, delta_bias = forward
-            y = selective_scan(*inputs, D, z, delta_bias, **flags)
-        else:
-            if self.bimamba == 'separate':
-                selected = self.select(x, '_b')
-            backward = self.scan_arguments(selected, '_b')
-            y = bidirectional_scan(forward, backward, z, masked=self.masked, **flags)
-        return self.out_proj(y.mT)
+        if len(arguments) == 2:
+            return bidirectional_scan(
+                arguments[''], arguments['_b'], z, masked=self.masked, **flags
+            )
+        ((suffix, inputs),) = arguments.items()
+        if suffix:
+            flags.update(masked=self.masked, reverse=True)
+        return selective_scan(**inputs._asdict(), z=z, **flags)
 
     def select(self, x: Tensor, suffix: str) -> tuple[Tensor, ...]:
         """Compute a scan's u, delta, each (B, Di, L), and B, C, each (B, N, L).
@@ -165,7 +231,10 @@ class MaskedResidualBiMamba(nn.Module):
         return ScanInputs(u, delta, A, B, C, D, dt_proj.bias)
 
     def extra_repr(self) -> str:
-        return (
+        text = (
             f'bimamba={self.bimamba!r}, scan_input={self.scan_input!r}, '
             f'residual={self.residual}, masked={self.masked}'
         )
+        if self.spatiotemporal != 'none':
+            text += f', spatiotemporal={self.spatiotemporal!r}'
+        return text
