@@ -17,8 +17,9 @@ DOMAIN = 'videomambapro'
 MICROSOFT = 'com.microsoft'
 
 # Bytes of the states of all chunks after a token, which three or four arrays have to
-# share the second-level caches with: 0.5 to 1 MB measured alike, 2.4 MB a half slower.
+# share the second-level caches with.
 _TILE_BYTES = 3 << 18
+_END = (1 << 63) - 1
 
 
 class Flags(NamedTuple):
@@ -37,24 +38,30 @@ class Scan:
     Attributes:
         op (OpBuilder): Records operators.
         u (Value): Input, (B, L, D).
-        dt (Value): Step sizes, (B, L, D).
+        delta (Value): Step sizes before bias and softplus, (B, L, D).
         A (Value): Decay, (D, N).
         B (Value): Input weights, (B, L, N).
         C (Value): Read-out weights, (B, L, N).
+        D (Value): Skip weights, (D,).
+        delta_bias (Value): (D,).
         flags (Flags): How to scan.
         channels (int): D.
         states (int): N.
+        portable (bool): Whether loops may not look at values outside.
     """
 
     op: Any
     u: ir.Value
-    dt: ir.Value
+    delta: ir.Value
     A: ir.Value
     B: ir.Value
     C: ir.Value
+    D: ir.Value
+    delta_bias: ir.Value
     flags: Flags
     channels: int
     states: int
+    portable: bool = False
 
     def first_token(self) -> ir.Value:
         """The first one in scan order, (B, 1, D)."""
@@ -69,15 +76,23 @@ class Scan:
         shape = self.op.Concat([1], [self.states], [1], axis=0)
         return self.op.Expand(first, shape)
 
-    def without_first(self, y: ir.Value) -> ir.Value:
-        """Set the output of the first token to 0, as the mask does."""
+    def steps(self) -> ir.Value:
+        """Step sizes, (B, L, D)."""
+        dt = self.op.Add(self.delta, self.delta_bias)
+        return softplus(self.op, dt) if self.flags.delta_softplus else dt
+
+    def by_state(self) -> ir.Value:
+        """The decay with channels last, (N, D)."""
+        return self.op.Transpose(self.A, perm=[1, 0])
+
+    def output(self, y: ir.Value) -> ir.Value:
+        """Add the skip to what was read out, (B, L, D), of which the mask takes y_0."""
         op, zero = self.op, self.op.Mul(self.first_token(), 0.0)
-        if self.flags.reverse:
-            return op.Concat(op.Slice(y, [0], [-1], [1]), zero, axis=1)
-        return op.Concat(zero, op.Slice(y, [1], [_END], [1]), axis=1)
-
-
-_END = (1 << 63) - 1
+        if self.flags.masked and self.flags.reverse:
+            y = op.Concat(op.Slice(y, [0], [-1], [1]), zero, axis=1)
+        elif self.flags.masked:
+            y = op.Concat(zero, op.Slice(y, [1], [_END], [1]), axis=1)
+        return op.Add(y, op.Mul(self.D, self.u))
 
 
 def linear_attention(scan: Scan) -> ir.Value:
@@ -98,27 +113,25 @@ def standard(scan: Scan) -> ir.Value:
 
 
 def _as_attention(scan: Scan, query, key, attributes):
-    op, flags = scan.op, scan.flags
-    value = op.Mul(scan.dt, scan.u)
-    steps = op.Unsqueeze(scan.dt, [3])  # (B, L, D, 1)
-    decay = op.Reshape(op.Mul(steps, scan.A), [0, 0, -1])  # (B, L, D * N)
+    op, flags, dt = scan.op, scan.flags, scan.steps()
+    value = op.Mul(dt, scan.u)
+    decay = op.Mul(op.Unsqueeze(dt, [3]), scan.A)  # (B, L, D, N)
+    decay = op.Reshape(decay, [0, 0, -1])
     past = op.Unsqueeze(op.Transpose(scan.start(), perm=[0, 2, 1]), [3])  # (B, D, N, 1)
     tokens = query, key, value, decay
     if flags.reverse:
         tokens = tuple(_flip(op, x) for x in tokens)
-    query, key, value, decay = tokens
+    query, key, flipped, decay = tokens
     y, _ = op.LinearAttention(
-        query, key, value, past, decay,
+        query, key, flipped, past, decay,
         update_rule='gated', scale=1.0, kv_num_heads=scan.channels, _outputs=2,
         **attributes,
     )  # fmt: skip
     y = _flip(op, y) if flags.reverse else y
-    if not flags.masked:
-        return y
-    # leave out each token's own contribution, <C, B> dt u
-    weight = op.ReduceSum(op.Mul(scan.C, scan.B), [2], keepdims=1)  # (B, L, 1)
-    own = op.Mul(weight, op.Mul(scan.dt, scan.u))
-    return scan.without_first(op.Sub(y, own))
+    if flags.masked:  # without each token's own contribution, <C, B> dt u
+        weight = op.ReduceSum(op.Mul(scan.C, scan.B), [2], keepdims=1)  # (B, L, 1)
+        y = op.Sub(y, op.Mul(weight, value))
+    return scan.output(y)
 
 
 def _flip(op, x):
@@ -127,14 +140,13 @@ def _flip(op, x):
 
 def token_by_token(scan: Scan) -> ir.Value:
     """A ``Scan`` over the tokens, for any runtime."""
-    op = scan.op
+    op, dt = scan.op, scan.steps()
     tokens = (
         op.Transpose(x, perm=[1, 0, 2])  # (L, B, .)
-        for x in (op.Mul(scan.dt, scan.u), scan.dt, scan.B, scan.C)
+        for x in (op.Mul(dt, scan.u), dt, scan.B, scan.C)
     )
     _, y = _walk(scan, scan.start(), *tokens)
-    y = op.Transpose(op.Squeeze(y, [2]), perm=[1, 0, 2])
-    return scan.without_first(y) if scan.flags.masked else y
+    return scan.output(op.Transpose(op.Squeeze(y, [2]), perm=[1, 0, 2]))
 
 
 def chunked(scan: Scan) -> ir.Value:
@@ -143,7 +155,7 @@ def chunked(scan: Scan) -> ir.Value:
     The number of chunks depends on the size of the batch: states of all of them have to
     fit into the cache.
     """
-    op, reverse = scan.op, scan.flags.reverse
+    op, reverse, dt = scan.op, int(scan.flags.reverse), scan.steps()
     batch, length = (op.Shape(scan.u, start=i, end=i + 1) for i in (0, 1))
     tile = max(1, _TILE_BYTES // (4 * scan.channels * scan.states))
     chunks = op.Min(op.Max(op.Div([tile], batch), [1]), length)
@@ -157,8 +169,7 @@ def chunked(scan: Scan) -> ir.Value:
         x = op.Transpose(x, perm=[2, 0, 1, 3])
         return op.Reshape(x, op.Concat(size, [-1], op.Shape(x, start=3), axis=0))
 
-    v, dt, B, C = (split(x) for x in (op.Mul(scan.dt, scan.u), scan.dt, scan.B, scan.C))
-    A = op.Transpose(scan.A, perm=[1, 0])  # (N, D)
+    v, dt, B, C = (split(x) for x in (op.Mul(dt, scan.u), dt, scan.B, scan.C))
     states = [scan.states, scan.channels]
 
     # chunk_state: scan each chunk from 0
@@ -167,9 +178,9 @@ def chunked(scan: Scan) -> ir.Value:
 
     # state_passing: from chunk to chunk
     axis = op.Constant(value_int=0)
-    since = op.Unsqueeze(op.CumSum(dt, axis, reverse=int(reverse)), [2])
-    whole = op.Gather(since, op.Constant(value_int=0 if reverse else -1))
-    decay = op.Exp(op.Mul(whole, A))  # (B * K, N, D)
+    since = op.Unsqueeze(op.CumSum(dt, axis, reverse=reverse), [2])
+    whole = op.Gather(since, op.Constant(value_int=reverse - 1))  # (B * K, 1, D)
+    decay = op.Exp(op.Mul(whole, scan.by_state()))
 
     def in_a_row(x):
         """(B * K, N, D) -> (K, B, N, D)."""
@@ -179,23 +190,21 @@ def chunked(scan: Scan) -> ir.Value:
     def pass_on(op, h, decay, end):
         return op.Add(op.Mul(decay, h), end), op.Identity(h)
 
-    _, starts = _scan(
-        op, pass_on, [scan.start()], [in_a_row(decay), in_a_row(ends)], reverse
-    )
+    _, starts = _scan(scan, pass_on, [scan.start()], map(in_a_row, (decay, ends)))
     starts = op.Reshape(op.Transpose(starts, perm=[1, 0, 2, 3]), op.Shape(ends))
 
     # chunk_scan: read out what is left of the state that a chunk starts from
-    def read(op, since, C):
+    def read(op, since, C, A, starts):
         # below exp(-60) there is nothing, but slow denormal numbers
         decay = op.Exp(op.Max(op.Mul(since, A), -60.0))
         return op.MatMul(C, op.Mul(decay, starts))
 
-    y = op.Add(y, _scan(op, read, [], [since, op.Unsqueeze(C, [2])], reverse))
+    tokens = since, op.Unsqueeze(C, [2])
+    y = op.Add(y, _scan(scan, read, [], tokens, [scan.by_state(), starts]))
     y = op.Reshape(y, op.Concat(size, batch, chunks, [-1], axis=0))  # (T, B, K, D)
     y = op.Transpose(y, perm=[1, 2, 0, 3])
     y = op.Reshape(y, op.Concat(batch, [-1, scan.channels], axis=0))
-    y = op.Slice(y, [0], length, [1])
-    return scan.without_first(y) if scan.flags.masked else y
+    return scan.output(op.Slice(y, [0], length, [1]))
 
 
 def _walk(scan, start, v, dt, B, C):
@@ -205,9 +214,8 @@ def _walk(scan, start, v, dt, B, C):
         The last states, (R, N, D), and what is read out, (L, R, 1, D).
     """
     op = scan.op
-    A = op.Transpose(scan.A, perm=[1, 0])  # (N, D)
 
-    def step(op, h, v, dt, B, C):
+    def step(op, h, v, dt, B, C, A):
         carried = op.Mul(op.Exp(op.Mul(dt, A)), h)
         h = op.Add(carried, op.Mul(v, B))
         return h, op.MatMul(C, carried if scan.flags.masked else h)
@@ -215,7 +223,7 @@ def _walk(scan, start, v, dt, B, C):
     # in the shapes of the products, so that a step has no operator to spare
     v, dt, C = (op.Unsqueeze(x, [2]) for x in (v, dt, C))
     tokens = v, dt, op.Unsqueeze(B, [3]), C
-    return _scan(op, step, [start], tokens, scan.flags.reverse)
+    return _scan(scan, step, [start], tokens, [scan.by_state()])
 
 
 def softplus(op, x: ir.Value) -> ir.Value:
@@ -229,30 +237,64 @@ def softplus(op, x: ir.Value) -> ir.Value:
     return op.Max(x, op.Sub(op.Log(w), lost))
 
 
-def _scan(op, body: Callable, states: Sequence, tokens: Sequence, reverse: bool):
-    """ONNX's ``Scan`` over the first axis: last states, then outputs, of a body."""
-    count = len(states) + 1
+def _scan(
+    scan: Scan,
+    body: Callable,
+    states: Sequence[ir.Value],
+    tokens: Sequence[ir.Value],
+    constants: Sequence[ir.Value] = (),
+    outputs: int = 1,
+):
+    """ONNX's ``Scan`` over the first axis: last states, then outputs, of a body.
+
+    The body takes an OpBuilder, the states, a token of each kind, and the constants. It
+    looks at these from inside, which not every runtime can: portable ones are states.
+    """
+    op, tokens, constants = scan.op, list(tokens), list(constants)
+    states = [*states, *constants] if scan.portable else list(states)
+    kept = len(constants) if scan.portable else 0
+    own = len(states) - kept
     name = f'{body.__name__}_{op.builder.graph.num_nodes()}'
-    inputs = [ir.Value(name=f'{name}.in{i}') for i in range(len(states) + len(tokens))]
-    outputs = [ir.Value(name=f'{name}.out{i}') for i in range(count)]
+
+    def trace(op, *values):
+        found = values[own : len(states)] if scan.portable else constants
+        given = *values[:own], *values[len(states) :]
+        results = body(op, *given, *found)
+        results = results if isinstance(results, tuple) else (results,)
+        same = [op.Identity(x) for x in values[own : len(states)]]
+        return [*results[:own], *same, *results[own:]]
+
+    def values(kind, count):
+        type_ = ir.TensorType(ir.DataType.FLOAT)
+        return [ir.Value(name=f'{name}.{kind}{i}', type=type_) for i in range(count)]
+
     op.builder.push_module(name)  # or values inside would have the names of others
-    graph = op.builder.subgraph(body, inputs, outputs, name=name)
+    graph = op.builder.subgraph(
+        trace,
+        values('in', len(states) + len(tokens)),
+        values('out', len(states) + outputs),
+        name=name,
+    )
     op.builder.pop_module()
-    return op.Scan(
+    reverse = int(scan.flags.reverse)
+    found = op.Scan(
         *states, *tokens,
         body=graph,
         num_scan_inputs=len(tokens),
-        scan_input_directions=[int(reverse)] * len(tokens),
-        scan_output_directions=[int(reverse)],
-        _outputs=count,
+        scan_input_directions=[reverse] * len(tokens),
+        scan_output_directions=[reverse] * outputs,
+        _outputs=len(states) + outputs,
     )  # fmt: skip
+    found = found if isinstance(found, Sequence) else [found]
+    found = [*found[:own], *found[len(states) :]]
+    return found if len(found) > 1 else found[0]
 
 
 class Lowering(NamedTuple):
     """A way of writing the scan.
 
     Attributes:
-        write (Callable): Takes a :class:`Scan`, returns its read-out (B, L, D).
+        write (Callable): Takes a :class:`Scan`, returns its output (B, L, D).
         opset (int): The first version of ONNX's operators that has all of them.
     """
 
@@ -269,7 +311,12 @@ LOWERINGS = {
 
 
 def scan_function(
-    name: str, lowering: str, flags: Flags, channels: int, states: int
+    name: str,
+    lowering: str,
+    flags: Flags,
+    channels: int,
+    states: int,
+    portable: bool = False,
 ) -> ir.Function:
     """Write a scan as a function that belongs to a model.
 
@@ -282,15 +329,12 @@ def scan_function(
         flags (Flags): How to scan.
         channels (int): D.
         states (int): N.
+        portable (bool): See :class:`Scan`. Defaults to False.
     """
     write, opset = LOWERINGS[lowering]
 
-    def body(op, u, delta, A, B, C, D, delta_bias):
-        dt = op.Add(delta, delta_bias)
-        if flags.delta_softplus:
-            dt = softplus(op, dt)
-        y = write(Scan(op, u, dt, A, B, C, flags, channels, states))
-        return op.Add(y, op.Mul(D, u))
+    def body(op, *inputs):
+        return write(Scan(op, *inputs, flags, channels, states, portable))
 
     inputs = 'u', 'delta', 'A', 'B', 'C', 'D', 'delta_bias'
     return build_function(
