@@ -22,6 +22,7 @@ def export(
     out: str | os.PathLike,
     lowering: str | None = None,
     features: bool = False,
+    portable: bool = False,
     video: str | os.PathLike | None = None,
 ) -> Metadata:
     """Write a model into an ONNX file, which needs no config and no class names.
@@ -31,6 +32,7 @@ def export(
         out (str | PathLike): The file.
         lowering (str, optional): See :func:`export_onnx`. Defaults to None.
         features (bool): See :func:`export_onnx`. Defaults to False.
+        portable (bool): See :func:`export_onnx`. Defaults to False.
         video (str | PathLike, optional): Whose frames prove the file. Defaults to None:
             the first of the test data, or a clip that is drawn.
 
@@ -58,7 +60,13 @@ def export(
         else None,
     )
     return export_onnx(
-        inferencer.model, out, data['inputs'], metadata, lowering, features
+        inferencer.model,
+        out,
+        data['inputs'],
+        metadata,
+        lowering,
+        features,
+        portable,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -14,16 +14,15 @@ import onnx_ir as ir
 import onnxruntime
 import torch
 from mmaction.structures import ActionDataSample
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor
 
-from ..errors import RunStopped
+from ..errors import RunStopped, UsageError
 from ..files import replacing
 from .frames import FramesModel
 from .graph import graph_of, lower, scans_in, shape_of
 from .lowerings import LOWERINGS
 from .metadata import Metadata
-from .session import INPUT, OnnxModel
+from .session import INPUT, PLAIN, OnnxModel
 
 TOLERANCE = 1e-4  # of the norm of what PyTorch computes in float32
 PACKAGES = 'mmaction_videomambapro', 'torch', 'onnx', 'onnxscript', 'onnxruntime'
@@ -37,6 +36,7 @@ def export_onnx(
     metadata: Metadata,
     lowering: str | None = None,
     features: bool = False,
+    portable: bool = False,
 ) -> Metadata:
     """Write a recognizer into an ONNX file.
 
@@ -54,6 +54,8 @@ def export_onnx(
             Defaults to None: the fastest of those that this ONNX Runtime takes.
         features (bool): Whether the file gives features instead of scores.
             Defaults to False.
+        portable (bool): Whether to leave out what OpenVINO cannot read; see
+            :func:`lower`. Defaults to False.
 
     Returns:
         Metadata: What the file says of itself.
@@ -65,14 +67,19 @@ def export_onnx(
     model = FramesModel(recognizer.eval(), features)
     shape = real.movedim(1, -1).shape  # (views, T, H, W, 3)
     name = 'features' if features else 'scores'
-    example = torch.zeros(2, 2, *shape[1:], dtype=torch.uint8)
-    graph = graph_of(model, example, (INPUT, name))
+    views = 2 * model.num_clips
+    example = torch.zeros(2, views, *shape[1:], dtype=torch.uint8)
+    graph = graph_of(model, example, (INPUT, name), model.num_clips)
     if scans_in(graph):
-        lowering = lowering or fastest_lowering(graph, shape[0])
-        lower(graph, lowering)
+        choice = PLAIN if portable else tuple(LOWERINGS)
+        if lowering and lowering not in choice:
+            raise UsageError(
+                f'the lowering {lowering} is not portable: take {" or ".join(choice)}'
+            )
+        lowering = lowering or fastest_lowering(graph, shape[0], choice)
+        lower(graph, lowering, portable)
     else:
         lowering = None  # a model without scans
-    ClearMetadataAndDocStringPass()(graph)  # names files and lines of the source
     metadata = replace(
         metadata,
         lowering=lowering,
@@ -113,8 +120,11 @@ def _write(file, graph, metadata):
 
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     """The norm of the difference, relative to that of what is expected."""
-    difference = found.astype(np.float64) - expected
-    return float(np.linalg.norm(difference) / np.linalg.norm(expected))
+    difference = np.linalg.norm(found.astype(np.float64) - expected)
+    if difference == 0:  # as may be what is expected
+        return 0.0
+    with np.errstate(divide='ignore'):
+        return float(difference / np.linalg.norm(expected))
 
 
 @torch.no_grad()
@@ -136,18 +146,19 @@ def reference(recognizer: Any, frames: Tensor, features: bool) -> np.ndarray:
     return x.unflatten(0, frames.shape[:2]).double().numpy()
 
 
-def fastest_lowering(model: ir.Model, batch: int) -> str:
+def fastest_lowering(model: ir.Model, batch: int, choice: Iterable[str]) -> str:
     """The lowering of the first scan that takes the least time here.
 
     Args:
         model (Model): Has scans that are nodes.
         batch (int): Views that are scanned at once.
+        choice (Iterable[str]): Some of the :data:`LOWERINGS`.
 
     Returns:
         str: One of the :data:`LOWERINGS`, of those that this ONNX Runtime takes.
     """
     times = {}
-    for lowering in LOWERINGS:
+    for lowering in choice:
         run = _alone(scans_in(model)[0], lowering, batch)
         if run is not None:
             times[lowering] = min(map(_seconds, [run] * _RUNS))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..models.heads import AttentiveProbeGrid
 
 AVERAGES = 'prob', 'score'
 
@@ -19,6 +20,9 @@ class FramesModel(nn.Module):
         recognizer (nn.Module): MMAction2's ``Recognizer3D``, or one with its methods.
         features (bool): Return what the backbone gives instead of scores.
             Defaults to False.
+
+    Attributes:
+        num_clips (int): A video's views have to be a multiple of it.
 
     Raises:
         UsageError: If it takes other inputs, or does not average its scores.
@@ -33,16 +37,10 @@ class FramesModel(nn.Module):
                 f'the data preprocessor has format_shape={shape!r}: only recognizers '
                 "of clips, with 'NCTHW', can be exported"
             )
-        if features:
-            return
-        if not getattr(recognizer, 'with_cls_head', False):
-            raise UsageError('the model has no cls_head: export it with --features')
-        self.average = recognizer.cls_head.average_clips
-        if self.average not in AVERAGES:
-            raise UsageError(
-                f'the head has average_clips={self.average!r}, so there is no score of '
-                "a video: set --cfg-options model.cls_head.average_clips='prob'"
-            )
+        self.num_clips = 1
+        if not features:
+            self.head = _head_of(recognizer)
+            self.num_clips = getattr(self.head, 'num_clips', 1)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Compute scores.
@@ -56,12 +54,14 @@ class FramesModel(nn.Module):
         batch = frames.shape[0]
         views = frames.permute(0, 1, 5, 2, 3, 4)  # (batch, views, 3, T, H, W)
         views = self._normalise(views.flatten(0, 1))
-        stage = 'backbone' if self.features else 'head'
+        stage = 'backbone' if self.features else 'neck'
         x, _ = self.recognizer.extract_feat(views, stage)
+        if not self.features:
+            x = self.head(x)
         x = x.unflatten(0, (batch, -1))
         if self.features:
             return x
-        if self.average == 'prob':
+        if self.head.average_clips == 'prob':
             x = torch.softmax(x, -1)
         return x.mean(1)
 
@@ -74,3 +74,23 @@ class FramesModel(nn.Module):
         if preprocessor._enable_normalize:
             views = (views - preprocessor.mean) / preprocessor.std
         return views[:, None]  # one view each
+
+
+def _head_of(recognizer):
+    """What gives scores; of a grid of probes, the one that was chosen."""
+    if not getattr(recognizer, 'with_cls_head', False):
+        raise UsageError('the model has no cls_head: export it with --features')
+    head = recognizer.cls_head
+    if isinstance(head, AttentiveProbeGrid):
+        if head.best < 0:
+            raise UsageError(
+                'no probe of the checkpoint was chosen, because it was saved before '
+                'the first validation: export a best_*.pth, or a later one'
+            )
+        head = head.probes[int(head.best)]
+    if head.average_clips not in AVERAGES:
+        raise UsageError(
+            f'the head has average_clips={head.average_clips!r}, so there is no score '
+            "of a video: set --cfg-options model.cls_head.average_clips='prob'"
+        )
+    return head

@@ -10,6 +10,11 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import (
+    ClearMetadataAndDocStringPass,
+    InlinePass,
+    ShapeInferencePass,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +26,9 @@ _NODE = 'SelectiveScan'
 _OPSET = 18
 
 
-def graph_of(model: nn.Module, example: Tensor, names: tuple[str, str]) -> ir.Model:
+def graph_of(
+    model: nn.Module, example: Tensor, names: tuple[str, str], num_clips: int = 1
+) -> ir.Model:
     """Trace a model.
 
     Args:
@@ -29,11 +36,13 @@ def graph_of(model: nn.Module, example: Tensor, names: tuple[str, str]) -> ir.Mo
         example (Tensor): An input. The first two dimensions are left open; both have to
             be 2 or more here.
         names (tuple[str, str]): Of the input and of the output.
+        num_clips (int): What the second dimension is a multiple of. Defaults to 1.
 
     Raises:
         UsageError: If ONNX has no operator for something in the model.
     """
-    sizes = {0: torch.export.Dim('batch'), 1: torch.export.Dim('views')}
+    views = torch.export.Dim('views' if num_clips == 1 else 'groups') * num_clips
+    sizes = {0: torch.export.Dim('batch'), 1: views}
     try:
         with serving(_BACKEND), torch.inference_mode(), _quiet():
             program: Any = torch.onnx.export(
@@ -48,6 +57,7 @@ def graph_of(model: nn.Module, example: Tensor, names: tuple[str, str]) -> ir.Mo
             )
     except torch.onnx.errors.OnnxExporterError as error:
         raise UsageError(f'the model cannot be exported: {_reason(error)}') from error
+    ClearMetadataAndDocStringPass()(program.model)
     return program.model
 
 
@@ -108,21 +118,31 @@ def shape_of(value: Any) -> list[Any]:
     return list(value.shape)
 
 
-def lower(model: ir.Model, lowering: str) -> None:
+def lower(model: ir.Model, lowering: str, portable: bool = False) -> None:
     """Define what the scans of a graph are, in place.
 
     Args:
         model (Model): From :func:`graph_of`.
         lowering (str): One of the :data:`LOWERINGS`.
+        portable (bool): Leave no functions, and no loops that look at values outside,
+            which OpenVINO cannot read. Defaults to False.
     """
     for node in scans_in(model):
         values = {name: bool(node.attributes[name].as_int()) for name in Flags._fields}
         name = '_'.join([_NODE, *(key for key, value in values.items() if value)])
         channels, states = shape_of(node.inputs[2])  # of A
-        function = scan_function(name, lowering, Flags(**values), channels, states)
+        function = scan_function(
+            name, lowering, Flags(**values), channels, states, portable
+        )
         node.op_type = name
         node.attributes.clear()
         model.functions[function.identifier()] = function
     opsets = model.graph.opset_imports
     opsets[''] = max(opsets[''], LOWERINGS[lowering].opset)
     opsets[MICROSOFT] = 1
+    if portable:
+        InlinePass()(model)
+        ShapeInferencePass()(model)
+        for domain in (DOMAIN, MICROSOFT):
+            opsets.pop(domain, None)
+    ClearMetadataAndDocStringPass()(model)  # names files and lines of the source

@@ -6,7 +6,7 @@ called with an :class:`onnxscript.OpBuilder` and write down what it records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -240,20 +240,18 @@ def softplus(op, x: ir.Value) -> ir.Value:
 def _scan(
     scan: Scan,
     body: Callable,
-    states: Sequence[ir.Value],
-    tokens: Sequence[ir.Value],
-    constants: Sequence[ir.Value] = (),
-    outputs: int = 1,
+    states: Iterable[ir.Value],
+    tokens: Iterable[ir.Value],
+    constants: Iterable[ir.Value] = (),
 ):
-    """ONNX's ``Scan`` over the first axis: last states, then outputs, of a body.
+    """ONNX's ``Scan`` over the first axis: last states, then the output, of a body.
 
     The body takes an OpBuilder, the states, a token of each kind, and the constants. It
     looks at these from inside, which not every runtime can: portable ones are states.
     """
-    op, tokens, constants = scan.op, list(tokens), list(constants)
-    states = [*states, *constants] if scan.portable else list(states)
-    kept = len(constants) if scan.portable else 0
-    own = len(states) - kept
+    op, states, tokens, constants = scan.op, [*states], [*tokens], [*constants]
+    own = len(states)
+    states += constants if scan.portable else []
     name = f'{body.__name__}_{op.builder.graph.num_nodes()}'
 
     def trace(op, *values):
@@ -272,7 +270,7 @@ def _scan(
     graph = op.builder.subgraph(
         trace,
         values('in', len(states) + len(tokens)),
-        values('out', len(states) + outputs),
+        values('out', len(states) + 1),
         name=name,
     )
     op.builder.pop_module()
@@ -282,8 +280,8 @@ def _scan(
         body=graph,
         num_scan_inputs=len(tokens),
         scan_input_directions=[reverse] * len(tokens),
-        scan_output_directions=[reverse] * outputs,
-        _outputs=len(states) + outputs,
+        scan_output_directions=[reverse],
+        _outputs=len(states) + 1,
     )  # fmt: skip
     found = found if isinstance(found, Sequence) else [found]
     found = [*found[:own], *found[len(states) :]]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from mmaction.registry import MODELS
@@ -17,7 +18,14 @@ from mmaction_videomambapro.errors import RunStopped, UsageError
 SMALL = dict(arch=dict(embed_dims=16, depth=1), img_size=16, patch_size=8, num_frames=4)
 
 
-def recognizer(head=None, **backbone):
+def recognizer(head=None, average='prob', **backbone):
+    """Small weights would hide errors.
+
+    Args:
+        head (dict, optional): Another head. Defaults to None.
+        average (str): How scores of views are averaged. Defaults to 'prob'.
+        **backbone: Its arguments.
+    """
     backbone = dict(type='VideoMambaPro', weight_init='mamba', **backbone)
     preprocessor = dict(
         type='ActionDataPreprocessor', mean=[123.675, 116.28, 103.53],
@@ -29,10 +37,12 @@ def recognizer(head=None, **backbone):
             dict(
                 type='Recognizer3D',
                 backbone=backbone,
-                cls_head=dict(
-                    type='TimeSformerHead', num_classes=5, in_channels=channels,
-                    init_std=1, **(head or dict(average_clips='prob')),
-                ),
+                cls_head={
+                    **(head or dict(type='TimeSformerHead', init_std=1)),
+                    'num_classes': 5,
+                    'in_channels': channels,
+                    'average_clips': average,
+                },
                 data_preprocessor=preprocessor,
             )
         )  # fmt: skip
@@ -56,7 +66,7 @@ def views(count, frames=4, size=(16, 16)):
 VARIANTS = {
     'VideoMamba, averaged tokens': dict(
         residual=False, masked=False, out_type='avg_featmap',
-        head=dict(average_clips='score'),
+        average='score',
     ),
     'shared, raw': dict(bimamba='shared', scan_input='raw', tubelet_size=2),
     'one direction, without class token': dict(
@@ -123,6 +133,49 @@ def test_refusals(tmp_path):
     with pytest.raises(UsageError, match='format_shape'):
         export_onnx(model, tmp_path / 'model.onnx', views(3), Metadata())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('lowering', ['chunked', 'scan'])
+def test_a_portable_file_has_loops_that_see_nothing_outside(lowering, tmp_path):
+    """OpenVINO reads no functions, and no others."""
+    model = recognizer(**SMALL)
+    out = tmp_path / 'model.onnx'
+    export_onnx(model, out, views(3), Metadata(), lowering, portable=True)
+    graph = onnx.load(out)
+    assert not graph.functions
+    assert [x.domain for x in graph.opset_import] == ['']
+    bodies = [x.attribute[0].g for x in graph.graph.node if x.op_type == 'Scan']
+    assert len(bodies) == (6 if lowering == 'chunked' else 2)
+    for body in bodies:
+        known = {x.name for x in (*body.input, *body.initializer)}
+        known |= {name for node in body.node for name in node.output}
+        assert {name for node in body.node for name in node.input} <= known
+    with pytest.raises(UsageError, match='standard is not portable: take'):
+        export_onnx(model, out, views(3), Metadata(), 'standard', portable=True)
+
+
+def test_attentive_probes(tmp_path):
+    """Of a grid, the chosen one; clips of a video are attended to together."""
+    grid = dict(
+        type='AttentiveProbeGrid', lrs=(1.0, 0.1), num_heads=2, depth=1, num_clips=4
+    )
+    model = recognizer(grid, **SMALL, out_type='raw')
+    with pytest.raises(UsageError, match='best_'):
+        export_onnx(model, tmp_path / 'model.onnx', views(4), Metadata(), 'scan')
+    model.cls_head.best.fill_(1)
+    out = tmp_path / 'model.onnx'
+    metadata = export_onnx(model, out, views(12), Metadata(), 'scan')
+    assert max(metadata.error.values()) < 1e-5
+    frames = views(24).movedim(1, -1).unflatten(0, (3, 8))
+    found = OnnxModel(out).run(frames.numpy())
+    assert relative_error(found, reference(model, frames, False)) < 1e-5
+    first = relative_error(found, _by_probe(model, frames, 0))
+    assert first > 1e-3 > relative_error(found, _by_probe(model, frames, 1))
+
+
+def _by_probe(model, frames, number):
+    model.cls_head.best.fill_(number)
+    return reference(model, frames, False)
 
 
 def test_tiny(tmp_path):

@@ -27,6 +27,11 @@ def parse_args():
         help='give what the backbone computes for each view, not scores',
     )
     parser.add_argument(
+        '--portable',
+        action='store_true',
+        help='write what OpenVINO can read, too; a little slower in ONNX Runtime',
+    )
+    parser.add_argument(
         '--video',
         help='whose frames prove the file; default: the first of the test data, or a '
         'clip that is drawn',
@@ -57,7 +62,14 @@ def main():
     inferencer = VideoInferencer(
         args.config, args.checkpoint, 'cpu', args.classes, args.cfg_options
     )
-    metadata = export(inferencer, args.out, args.lowering, args.features, args.video)
+    metadata = export(
+        inferencer,
+        args.out,
+        args.lowering,
+        args.features,
+        args.portable,
+        args.video,
+    )
     scan = f', scan as {metadata.lowering}' if metadata.lowering else ''
     errors = ', '.join(
         f'{x:.1e} on {kind} frames' for kind, x in metadata.error.items()
