@@ -77,12 +77,17 @@ def test_python_blocks_give_what_they_say(block, after_the_demo):
     run_with_results(block)
 
 
-@pytest.mark.parametrize('document', ['README.md', 'docs/models.md'])
-def test_config_block_builds(document):
+@pytest.mark.parametrize(
+    'block', [blocks('python')[-1], *blocks('python', 'docs/models.md')]
+)
+def test_config_block_builds(block):
     init_default_scope('mmaction')
-    block = blocks('python', document)[-1]
-    model = MODELS.build(Config.fromstring(block, '.py').model)
-    assert model.backbone.layers[0].mixer.masked
+    config = Config.fromstring(block, '.py')
+    if 'model' in config:
+        backbone = MODELS.build(config.model).backbone
+    else:
+        backbone = MODELS.build(config.backbone)
+    assert backbone.layers[0].mixer.masked
 
 
 def test_readme_in_chinese_shows_the_same():
