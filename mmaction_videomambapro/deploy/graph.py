@@ -91,12 +91,11 @@ def _scan_node(
         raise UsageError('a scan with B and C for groups of channels has no ONNX form')
     if D is None:
         D = u.new_zeros(u.shape[1])
-    if delta_bias is None:
-        delta_bias = u.new_zeros(u.shape[1])
+    delta = delta.mT if delta_bias is None else delta.mT + delta_bias
     flags = Flags(delta_softplus, residual, masked, reverse)
     y = torch.onnx.ops.symbolic(
         f'{DOMAIN}::{_NODE}',
-        [u.mT, delta.mT, A, B.mT, C.mT, D, delta_bias],  # channels last
+        [u.mT, delta, A, B.mT, C.mT, D],  # channels last
         {name: int(value) for name, value in flags._asdict().items()},
         dtype=u.dtype,
         shape=u.mT.shape,
