@@ -61,14 +61,13 @@ class Scan:
     states: int
     portable: bool = False
 
-    def first_token(self) -> ir.Value:
-        """The first one in scan order, (B, 1, D)."""
-        start, end = (-1, _END) if self.flags.reverse else (0, 1)
-        return self.op.Slice(self.u, [start], [end], [1])
+    def first(self, x: ir.Value) -> ir.Value:
+        """Of the first token in scan order, (B, 1, .)."""
+        return self.op.Gather(x, [-1 if self.flags.reverse else 0], axis=1)
 
     def start(self) -> ir.Value:
         """The state before the first token, (B, N, D): u_0 if residual, else 0."""
-        first = self.first_token()
+        first = self.first(self.u)
         if not self.flags.residual:
             first = self.op.Mul(first, 0.0)
         shape = self.op.Concat([1], [self.states], [1], axis=0)
@@ -76,9 +75,9 @@ class Scan:
 
     def steps(self) -> ir.Value:
         """Step sizes, (B, L, D)."""
-        return (
-            softplus(self.op, self.delta) if self.flags.delta_softplus else self.delta
-        )
+        if not self.flags.delta_softplus:
+            return self.delta
+        return softplus(self.op, self.delta)
 
     def by_state(self) -> ir.Value:
         """The decay with channels last, (N, D)."""
@@ -89,13 +88,10 @@ class Scan:
         op, C = self.op, self.C
         if not self.flags.masked:
             return C
-        first, rest = [0], [1]
+        nothing = op.Mul(self.first(C), 0.0)
         if self.flags.reverse:
-            first, rest = [-1], [0]
-        end = -1 if self.flags.reverse else _END
-        nothing = op.Mul(op.Gather(C, first, axis=1), 0.0)
-        parts = nothing, op.Slice(C, rest, [end], [1])
-        return op.Concat(*(parts[::-1] if self.flags.reverse else parts), axis=1)
+            return op.Concat(op.Slice(C, [0], [-1], [1]), nothing, axis=1)
+        return op.Concat(nothing, op.Slice(C, [1], [_END], [1]), axis=1)
 
     def output(self, y: ir.Value) -> ir.Value:
         """Add the skip to what was read out, (B, L, D)."""
@@ -169,7 +165,8 @@ def chunked(scan: Scan) -> ir.Value:
     size = op.Div(op.Sub(op.Add(length, chunks), [1]), chunks)  # T
     # Token i of all chunks, (T * K, B). The last chunk to be scanned may have too few:
     # it repeats one after, where nothing comes of it.
-    chunk, token, video, all_ = (_count(op, x) for x in (chunks, size, batch, length))
+    sizes = chunks, size, batch, length
+    chunk, token, video, place = (_count(op, x) for x in sizes)
     missing = op.Sub(op.Mul(chunks, size), length) if reverse else [0]
     places = op.Add(op.Unsqueeze(token, [1]), op.Mul(chunk, size))
     places = op.Sub(op.Reshape(places, [-1, 1]), missing)
@@ -212,8 +209,8 @@ def chunked(scan: Scan) -> ir.Value:
     tokens = since, op.Unsqueeze(C, [2])
     y = op.Add(y, _scan(scan, read, [], tokens, [scan.by_state(), starts]))
     # and back: (T, K * B, 1, D) -> (B, L, D)
-    all_ = op.Add(all_, missing)
-    back = op.Add(op.Mul(op.Mod(all_, size), chunks), op.Div(all_, size))
+    place = op.Add(place, missing)
+    back = op.Add(op.Mul(op.Mod(place, size), chunks), op.Div(place, size))
     back = op.Add(op.Mul(back, batch), op.Unsqueeze(video, [1]))
     return scan.output(op.Gather(op.Reshape(y, [-1, scan.channels]), back))
 
