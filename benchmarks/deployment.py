@@ -8,9 +8,9 @@ view, that of PyTorch's kernels being 1; how far a process grows that opens the 
 and runs it, with PyTorch and ONNX Runtime imported; the size of the file; and the
 difference from PyTorch in float32, relative to the norm. PyTorch is measured in a plain
 program and in one that keeps freed memory, as the tools do (engine/memory.py). Each row
-is a process of its own. Weights are random, but remember for long (weight_init='mamba'):
-where states are forgotten within a few tokens, errors would be as well. On 2 cores, it
-takes 14 minutes.
+is a process of its own. Weights are random, but remember for long
+(weight_init='mamba'): where states are forgotten within a few tokens, errors would be
+as well. On 2 cores, it takes 19 minutes.
 """
 
 from __future__ import annotations
