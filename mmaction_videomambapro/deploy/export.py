@@ -14,6 +14,7 @@ import onnx_ir as ir
 import onnxruntime
 import torch
 from mmaction.structures import ActionDataSample
+from rich.console import Console
 from torch import Tensor
 
 from ..errors import RunStopped, UsageError
@@ -22,7 +23,7 @@ from .frames import FramesModel
 from .graph import graph_of, lower, scans_in, shape_of
 from .lowerings import LOWERINGS
 from .metadata import Metadata
-from .session import INPUT, PLAIN, OnnxModel
+from .session import INPUT, LARGEST_FILE, PLAIN, OnnxModel
 
 TOLERANCE = 1e-4  # of the norm of what PyTorch computes in float32
 PACKAGES = 'mmaction_videomambapro', 'torch', 'onnx', 'onnxscript', 'onnxruntime'
@@ -64,49 +65,62 @@ def export_onnx(
         UsageError: If the recognizer cannot be exported.
         RunStopped: If the file does not compute what the recognizer does.
     """
+    choice = PLAIN if portable else tuple(LOWERINGS)
+    if lowering and lowering not in choice:
+        raise UsageError(
+            f'the lowering {lowering} is not portable: take {" or ".join(choice)}'
+        )
+    if sum(x.nbytes for x in recognizer.parameters()) >= LARGEST_FILE:
+        raise UsageError('the model has more than 2 GB of weights, as no ONNX file can')
     model = FramesModel(recognizer.eval(), features)
-    shape = real.movedim(1, -1).shape  # (views, T, H, W, 3)
-    name = 'features' if features else 'scores'
-    views = 2 * model.num_clips
-    example = torch.zeros(2, views, *shape[1:], dtype=torch.uint8)
-    graph = graph_of(model, example, (INPUT, name), model.num_clips)
-    if scans_in(graph):
-        choice = PLAIN if portable else tuple(LOWERINGS)
-        if lowering and lowering not in choice:
-            raise UsageError(
-                f'the lowering {lowering} is not portable: take {" or ".join(choice)}'
-            )
-        lowering = lowering or fastest_lowering(graph, shape[0], choice)
-        lower(graph, lowering, portable)
-    else:
-        lowering = None  # a model without scans
-    metadata = replace(
-        metadata,
-        lowering=lowering,
-        precision='float32',
-        versions={package: version(package) for package in PACKAGES},
-    )
-    random = torch.randint(0, 256, example.shape, dtype=torch.uint8)
-    frames = dict(random=random, real=real.movedim(1, -1)[None])
-    with replacing(out, 'wb') as file:
-        _write(file, graph, metadata)
-        ours = OnnxModel(file.name, torch.get_num_threads())
-        errors = {
-            kind: relative_error(
-                ours.run(x.numpy()), reference(recognizer, x, features)
-            )
-            for kind, x in frames.items()
-        }
-        for kind, error in errors.items():
-            if not error <= TOLERANCE:  # NaN is not, either
-                raise RunStopped(
-                    f'the file does not compute what PyTorch does: on {kind} frames '
-                    f'{name} differ by {error:.1e} of their norm, more than '
-                    f'{TOLERANCE:.0e}; nothing is written'
-                )
-        metadata = replace(metadata, error=errors)
-        _write(file, graph, metadata)
+    real = real.movedim(1, -1)[None]  # (1, views, T, H, W, 3)
+    shape = 2, 2 * model.num_clips, *real.shape[2:]
+    seed = torch.Generator().manual_seed(0)
+    random = torch.randint(0, 256, shape, dtype=torch.uint8, generator=seed)
+    with Console(stderr=True).status('tracing the model') as status:
+        output = 'features' if features else 'scores'
+        graph = graph_of(model, random, (INPUT, output), model.num_clips)
+        if scans_in(graph):
+            status.update('lowering the scans')
+            lowering = lowering or fastest_lowering(graph, real.shape[1], choice)
+            lower(graph, lowering, portable)
+        else:
+            lowering = None
+        metadata = replace(
+            metadata,
+            lowering=lowering,
+            precision='float32',
+            versions={package: version(package) for package in PACKAGES},
+        )
+        status.update('comparing the file with PyTorch')
+        with replacing(out, 'wb') as file:
+            _write(file, graph, metadata)
+            ours = OnnxModel(file.name, torch.get_num_threads())
+            frames = dict(random=random, real=real)
+            metadata = replace(metadata, error=_prove(ours, recognizer, frames))
+            _write(file, graph, metadata)
     return metadata
+
+
+def _prove(
+    model: OnnxModel, recognizer: Any, frames: dict[str, Tensor]
+) -> dict[str, float]:
+    """How far a file is from its recognizer, by the kind of frames.
+
+    Raises:
+        RunStopped: If it is too far.
+    """
+    errors = {}
+    for kind, x in frames.items():
+        expected = reference(recognizer, x, model.output == 'features')
+        errors[kind] = relative_error(model.run(x.numpy()), expected)
+        if not errors[kind] <= TOLERANCE:  # NaN is not, either
+            raise RunStopped(
+                f'the file does not compute what PyTorch does: on {kind} frames '
+                f'{model.output} differ by {errors[kind]:.1e} of their norm, more than '
+                f'{TOLERANCE:.0e}; nothing is written'
+            )
+    return errors
 
 
 def _write(file, graph, metadata):
