@@ -2,8 +2,7 @@
 
 import argparse
 
-from mmaction_videomambapro.apis.cli import add_classes, run_tool
-from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.apis.cli import add_classes, needing, run_tool
 
 
 def parse_args():
@@ -47,13 +46,9 @@ def parse_args():
 
 def main():
     args = parse_args()
-    try:
+    with needing('page'):
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            "the page needs pip install 'mmaction_videomambapro[page]'"
-        ) from error
 
     from mmaction_videomambapro.apis.inferencer import VideoInferencer
     from mmaction_videomambapro.apis.page.app import listen, name_models, serve

@@ -99,6 +99,17 @@ def refusing_configs() -> Iterator[None]:
         raise UsageError(f'the config cannot be built: {kind}: {reason}') from error
 
 
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Turn the error of an import into the extra of this package that is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            f"this needs pip install 'mmaction_videomambapro[{extra}]' ({error})"
+        ) from error
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of training and testing; names and meaning are those of MMAction2."""
     parser.add_argument(

@@ -7,13 +7,12 @@ import os.path as osp
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from ..deploy.export import export_onnx
-from ..deploy.metadata import Metadata, sampling_of
+from ..deploy.metadata import Metadata
+from ..deploy.sampling import sampling_of
 from ..errors import UsageError
 from ..files import sha256
-from .inferencer import VideoInferencer
+from .inferencer import VideoInferencer, reason_of
 from .inputs import Input, drawn_clip, find_inputs
 
 
@@ -44,11 +43,12 @@ def export(
         RunStopped: If the file does not compute what the model does.
     """
     cfg, pipeline = inferencer.model.cfg, _plain(inferencer.steps)
-    source = Input(os.fspath(video)) if video else _a_video(cfg)
+    source = Input(os.fspath(video)) if video else _a_video(inferencer)
     try:
         data = inferencer.pipeline(source)
     except Exception as error:  # decoders raise whatever they like
-        raise UsageError(f'{source.name} cannot be read: {error}') from error
+        reason = reason_of(error)
+        raise UsageError(f'{source.name} cannot be read: {reason}') from error
     metadata = Metadata(
         config=Path(cfg.filename).stem if cfg.filename else None,
         classes=inferencer.classes,
@@ -79,11 +79,13 @@ def _plain(node: Any) -> Any:
     return node.__name__ if isinstance(node, type) else node
 
 
-def _a_video(cfg: Config) -> Input:
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+def _a_video(inferencer: VideoInferencer) -> Input:
+    """The first of the test data, if it is there, or a clip that is drawn."""
+    dataset = (inferencer.model.cfg.get('test_dataloader') or {}).get('dataset') or {}
     names, prefix = dataset.get('ann_file'), dataset.get('data_prefix') or {}
     if isinstance(names, str) and osp.isfile(names):
-        (first, *_) = find_inputs(names, prefix.get('video') or prefix.get('img') or '')
+        root = prefix.get('video') or prefix.get('img') or ''
+        first = find_inputs(names, root, inferencer.classes)[0]
         if osp.exists(first.name):
             return first
     return drawn_clip()

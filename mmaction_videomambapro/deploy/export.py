@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,8 +11,10 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxruntime
+import onnxscript
 import torch
 from mmaction.structures import ActionDataSample
 from rich.console import Console
@@ -26,7 +29,6 @@ from .metadata import Metadata
 from .session import INPUT, LARGEST_FILE, PLAIN, OnnxModel
 
 TOLERANCE = 1e-4  # of the norm of what PyTorch computes in float32
-PACKAGES = 'mmaction_videomambapro', 'torch', 'onnx', 'onnxscript', 'onnxruntime'
 _RUNS = 3
 
 
@@ -77,7 +79,8 @@ def export_onnx(
     shape = 2, 2 * model.num_clips, *real.shape[2:]
     seed = torch.Generator().manual_seed(0)
     random = torch.randint(0, 256, shape, dtype=torch.uint8, generator=seed)
-    with Console(stderr=True).status('tracing the model') as status:
+    console = Console(file=sys.stderr)  # even while the exporter has none
+    with console.status('tracing the model') as status:
         output = 'features' if features else 'scores'
         graph = graph_of(model, random, (INPUT, output), model.num_clips)
         if scans_in(graph):
@@ -90,7 +93,7 @@ def export_onnx(
             metadata,
             lowering=lowering,
             precision='float32',
-            versions={package: version(package) for package in PACKAGES},
+            versions=_versions(),
         )
         status.update('comparing the file with PyTorch')
         with replacing(out, 'wb') as file:
@@ -121,6 +124,12 @@ def _prove(
                 f'{TOLERANCE:.0e}; nothing is written'
             )
     return errors
+
+
+def _versions() -> dict[str, str]:
+    packages = torch, onnx, onnxscript, onnxruntime
+    found = {package.__name__: package.__version__ for package in packages}
+    return dict(mmaction_videomambapro=version('mmaction_videomambapro'), **found)
 
 
 def _write(file, graph, metadata):

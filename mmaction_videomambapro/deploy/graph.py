@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 import onnx_ir as ir
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 from ..ops.backends import Backend, serving
-from .lowerings import DOMAIN, LOWERINGS, MICROSOFT, Flags, scan_function
+from .lowerings import DOMAIN, Flags, scan_function
 
 _NODE = 'SelectiveScan'
 _OPSET = 18
@@ -70,16 +71,15 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on packages that are missing or will change."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the exporter's remarks, and the pages that it prints before it fails."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)
 
 
 def _scan_node(
@@ -126,6 +126,7 @@ def lower(model: ir.Model, lowering: str, portable: bool = False) -> None:
         portable (bool): Leave no functions, and no loops that look at values outside,
             which OpenVINO cannot read. Defaults to False.
     """
+    opsets = model.graph.opset_imports
     for node in scans_in(model):
         values = {name: bool(node.attributes[name].as_int()) for name in Flags._fields}
         name = '_'.join([_NODE, *(key for key, value in values.items() if value)])
@@ -136,12 +137,9 @@ def lower(model: ir.Model, lowering: str, portable: bool = False) -> None:
         node.op_type = name
         node.attributes.clear()
         model.functions[function.identifier()] = function
-    opsets = model.graph.opset_imports
-    opsets[''] = max(opsets[''], LOWERINGS[lowering].opset)
-    opsets[MICROSOFT] = 1
+        opsets.update(function.opset_imports)
     if portable:
         InlinePass()(model)
         ShapeInferencePass()(model)
-        for domain in (DOMAIN, MICROSOFT):
-            opsets.pop(domain, None)
+        del opsets[DOMAIN]
     ClearMetadataAndDocStringPass()(model)  # names files and lines of the source

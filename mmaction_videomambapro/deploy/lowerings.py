@@ -341,6 +341,7 @@ def scan_function(
         portable (bool): See :class:`Scan`. Defaults to False.
     """
     write, opset = LOWERINGS[lowering]
+    domains = {MICROSOFT: 1} if write is linear_attention else {}
 
     def body(op, *inputs):
         return write(Scan(op, *inputs, flags, channels, states, portable))
@@ -351,5 +352,5 @@ def scan_function(
         [ir.Value(name=x) for x in inputs],
         domain=DOMAIN,
         name=name,
-        opset_imports={'': opset, MICROSOFT: 1},
+        opset_imports={'': opset, **domains},
     )

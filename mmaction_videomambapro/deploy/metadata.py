@@ -11,9 +11,8 @@ from typing import Any
 
 from ..checkpoints.config_text import check_names
 from ..errors import UsageError
-from .sampling import LARGEST, is_count, is_sampling, sampling_of
+from .sampling import LARGEST, is_count, is_sampling
 
-__all__ = ['Metadata', 'sampling_of']
 FORMAT = '1'
 LONGEST = 1 << 24  # characters of a property
 DEEPEST = 10  # levels of a pipeline

@@ -5,7 +5,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from mmaction_videomambapro.datasets.demo_clips import CLASSES
-from mmaction_videomambapro.deploy.metadata import Metadata, sampling_of
+from mmaction_videomambapro.deploy.metadata import Metadata
+from mmaction_videomambapro.deploy.sampling import sampling_of
 
 SHAPE = 8, 48, 48, 3  # T, H, W, channels
 PIPELINE = [

@@ -2,10 +2,12 @@
 
 import onnx_ir as ir
 import onnxruntime
+import pytest
 import torch
 from torch import nn
 
 from mmaction_videomambapro.deploy.graph import graph_of, lower
+from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.models import VideoMambaPro
 from tests.ops.helpers import relative_error
 
@@ -34,6 +36,17 @@ class Orders(nn.Module):
     def forward(self, x):
         found = torch.stack([net(x.flatten(0, 1)) for net in self.nets])
         return found.unflatten(1, x.shape[:2]).movedim(0, 2)
+
+
+def test_what_cannot_be_traced_is_one_sentence(capfd):
+    class Doubtful(nn.Module):
+        def forward(self, x):
+            return x + 1 if x.sum() > 0 else x
+
+    with pytest.raises(UsageError, match='cannot be exported: ') as refused:
+        graph_of(Doubtful(), torch.ones(2, 2), ('x', 'y'))
+    assert '\n' not in str(refused.value)
+    assert capfd.readouterr() == ('', '')
 
 
 def test_scan_orders():

@@ -8,7 +8,8 @@ import pytest
 from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
 
-from mmaction_videomambapro.deploy.metadata import Metadata, sampling_of
+from mmaction_videomambapro.deploy.metadata import Metadata
+from mmaction_videomambapro.deploy.sampling import sampling_of
 from mmaction_videomambapro.errors import UsageError
 from tests.conftest import DEMO_CONFIG, ROOT
 from tests.deploy.files import PIPELINE

@@ -6,9 +6,9 @@ from mmaction_videomambapro.apis.cli import (
     add_classes,
     add_config_options,
     check_output,
+    needing,
     run_tool,
 )
-from mmaction_videomambapro.errors import UsageError
 
 
 def parse_args():
@@ -53,12 +53,8 @@ def main():
     from mmaction_videomambapro.apis.inferencer import VideoInferencer
 
     MMLogger.get_current_instance().setLevel('WARNING')  # it logs to stdout
-    try:
+    with needing('onnx'):
         from mmaction_videomambapro.apis.export import export
-    except ImportError as error:
-        raise UsageError(
-            f"export needs pip install 'mmaction_videomambapro[onnx]' ({error})"
-        ) from error
     inferencer = VideoInferencer(
         args.config, args.checkpoint, 'cpu', args.classes, args.cfg_options
     )

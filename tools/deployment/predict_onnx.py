@@ -23,9 +23,8 @@ def choose(n, type, clip_len, frame_interval, num_clips, **_):
     if type == 'SampleSSv2':
         inds = (k * (n / T) / K + n / T * i).astype(int)
         return np.sort(inds, axis=None).reshape(T, K).T
-    step = (n - 1) / T  # UniformSample, SampleSparse
-    shifts = (step / (K + 1) * (k + 1)).astype(int)
-    return np.minimum(np.round(step * i).astype(int) + shifts, n - 1)
+    shifts = ((n - 1) / T / (K + 1) * (k + 1)).astype(int)  # the uniform samplers
+    return np.minimum(np.round((n - 1) / T * i).astype(int) + shifts, n - 1)
 
 
 def views(path, resize, crop, crops, shrink=None, **sampler):
@@ -53,7 +52,8 @@ if __name__ == '__main__':
         sys.exit('usage: predict_onnx.py MODEL.onnx VIDEO')
     model = onnxruntime.InferenceSession(sys.argv[1])
     about = model.get_modelmeta().custom_metadata_map
-    frames = views(sys.argv[2], **json.loads(about['sampling']))
+    sampling = json.loads(about.get('sampling', 'null'))
+    frames = views(sys.argv[2], **(sampling or sys.exit('the file has no sampling')))
     scores = model.run(['scores'], {'frames': frames[None]})[0][0]
     names = json.loads(about.get('classes', 'null')) or range(len(scores))
     for i in np.argsort(-scores)[:5]:

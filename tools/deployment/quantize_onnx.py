@@ -3,8 +3,7 @@
 import argparse
 import os
 
-from mmaction_videomambapro.apis.cli import check_output, run_tool
-from mmaction_videomambapro.errors import UsageError
+from mmaction_videomambapro.apis.cli import check_output, needing, run_tool
 
 
 def parse_args():
@@ -44,13 +43,9 @@ def parse_args():
 def main():
     args = parse_args()
     check_output(args.out, 'OUT')
-    try:
+    with needing('onnx'):
         from mmaction_videomambapro.apis.quantize import check, labelled, quantize
         from mmaction_videomambapro.deploy.session import OnnxModel
-    except ImportError as error:
-        raise UsageError(
-            f"this needs pip install 'mmaction_videomambapro[onnx]' ({error})"
-        ) from error
     video, samples = args.video, None
     if args.check:
         samples = labelled(args.check, args.root, OnnxModel(args.model))
