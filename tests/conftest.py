@@ -10,6 +10,7 @@ import pytest
 # tests run side by side, one on each core
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+import hypothesis
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
@@ -21,6 +22,10 @@ import mmaction_videomambapro  # noqa: F401  patches and registers
 from mmaction_videomambapro.datasets.demo_clips import DemoClips
 
 from .warm_python import WarmPython
+
+# speed is for benchmarks: a busy machine fails no test
+hypothesis.settings.register_profile('suite', deadline=None)
+hypothesis.settings.load_profile('suite')
 
 ROOT = Path(__file__).parent.parent
 TOOL_ENVIRONMENT = {'PYTHONWARNINGS': 'ignore', 'TRITON_INTERPRET': '0'}

@@ -112,7 +112,6 @@ VALUES = st.recursive(
 )
 few = settings(
     max_examples=30,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

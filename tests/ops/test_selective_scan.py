@@ -52,7 +52,7 @@ def test_definition_gradients_are_right(flags):
     assert torch.autograd.gradcheck(scan, inputs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     batch=st.integers(1, 3),
     heads=st.integers(1, 3),

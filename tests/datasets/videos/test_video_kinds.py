@@ -60,7 +60,7 @@ def check_every_frame(path: str, truth: Truth | None) -> None:
         last = truth.counts[0] - 1
         drawn = st.integers(0, last) | st.sampled_from([0, last])
 
-        @settings(max_examples=3, deadline=None, database=None)
+        @settings(max_examples=3, database=None)
         @given(st.lists(drawn, min_size=1, max_size=6))
         def in_any_order(inds):
             check(video, truth, inds)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.base
 SUMS = dict(D=1, delta_bias=0.1, A=0.1)  # at least the size of such a sum's terms
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     batch=st.integers(1, 3),
     channels=st.sampled_from([1, 3, 15, 16, 17, 40]),
