@@ -32,15 +32,16 @@ from common import machine  # noqa: E402
 RULES = 1
 BUDGETS = {  # steps, clips a step
     'motion': (700, 16),
-    'camera': (600, 16),
+    'camera': (500, 16),
     'order-4': (500, 32),
-    'order-16': (600, 16),
+    'order-8': (500, 32),
     'counting': (300, 32),
     'recall-4': (300, 32),
-    'recall-16': (600, 32),
-    'recall-64': (600, 16),
+    'recall-16': (500, 32),
+    'recall-64': (500, 16),
+    'recall-inside': (500, 32),
     'selective-8': (500, 32),
-    'selective-16': (800, 32),
+    'selective-16': (700, 32),
 }
 PATCH = 8
 LOOKS = 10  # rows of a curve
