@@ -120,13 +120,14 @@ def run_entry(contestant: Contestant, task_name: str, seed: int) -> dict:
     torch.set_num_threads(1)
     keep_freed_memory()
     torch.manual_seed(seed)
-    task, clips = TASKS[task_name], Clips(task_name, seed, contestant.control)
+    task, (steps, batch) = TASKS[task_name], BUDGETS[task_name]
+    clips = Clips(task, batch, seed, contestant.control)
     model = contestant.build(task)
     curve, seconds = fit(
         model,
         clips.batch,
         lambda batch: F.cross_entropy(model(batch[0]), batch[1]),
-        BUDGETS[task_name][0],
+        steps,
         contestant.lr,
         lambda: score(model, clips, 'watch', WATCHED).mean(),
     )
@@ -146,14 +147,17 @@ class Clips:
     """Clips of a task as normalised tensors.
 
     Args:
-        task_name (str): One of ``TASKS``.
+        task (Task): Draws them.
+        batch_size (int): Training clips a step.
         seed (int): Decides all clips.
         control (str): What they lose; see :func:`draw_batch`.
     """
 
-    def __init__(self, task_name: str, seed: int, control: str = 'none') -> None:
-        self.task, self.seed, self.control = TASKS[task_name], seed, control
-        self.batch_size = BUDGETS[task_name][1]
+    def __init__(
+        self, task: Task, batch_size: int, seed: int, control: str = 'none'
+    ) -> None:
+        self.task, self.batch_size = task, batch_size
+        self.seed, self.control = seed, control
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Training clips of a step."""
