@@ -16,12 +16,12 @@ import argparse
 import json
 import random
 import statistics
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from objectives import TASKS_OF_TRACK, describe_objective, objectives, run_objective
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from training import BUDGETS, HERE, Contestant, describe, run_entry
 
@@ -30,8 +30,9 @@ from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.files import replacing
 
 RESULTS = HERE / 'results'
-# Differences between these are claimed, which takes five seeds.
+# Differences between these are claimed, which takes five seeds; others have three.
 CLAIMED = 'videomamba', 'residual', 'masked', 'videomambapro'
+CONTESTANTS = sorted(path.stem for path in (HERE / 'contestants').glob('*.py'))
 QUICK = ['videomamba', 'videomambapro'], ['counting', 'recall-4', 'recall-16']
 
 
@@ -43,30 +44,47 @@ class Entry(NamedTuple):
     seed: int
 
     def head(self) -> dict:
+        if self.task in TASKS_OF_TRACK:
+            return describe_objective(self.contestant, self.task)
         return describe(Contestant.read(self.contestant), self.task)
 
     def run(self) -> dict:
+        if self.task in TASKS_OF_TRACK:
+            return run_objective(self.contestant, self.task, self.seed)
         return run_entry(Contestant.read(self.contestant), self.task, self.seed)
 
     def path(self, results: Path) -> Path:
         return results / self.contestant / f'{self.task}.json'
 
 
-def known_contestants() -> list[str]:
-    names = sorted(path.stem for path in (HERE / 'contestants').glob('*.py'))
-    return [*CLAIMED, *(name for name in names if name not in CLAIMED)]
-
-
 def plan(
-    contestants: list[str], tasks: list[str], seeds: int | None
-) -> Iterator[Entry]:
-    """All entries; seed by seed, so that an unfinished run can be compared."""
-    claimed = [name for name in contestants if name in CLAIMED]
-    others = [name for name in contestants if name not in CLAIMED]
-    for group, usual in ((claimed, 5), (others, 3)):
-        for seed in range(seeds or usual):
-            for contestant in group:
-                yield from (Entry(contestant, task, seed) for task in tasks)
+    only: list[str] | None, tasks: list[str] | None, seeds: int | None
+) -> list[Entry]:
+    """All entries; seed by seed, so that an unfinished run can be compared.
+
+    Args:
+        only (list[str], optional): Contestants. None: all.
+        tasks (list[str], optional): None: all.
+        seeds (int, optional): None: as many as there should be.
+    """
+    others = [name for name in CONTESTANTS if name not in CLAIMED]
+    entries = [
+        Entry(contestant, task, seed)
+        for group, group_tasks, usual in (
+            (CLAIMED, BUDGETS, 5),
+            (objectives(), TASKS_OF_TRACK, 5),
+            (others, BUDGETS, 3),
+        )
+        for seed in range(seeds or usual)
+        for contestant in group
+        for task in group_tasks
+    ]
+    return [
+        entry
+        for entry in entries
+        if entry.contestant in (only or [entry.contestant])
+        and entry.task in (tasks or [entry.task])
+    ]
 
 
 def read_result(path: Path) -> dict | None:
@@ -185,9 +203,9 @@ def verify(entries: list[Entry], results: Path, number: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
-    contestants = known_contestants()
-    parser.add_argument('--only', nargs='+', choices=contestants, metavar='CONTESTANT')
-    parser.add_argument('--tasks', nargs='+', choices=list(BUDGETS), metavar='TASK')
+    names, tasks = [*CONTESTANTS, *objectives()], [*BUDGETS, *TASKS_OF_TRACK]
+    parser.add_argument('--only', nargs='+', choices=names, metavar='CONTESTANT')
+    parser.add_argument('--tasks', nargs='+', choices=tasks, metavar='TASK')
     parser.add_argument(
         '--seeds',
         type=int,
@@ -203,10 +221,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     if args.quick:
-        entries = list(plan(*QUICK, args.seeds or 1))
+        entries = plan(*QUICK, args.seeds or 1)
     else:
-        chosen = args.only or contestants, args.tasks or list(BUDGETS)
-        entries = list(plan(*chosen, args.seeds))
+        entries = plan(args.only, args.tasks, args.seeds)
     if args.verify:
         verify(entries, args.results, args.verify)
     else:
