@@ -35,7 +35,7 @@ BUDGETS = {  # steps, clips a step
     'camera': (500, 16),
     'order-4': (500, 32),
     'order-8': (500, 32),
-    'counting': (300, 32),
+    'counting': (400, 32),
     'recall-4': (300, 32),
     'recall-16': (500, 32),
     'recall-64': (500, 16),
