@@ -30,8 +30,10 @@ from mmaction_videomambapro.errors import UsageError
 from mmaction_videomambapro.files import replacing
 
 RESULTS = HERE / 'results'
-# Differences between these are claimed, which takes five seeds; others have three.
+# Differences between these are claimed, which takes five seeds; others have three,
+# and controls, which should learn nothing, one.
 CLAIMED = 'videomamba', 'residual', 'masked', 'videomambapro'
+CONTROLS = 'one-frame', 'shuffled'
 CONTESTANTS = sorted(path.stem for path in (HERE / 'contestants').glob('*.py'))
 QUICK = ['videomamba', 'videomambapro'], ['counting', 'recall-4', 'recall-16']
 
@@ -67,12 +69,13 @@ def plan(
         tasks (list[str], optional): None: all.
         seeds (int, optional): None: as many as there should be.
     """
-    others = [name for name in CONTESTANTS if name not in CLAIMED]
+    others = [name for name in CONTESTANTS if name not in CLAIMED + CONTROLS]
     entries = [
         Entry(contestant, task, seed)
         for group, group_tasks, usual in (
             (CLAIMED, BUDGETS, 5),
             (objectives(), TASKS_OF_TRACK, 5),
+            (CONTROLS, BUDGETS, 1),
             (others, BUDGETS, 3),
         )
         for seed in range(seeds or usual)
