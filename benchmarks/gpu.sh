@@ -98,7 +98,7 @@ fi
 
 # The most valuable first, what is slow or only a comparison last
 stage machine 60
-stage correctness 180
+stage correctness 240
 stage scan 120
 stage model 240
 stage profile 120

@@ -23,7 +23,7 @@ TAPS = 4
 
 def run(stage: str, report: Report, plan: Plan) -> None:
     report.line(heading(plan))
-    shapes = (*plan.odd_shapes, *plan.shapes)
+    shapes = (*plan.shapes, *plan.odd_shapes)
     wrong = 0
     for what, make in dict(scan=_scan, convolution=_convolution).items():
         same = f'same bits in {plan.repeats} runs'

@@ -20,14 +20,18 @@ Scan = tuple[str, Callable, bool]  # name, call, whether with gradients
 
 def run(stage: str, report: Report, plan: Plan) -> None:
     """Own kernels in the stage 'scan'; a peer, with own kernels to compare, else."""
-    if stage == 'mamba_ssm':
-        u = torch.ones(1, 1, 1, device=plan.device)
-        reason = BACKENDS['mamba_ssm'].why_not(u, STATES)
-        if reason:
-            missing.skip(reason)
+    if reason := why_not(stage, plan):
+        missing.skip(reason)
     compare(stage, report, plan)
     if stage == 'mamba_ssm' and not missing.without(*missing.MODEL):
         model.compare(report, plan, 'mamba_ssm')
+
+
+def why_not(stage: str, plan: Plan) -> str | None:
+    """The reason why a peer cannot take part, or None."""
+    if stage != 'mamba_ssm':
+        return None
+    return BACKENDS[stage].why_not(torch.ones(1, device=plan.device), STATES)
 
 
 def compare(stage: str, report: Report, plan: Plan) -> None:

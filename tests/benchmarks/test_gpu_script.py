@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distributions
 
 import pytest
 import torch
@@ -120,8 +121,9 @@ def test_packages_of_an_outer_environment_and_of_wheels(rehearsal, machine):
     process, *_ = rehearsal
     found = {row['row']: row['is'] for row in rows(machine, 'machine')}
     assert found['torch'] == torch.__version__
-    assert found['causal-conv1d'] == '9.9'
-    assert found['mamba-ssm'] == 'not installed'
+    outside = {x.name.replace('_', '-'): x.version for x in distributions()}
+    assert found['causal-conv1d'] == outside.get('causal-conv1d', '9.9')
+    assert found['mamba-ssm'] == outside.get('mamba-ssm', 'not installed')
     assert 'not installed: foreign-9.9-cp27-cp27m-win32.whl' in process.stdout
 
 
@@ -267,6 +269,12 @@ def test_published_loops_scan_the_same(stages):
     torch.testing.assert_close(loops(), ours())
 
 
+def test_mamba_ssm_takes_part_on_a_gpu_only(stages):
+    _, rehearsal, scan = stages
+    assert 'is for CUDA' in scan.why_not('mamba_ssm', rehearsal.PLAN)
+    assert scan.why_not('loops', rehearsal.PLAN) is None
+
+
 def off_by_a_percent(y):
     return y * 1.01
 
@@ -300,9 +308,9 @@ def test_wrong_kernels_are_found(fault, stages, tmp_path, monkeypatch):
 
 def test_versions_that_cannot_interpret(stages):
     fails = stages[1].interpreter_fails
-    assert 'NumPy 2.4' in fails('3.6.0', '2.5.5')
-    assert fails('3.6.0', '2.4.6') is None
-    assert fails('3.9.0', '2.5.5') is None
+    assert 'NumPy 2.3' in fails('3.6.0', '2.4.6')
+    assert fails('3.6.0', '2.3.5') is None
+    assert fails('3.7.1', '2.5.5') is None
 
 
 def test_other_benchmarks_need_a_gpu_and_say_so(monkeypatch):
