@@ -70,6 +70,7 @@ printf '| stage | | s | at most |\n|---|---|---|---|\n' >"$out/summary.md"
 stage() { # NAME SECONDS: of benchmarks/gpu.py, and how long it may take
     local name=$1 limit=$2 start=$SECONDS code word log=$out/$1.log
     [[ ${#chosen[@]} == 0 || " ${chosen[*]} " == *" $name "* ]] || return 0
+    rm -f "$out/$name".{md,jsonl,txt,log} # of an earlier run
     printf '\n== %s, at most %s s\n' "$name" "$limit"
     timeout -k 10 "$limit" "$python" -W ignore benchmarks/gpu.py "$name" "$out" \
         ${rehearse[@]+"${rehearse[@]}"} 2>"$log" &
