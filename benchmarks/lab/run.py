@@ -35,7 +35,7 @@ RESULTS = HERE / 'results'
 CLAIMED = 'videomamba', 'residual', 'masked', 'videomambapro'
 CONTROLS = 'one-frame', 'shuffled'
 CONTESTANTS = sorted(path.stem for path in (HERE / 'contestants').glob('*.py'))
-QUICK = ['videomamba', 'videomambapro'], ['counting', 'recall-4', 'recall-16']
+QUICK = [*CLAIMED], ['counting', 'recall-4', 'recall-16', 'selective-8']
 
 
 class Entry(NamedTuple):
@@ -217,14 +217,14 @@ def main() -> None:
     parser.add_argument('--jobs', type=int, default=2, help='entries at a time')
     parser.add_argument('--results', type=Path, default=RESULTS, metavar='FOLDER')
     parser.add_argument(
-        '--quick', action='store_true', help='two contestants, three tasks, one seed'
+        '--quick', action='store_true', help='four contestants, four tasks, three seeds'
     )
     parser.add_argument(
         '--verify', type=int, metavar='N', help='run N of the finished entries again'
     )
     args = parser.parse_args()
     if args.quick:
-        entries = plan(*QUICK, args.seeds or 1)
+        entries = plan(*QUICK, args.seeds or 3)
     else:
         entries = plan(args.only, args.tasks, args.seeds)
     if args.verify:

@@ -274,7 +274,7 @@ def test_controls_and_failures(tmp_path):
     found = page(tmp_path)
     controls = found.partition('## Controls')[2]
     assert cells(controls, f'| {first} ')[-1] == 'yes'
-    assert cells(controls, f'| {second} ')[-1].startswith('**no, above**: +30.0 [')
+    assert cells(controls, f'| {second} ')[-1] == '**no**: +30.0 points'
     assert f'No contestant is reliably above chance on {first}.' in found
     assert f'| `vit` | 1 of 2 | {first} (best seed 53.0) |' in found
 
