@@ -14,9 +14,9 @@ from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / 'benchmarks' / 'lab'))
 
-from comparisons import verdict
+from comparisons import compare_all, verdict
 from entries import ResultsError, read_results
-from intervals import Estimate, compare, estimate, scores
+from intervals import SCORE, Estimate, compare, estimate, scores
 from report import fill
 from sections import sections
 
@@ -387,3 +387,20 @@ def test_names_of_machines_are_text(tmp_path):
     assert not set('<`[') & set(machines)
     rows = [line for line in machines.splitlines() if line]
     assert {row.count('|') for row in rows} == {6}
+
+
+def test_the_page_is_what_the_results_give():
+    assert (ROOT / 'docs' / 'lab.md').read_text() == page(LAB / 'results')
+
+
+def test_the_readme_says_what_the_intervals_say():
+    """Its sentence has no numbers, but it could still be wrong."""
+    models = read_results(LAB / 'results')['models']
+    pairs = [('videomamba', 'residual'), ('videomamba', 'masked')]
+    residual, mask = compare_all(models, pairs).values()
+    claimed = {name for name, each in residual.items() if each.claimed}
+    assert claimed == {SCORE, 'recall-4', 'recall-16'}
+    assert all(residual[name].mean > 0 for name in claimed)
+    assert not any(each.claimed for each in mask.values())
+    for page in ('README.md', 'README_zh-CN.md'):
+        assert 'docs/lab.md' in (ROOT / page).read_text()
