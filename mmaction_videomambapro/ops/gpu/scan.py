@@ -476,8 +476,9 @@ def _token_bwd(tile, t, valid, step, g, totals, j, REVERSE, MASKED):
     dp = g + dread * C
     dnew = g if MASKED else dp
     read = p if MASKED else p + dt * u * B
-    _add_state(gradients.dB, place, t, valid, part_at, add, dnew * (dt * u))
-    _add_state(gradients.dC, place, t, valid, part_at, add, dread * read)
+    dB, dC = _over_channels(dnew * (dt * u), dread * read)
+    _add_state(gradients.dB, place, t, valid, part_at, add, dB)
+    _add_state(gradients.dC, place, t, valid, part_at, add, dC)
 
     ddtu = _over_states(dnew * B)
     q = dp * p  # gradient of dt * A
@@ -573,7 +574,6 @@ def _states(x, place, t, valid):
 def _add_state(x, place, t, valid, part_at, add, value):
     """Store the sum over channels as dB or dC, or add it."""
     at = x.data + part_at + _at(x, place, t) + place.state
-    value = _over_channels(value)
     if add:
         value += tl.load(at, _only(valid, place.real), 0.0)
     tl.store(at, value, _only(valid, place.real))
@@ -630,8 +630,16 @@ def _over_states(x):
 
 
 @triton.jit
-def _over_channels(x):
-    return tl.sum(x, 1, keep_dims=True)
+def _over_channels(x, y):
+    """Two sums over channels: each thread adds all parts of one, not a butterfly."""
+    STATES: tl.constexpr = x.shape[0]
+    x = tl.permute(tl.join(x, y), (0, 2, 1))
+    x = tl.reshape(x, (STATES, 2, 2, 2, 2, 2, 2))
+    for _ in tl.static_range(5):
+        a, b = tl.split(x)
+        x = a + b
+    a, b = tl.split(x)
+    return a[:, None], b[:, None]
 
 
 @triton.jit
