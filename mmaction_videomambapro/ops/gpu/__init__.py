@@ -15,7 +15,7 @@ from torch import Tensor
 MAX_STATES = 64  # in the registers of a thread
 
 _INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
-_OLDEST = 3, 3  # kernels take named tuples
+_OLDEST = 3, 4  # kernels read attributes of constants
 
 conv1d_operator = scan_operator = None
 _missing = 'this PyTorch is not built for GPUs'
@@ -27,7 +27,7 @@ if _INTERPRETED or torch.version.cuda or torch.version.hip:
             from .conv1d_ops import conv1d_operator  # noqa: F401
             from .scan_ops import scan_operator
         else:
-            _missing = f'triton is {triton.__version__}, it takes 3.3 or later'
+            _missing = f'triton is {triton.__version__}, it takes 3.4 or later'
     except ImportError as error:
         if error.name != 'triton':
             raise

@@ -30,17 +30,21 @@ pytestmark = pytest.mark.skipif(gpu.scan_operator is None, reason=gpu._missing)
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
-    from mmaction_videomambapro.ops.gpu import launch, scan_ops
+    from mmaction_videomambapro.ops.gpu import scan_ops
 
     monkeypatch.setattr(scan_ops, 'CHUNK', 8)
-    monkeypatch.setattr(launch, '_PROGRAMS_OF_INTERPRETER', 3)
 
 
 @pytest.fixture
-def shortest_chunks(short_chunks, monkeypatch):
-    from mmaction_videomambapro.ops.gpu import scan_ops
+def planned(monkeypatch):
+    """Has scans divided as a test says."""
+    from mmaction_videomambapro.ops.gpu import plan, scan_ops
 
-    monkeypatch.setattr(scan_ops, 'CHUNK', 4)
+    def use(*forward):
+        forward = plan.Plan(*forward)
+        monkeypatch.setattr(scan_ops, 'plan_forward', lambda work, processors: forward)
+
+    return use
 
 
 def compare(inputs, layouts=(), **flags):
@@ -128,16 +132,26 @@ def test_extremes(case):
             assert error <= max(allowed, 1e-5), name
 
 
+# Q, W, fours per turn and segments, of which two directions start with two
+PLANS = {
+    'narrow': (1, 1, 2, 2),
+    'wide': (2, 4, 1, 2),
+    'many segments': (1, 2, 1, 5),
+}
+
+
 @pytest.mark.parametrize('masked', [False, True])
-def test_both_directions(masked, shortest_chunks, monkeypatch):
-    """Several tiles of channels a part, several items of work a program."""
+@pytest.mark.parametrize('plan', PLANS)
+def test_both_directions(plan, masked, planned, monkeypatch):
+    """Five chunks, and channels that do not fill the last tile."""
+    planned(*PLANS[plan])
     leaves = []
     for _ in range(2):
-        inputs = make_inputs(1, 70, 6, 2, dtype=torch.float32)
+        inputs = make_inputs(1, 20, 37, 5, dtype=torch.float32)
         z = inputs.pop('z')
         leaves += [x.requires_grad_() for x in ScanInputs(**inputs)]
     leaves.append(z.requires_grad_())
-    dy = torch.randn(1, 70, 6)
+    dy = torch.randn(1, 20, 37)
 
     def scan(leaves):
         flags = dict(delta_softplus=True, residual=True, masked=masked)
@@ -149,11 +163,12 @@ def test_both_directions(masked, shortest_chunks, monkeypatch):
     expected = scan([x.detach().double().requires_grad_() for x in leaves])
     monkeypatch.setenv(FORCE_VARIABLE, 'triton')
     found = scan([x.detach().to(DEVICE).requires_grad_() for x in leaves])
-    for x, reference in zip(found, expected):
-        assert (x.cpu() - reference).norm() <= 1e-5 * reference.norm()
+    for i, (x, reference) in enumerate(zip(found, expected)):
+        error = (x.cpu() - reference).norm()
+        assert error <= (2e-6 if i else 1e-6) * reference.norm(), i
 
 
-def test_operator(shortest_chunks):
+def test_operator():
     first, second = (make_inputs(1, 3, 5, 2, dtype=torch.float32) for _ in range(2))
     z = first['z']
     tensors = [z]
@@ -193,9 +208,11 @@ JITFunction.run = compile
 import torch
 torch.version.cuda = 'any'
 from mmaction_videomambapro.ops import ScanInputs, gpu
+from mmaction_videomambapro.ops.gpu import plan, scan_ops
+scan_ops.plan_forward = lambda *_: plan.Plan(1, 2, 4, 4)
 
 def tokens(n):
-    return torch.randn(1, 100, n, dtype=torch.bfloat16).mT.requires_grad_()
+    return torch.randn(1, 250, n, dtype=torch.bfloat16).mT.requires_grad_()
 
 def direction():
     A, D = -torch.rand(40, 16), torch.ones(40)
@@ -217,7 +234,7 @@ def test_compiles_for_a_gpu(tmp_path):
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    forward = 'chunk_state', 'state_passing', 'chunk_scan', 'conv1d_fwd'
+    forward = 'interleave', 'chunk_state', 'state_passing', 'chunk_scan', 'conv1d_fwd'
     backward = 'chunk_scan_bwd_dstates', 'chunk_scan_bwd', 'conv1d_bwd'
     for name in (*forward, *backward):
         assert f'{name} True' in result.stdout
