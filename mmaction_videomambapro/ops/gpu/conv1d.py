@@ -7,13 +7,23 @@ and ``back`` are compile-time constants.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import triton
 import triton.language as tl
 
-from .scan import _sigmoid
+from .arithmetic import sigmoid
 
 TOKENS = tl.constexpr(32)
 CHANNELS = tl.constexpr(64)
+
+
+class Tokens(NamedTuple):
+    """(B, L, D) and its steps; that of D is 1."""
+
+    data: Any
+    batch: int
+    token: int
 
 
 @triton.jit
@@ -32,7 +42,7 @@ def conv1d_fwd(
     batch, t, d = _place()
     value = _convolve(x, weight, bias, batch, t, d, channels, length, TAPS, REVERSE)
     if SILU:
-        value *= _sigmoid(value)
+        value *= sigmoid(value)
     inside = (t < length) & (d < channels)
     tl.store(y.data + batch * y.batch + t * y.token + d, value, inside)
 
@@ -57,7 +67,7 @@ def conv1d_bwd(
     slope = _load(dy, batch, t, d, channels, length)
     if SILU:
         y = _convolve(x, weight, bias, batch, t, d, channels, length, TAPS, REVERSE)
-        s = _sigmoid(y)
+        s = sigmoid(y)
         slope *= s + y * s * (1 - s)
     inside = (t < length) & (d < channels)
     tl.store(ds.data + batch * ds.batch + t * ds.token + d, slope, inside)

@@ -7,12 +7,12 @@ import triton
 
 from ..operators.conv1d import Conv1dOperator
 from . import conv1d
-from .launch import OPTIONS, array, new_tokens, on_device_of
+from .launch import OPTIONS, dense, new_tokens, on_device_of
 
 
 def _forward(x, weight, bias, silu, reverse):
     y = new_tokens(x)
-    arrays = array(x), *_dense(weight, bias), array(y)
+    arrays = _tokens(x), *_dense(weight, bias), _tokens(y)
     _launch(conv1d.conv1d_fwd, arrays, x, weight, SILU=silu, REVERSE=reverse)
     return y
 
@@ -24,12 +24,18 @@ def _backward(dy, x, weight, bias, silu, reverse):
     dweight = x.new_empty(*tiles, weight.shape[1], channels, dtype=torch.float32)
     dbias = x.new_empty(*tiles, channels, dtype=torch.float32)
     weight, bias = _dense(weight, bias)
-    arrays = array(x), weight, bias, array(dy), array(ds), dweight, dbias
+    arrays = _tokens(x), weight, bias, _tokens(dy), _tokens(ds), dweight, dbias
     _launch(conv1d.conv1d_bwd, arrays, x, weight, SILU=silu, REVERSE=reverse)
-    arrays = array(ds), weight, None, array(dx)
+    arrays = _tokens(ds), weight, None, _tokens(dx)
     _launch(conv1d.conv1d_fwd, arrays, x, weight, SILU=False, REVERSE=not reverse)
     dweight, dbias = dweight.sum((0, 1)).mT, dbias.sum((0, 1))
     return dx, dweight.to(weight.dtype).contiguous(), dbias.to(weight.dtype)
+
+
+def _tokens(x):
+    """(B, D, L) as kernels take it, copied if channels have gaps."""
+    x = x if x.stride(1) == 1 else dense(x)
+    return conv1d.Tokens(x, x.stride(0), x.stride(2))
 
 
 def _dense(weight, bias):

@@ -85,7 +85,7 @@ def _scan_segment(
     begins = segment == (sizes.segments - 1 if REVERSE else 0)
     h = as_states(tl.load(start, only(not begins, place.slot_inside), 0.0), fixed)
     if fixed.RESIDUAL:
-        u0 = at_tokens(u, place, tl.cast(begin, tl.int64), fixed.U_STEP, 0)
+        u0 = u + tl.cast(begin, tl.int64) * fixed.U_STEP + place.channel
         u0 = tl.load(u0, only(begins, place.inside), 0.0).to(tl.float32)
         h += as_tokens(u0, fixed)[None]  # the same in all four rows
 
@@ -96,11 +96,11 @@ def _scan_segment(
             tl.store(slot, flat_states(h), place.slot_inside)
         count = min(fixed.CHUNK, sizes.length - c * fixed.CHUNK)
         t0 = tl.cast(c * fixed.CHUNK + (count - 1 if REVERSE else 0), tl.int64)
-        at_u = at_tokens(u, place, t0, fixed.U_STEP, by)
-        at_delta = at_tokens(delta, place, t0, fixed.DELTA_STEP, by)
-        at_own = at_tokens(own, place, t0, fixed.STEP, by)
+        at_u, at_delta = u + t0 * fixed.U_STEP, delta + t0 * fixed.DELTA_STEP
+        at_own = own + t0 * fixed.STEP
         if z is not None and FINAL:
-            at_z = at_tokens(of_clip(z, place), place, t0, fixed.Z_STEP, by)
+            at_z = of_clip(z, place) + t0 * fixed.Z_STEP
+        before = (begin - t0).to(tl.int32)
         at_B = BC + t0 * (8 * fixed.R)
         for i in range(0, count, 4 * FOURS):
             # all loads of a turn come before its first barrier
@@ -108,13 +108,16 @@ def _scan_segment(
             for k in tl.static_range(FOURS):
                 t = i + 4 * k
                 valid = (t + place.token < count) & place.inside
-                us += (tl.load(at_u + by * t * fixed.U_STEP, valid, 0.0),)
-                deltas += (tl.load(at_delta + by * t * fixed.DELTA_STEP, valid, 0.0),)
+                at = at_tokens(at_u, place, t, fixed.U_STEP, by)
+                us += (tl.load(at, valid, 0.0),)
+                at = at_tokens(at_delta, place, t, fixed.DELTA_STEP, by)
+                deltas += (tl.load(at, valid, 0.0),)
                 if ADD:
-                    other = outputs.partial + at_own + by * t * fixed.STEP
-                    partials += (tl.load(other, valid, 0.0),)
+                    at = at_tokens(outputs.partial + at_own, place, t, fixed.STEP, by)
+                    partials += (tl.load(at, valid, 0.0),)
                 if FINAL and z is not None:
-                    gates += (tl.load(at_z + by * t * fixed.Z_STEP, valid, 0.0),)
+                    at = at_tokens(at_z, place, t, fixed.Z_STEP, by)
+                    gates += (tl.load(at, valid, 0.0),)
             for k in tl.static_range(FOURS):
                 t = i + 4 * k
                 valid = (t + place.token < count) & place.inside
@@ -122,22 +125,22 @@ def _scan_segment(
                 dt, _ = step_size(deltas[k].to(tl.float32) + bias, fixed.SOFTPLUS)
                 dt = tl.where(valid, dt, 0.0)
                 B = at_B + by * t * (8 * fixed.R)
-                h, y = _scan_four(h, u1, dt, B, A, by, MASKED, fixed)
+                h, y = _scan_four(h, u1, dt, B, A, place.state, by, MASKED, fixed)
                 if MASKED:  # the first token reads nothing
-                    y = tl.where(t0 + by * (t + place.token) == begin, 0.0, y)
+                    y = tl.where(by * (t + place.token) == before, 0.0, y)
                 y += D * u1
                 if ADD:
                     y += partials[k].to(tl.float32)
-                at = at_own + by * t * fixed.STEP
+                to = at_tokens(at_own, place, t, fixed.STEP, by)
                 if FINAL:
                     if outputs.ungated is not None:
-                        tl.store(outputs.ungated + at, y, valid)
+                        tl.store(outputs.ungated + to, y, valid)
                     if z is not None:
                         gate = gates[k].to(tl.float32)
                         y *= gate * sigmoid(gate)
-                    tl.store(outputs.y + at, y, valid)
+                    tl.store(outputs.y + to, y, valid)
                 else:
-                    tl.store(outputs.partial + at, y, valid)
+                    tl.store(outputs.partial + to, y, valid)
     if HAND_ON:
         c = first - 1 if REVERSE else last + 1
         exists = (c >= 0) & (c < sizes.chunks)
@@ -147,13 +150,13 @@ def _scan_segment(
 
 
 @triton.jit
-def _scan_four(h, u, dt, at_B, A, by: tl.constexpr, MASKED: tl.constexpr, fixed):
+def _scan_four(h, u, dt, at_B, A, state, by, MASKED, fixed):
     """Four tokens: the states after them, and what they read out."""
     pairs = spread(as_tokens(dt, fixed), as_tokens(dt * u, fixed))
     read = ()
     for j in tl.static_range(4):
         at = at_B + by * j * (8 * fixed.R)
-        B, C = tl.load(at), tl.load(at + 4 * fixed.R)
+        B, C = tl.load(at + state), tl.load(at + 4 * fixed.R + state)
         p = tl.exp2(pairs[j][0] * A) * h
         h = p + pairs[j][1] * B
         read += (tl.sum((p if MASKED else h) * C, 0),)

@@ -42,3 +42,28 @@ def interleave(
                 )
                 mine = (i < size) & (i // PADDED % 2 == k)
                 tl.store(BC + at + i, value.to(tl.float32), mine)
+
+
+@triton.jit
+def separate(
+    dBC,  # (tiles, directions, rows, L, 2, 4 * R)
+    gradients,  # dB and dC of each direction, (rows, L, N)
+    tiles,
+    tokens,  # rows * L
+    fixed: tl.constexpr,
+):
+    """Add up tiles of channels. Grid: (blocks of tokens * N, dB and dC, directions)."""
+    COUNT: tl.constexpr = fixed.COUNT
+    PADDED: tl.constexpr = 4 * fixed.R
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    token, n = i // fixed.N, i % fixed.N
+    inside = token < tokens
+    at = tl.program_id(2).to(tl.int64) * tokens + token
+    at = (at * 2 + tl.program_id(1)) * PADDED + n
+    tile_step = tl.cast(tokens, tl.int64) * (COUNT * 2 * PADDED)
+    value = tl.zeros([BLOCK], tl.float32)
+    for tile in range(tiles):
+        value += tl.load(dBC + tile * tile_step + at, inside, 0.0)
+    for k in tl.static_range(2 * COUNT):
+        if tl.program_id(2) * 2 + tl.program_id(1) == k:
+            tl.store(gradients[k] + i, value, inside)

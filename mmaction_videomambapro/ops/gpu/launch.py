@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor
-
-from .scan import Array
 
 # Products and sums may be fused, whatever Triton's default is.
 OPTIONS = dict(num_warps=1, enable_fp_fusion=True)
@@ -42,23 +39,3 @@ def new_tokens(like: Tensor) -> Tensor:
 def dense(x: Tensor) -> Tensor:
     """(B, D, L) in one piece, token by token."""
     return x.mT.contiguous().mT
-
-
-def capacity(x: Tensor) -> int:
-    """About how many programs of one warp with many registers run at a time."""
-    return 8 * processors(x)
-
-
-def array(x: Tensor | None) -> Array | None:
-    """(B, D, L) or (B, G, N, L) as kernels take it, copied if channels have gaps."""
-    if x is None:
-        return None
-    if x.stride(-2) != 1:
-        x = dense(x)
-    group = x.stride(1) if x.ndim == 4 else 0
-    return Array(x, x.stride(0), group, x.stride(-1))
-
-
-def bits(flags: Sequence[bool]) -> int:
-    """A number with a bit for each direction."""
-    return sum(flag << i for i, flag in enumerate(flags))

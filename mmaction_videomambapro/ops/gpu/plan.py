@@ -55,10 +55,10 @@ class Costs(NamedTuple):
 
 
 FORWARD = {
-    1: Costs(Cost(143, 144, 154), Cost(101, 136, 80)),  # by Q
-    2: Costs(Cost(132, 144, 113), Cost(95, 136, 60)),
+    1: Costs(Cost(150, 144, 156), Cost(101, 136, 80)),  # by Q
+    2: Costs(Cost(138, 144, 114), Cost(96, 136, 60)),
 }
-BACKWARD = {2: Costs(Cost(431, 298, 409), Cost(108, 152, 62))}
+BACKWARD = {2: Costs(Cost(450, 298, 420), Cost(109, 152, 62))}
 
 
 @lru_cache

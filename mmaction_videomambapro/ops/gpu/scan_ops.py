@@ -7,26 +7,31 @@ from collections.abc import Callable, Sequence
 import torch
 import triton
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..operators.scan import ScanFlags, ScanInputs, ScanOperator
-from . import forward, interleave, scan, segments
-from .arguments import Array, Direction, Fixed, Outputs, Sizes, States
+from . import backward, forward, interleave, segments
+from .arguments import (
+    Array,
+    Direction,
+    Fixed,
+    Gradients,
+    Outputs,
+    Shared,
+    Sizes,
+    States,
+    Sums,
+)
 from .launch import (
     OPTIONS,
-    array,
-    bits,
-    capacity,
     dense,
     new_tokens,
     on_device_of,
     processors,
     registers,
 )
-from .plan import Work, plan_forward
+from .plan import Work, plan_backward, plan_forward
 from .tiles import MARGIN
 
-CHANNELS = scan.CHANNELS.value
 CHUNK = 64  # tokens, a multiple of 4
 
 
@@ -209,134 +214,69 @@ def _states(x):
 
 
 def _backward(dy, directions, z, ungated, states, flags):
-    u, _, A, B, *_ = directions[0]
-    sizes, grid = _old_sizes(directions[0])
-    count, states_of_A = len(directions), A.shape[1]
-    inputs, constants = _inputs(directions), _constants(directions, flags)
-    dy, gate = array(dy), array(z)
-    states = _as_old_states(states, sizes, count, states_of_A)
-    dstates = torch.empty_like(states)
-    chunks = scan.Chunks(dstates, _new_sums(states, sizes, count))
+    count = len(directions)
     dz = None if z is None else new_tokens(z)
-    outputs = [[new_tokens(d.u), new_tokens(d.delta)] for d in directions]
-
-    # A part sums the gradients of B and C over its channels: as many as keep all busy
-    batch, groups, length = len(u), sizes.groups, sizes.length
-    items = sizes.rows * sizes.chunks * count
-    tiles = sizes.padded // CHANNELS
-    parts = min(triton.cdiv(2 * capacity(u), items), tiles)
-    programs = min(parts * items, capacity(u))
-    shape = parts, count, 2, batch, groups, length, states_of_A
-    dB_and_dC = states.new_empty(shape)
-    for direction, arrays in zip(dB_and_dC[0], outputs):
-        arrays += [x.mT for x in direction]
-    dA = torch.empty_like(states)
-    dD, dbias = (_new_sums(states, sizes, count) for _ in range(2))
-    scratch = states.new_empty(programs, sizes.chunk // 4, states_of_A * CHANNELS)
-
-    with on_device_of(u):
-        turned = flags._replace(residual=False, reverse=[not x for x in flags.reverse])
-        if sizes.chunks > 1:
-            scan.chunk_scan_bwd_dstates[grid, sizes.chunks - 1, count](
-                inputs, gate, dy, chunks, sizes, **constants, **OPTIONS
+    gradients = [Gradients(new_tokens(d.u), new_tokens(d.delta)) for d in directions]
+    dBs_and_dCs = [_new_states(x) for d in directions for x in (d.B, d.C)]
+    with on_device_of(dy):
+        scan = Scan(directions, z, flags, plan_backward, most_registers=168)
+        sizes, fixed, plan = scan.sizes, scan.fixed, scan.plan
+        BC = scan.interleave(directions)
+        shared = Shared(scan.z, dense(dy), ungated, dz)
+        dA = scan.new_sums(4, sizes.channels, fixed.R)
+        weights = [scan.new_sums(sizes.channels) for _ in range(2)]
+        shape = scan.tiles, count, sizes.rows, sizes.length, 2, 4 * fixed.R
+        dBC = states.new_empty(shape)
+        programs = scan.tiles * sizes.rows * sizes.segments * count
+        tile = 32 * plan.Q * plan.W * fixed.R
+        scratch = states.new_empty(programs, CHUNK // 4, tile)
+        dstates = None
+        if sizes.segments > 1:
+            dstates, dt_sums = torch.empty_like(dA), scan.new_sums(sizes.channels)
+            scan.launch(
+                segments.chunk_scan_bwd_dstates,
+                sizes.segments - 1,
+                BC,
+                scan.z,
+                shared.dy,
+                dstates,
+                dt_sums,
             )
-        _old_pass_states(inputs, chunks, sizes, grid, constants, turned)
-        scan.chunk_scan_bwd[(programs,)](
-            inputs,
-            scan.Shared(gate, dy, None if z is None else array(ungated), array(dz)),
+            scan.pass_states(dstates, dt_sums, sizes.segments, back=True)
+        scan.launch(
+            backward.chunk_scan_bwd,
+            sizes.segments,
+            BC,
+            shared,
             states,
             dstates,
             scratch,
-            tuple(scan.Gradients(*map(array, x)) for x in outputs),
-            scan.Sums(dA, dD, dbias),
-            sizes,
-            parts,
-            dB_and_dC.stride(0),
-            **constants,
-            RESIDUAL=flags.residual,
-            MASKED=bits(flags.masked),
-            **OPTIONS,
+            tuple(gradients),
+            Sums(dBC, dA, *weights),
+        )
+        tokens = sizes.rows * sizes.length
+        blocks = triton.cdiv(tokens * fixed.N, interleave.BLOCK.value)
+        interleave.separate[blocks, 2, count](
+            dBC, tuple(dBs_and_dCs), scan.tiles, tokens, fixed, **OPTIONS
         )
 
     found = [] if z is None else [(dz, z)]
-    dA = dA.view(*dD.shape[:-1], states_of_A, -1)
     for i, inputs in enumerate(directions):
-        dB, dC = (x.sum(0).mT.view_as(B) for x in dB_and_dC[:, i].unbind(1))
-        weights = dA[i], dD[i][:, :, None], dbias[i][:, :, None]
-        dA_i, dD_i, dbias_i = (_sum_chunks(x, sizes) for x in weights)
-        du, ddelta, *_ = outputs[i]
-        found += zip((du, ddelta, dA_i, dB, dC, dD_i[:, 0], dbias_i[:, 0]), inputs)
+        dD, dbias = (_over_sequences(x[i], sizes) for x in weights)
+        dA_i = _over_sequences(dA[i].transpose(2, 3), sizes).flatten(1)
+        own = *gradients[i], dA_i[:, : fixed.N].contiguous(), *dBs_and_dCs[2 * i :][:2]
+        found += zip((*own, dD, dbias), inputs)
     return [x.to(like.dtype) for x, like in found if like is not None]
 
 
-def _old_pass_states(inputs, chunks, sizes, grid, constants, flags):
-    """From chunk to chunk, in the order that flags say."""
-    scan.state_passing[grid, 1, constants['COUNT']](
-        inputs,
-        chunks,
-        sizes,
-        **{name: constants[name] for name in ('N', 'STATES', 'COUNT')},
-        RESIDUAL=flags.residual,
-        REVERSE=bits(flags.reverse),
-        **OPTIONS,
-    )
+def _over_sequences(x, sizes):
+    """(rows, segments, channels, ...) -> (D, ...)"""
+    return x.unflatten(0, (-1, sizes.groups)).sum((0, 2)).flatten(0, 1)
 
 
-def _old_sizes(inputs):
-    """Sizes, and how many programs it takes for all channels."""
-    batch, channels, length = inputs.u.shape
-    groups = inputs.B.shape[1] if inputs.B.ndim == 4 else 1
-    channels //= groups
-    tiles = triton.cdiv(channels, CHANNELS)
-    chunks = triton.cdiv(length, CHUNK)
-    rows = batch * groups
-    padded = tiles * CHANNELS
-    sizes = scan.Sizes(rows, groups, channels, padded, length, CHUNK, chunks)
-    return sizes, rows * tiles
-
-
-def _new_sums(states, sizes, count):
-    return states.new_empty(count, sizes.rows, sizes.chunks, sizes.padded)
-
-
-def _inputs(directions):
-    def with_groups(x):
-        return x if x.ndim == 4 else x[:, None]
-
-    return tuple(
-        scan.Direction(
-            array(u),
-            array(delta),
-            array(with_groups(B)),
-            array(with_groups(C)),
-            *(x if x is None else x.contiguous() for x in (A, D, delta_bias)),
-        )
-        for u, delta, A, B, C, D, delta_bias in directions
-    )
-
-
-def _constants(directions, flags):
-    N = directions[0].A.shape[1]
-    return dict(
-        N=N,
-        STATES=triton.next_power_of_2(N),
-        COUNT=len(directions),
-        SOFTPLUS=flags.delta_softplus,
-        REVERSE=bits(flags.reverse),
-    )
-
-
-def _sum_chunks(x, sizes):
-    """Over clips and chunks: (B * G, chunks, n, padded) -> (D, n)."""
-    x = x.unflatten(0, (-1, sizes.groups)).sum((0, 2))[..., : sizes.channels]
-    return x.mT.reshape(-1, x.shape[1]).contiguous()
-
-
-def _as_old_states(states, sizes, count, N):
-    channels = sizes.channels
-    x = states.view(count, sizes.rows, sizes.chunks, 4, channels, -1)
-    x = x.transpose(4, 5).flatten(3, 4)[..., :N, :]
-    return F.pad(x, (0, sizes.padded - channels)).contiguous()
+def _new_states(like):
+    """Empty, with the states of a token side by side."""
+    return torch.empty_like(like.mT, memory_format=torch.contiguous_format).mT
 
 
 scan_operator = ScanOperator(

@@ -123,7 +123,7 @@ def of_clip(x, place):
 @triton.jit
 def at_tokens(x, place, t, STEP: tl.constexpr, by: tl.constexpr):
     """Pointers, or steps from 0, to the tokens t, t + by, t + 2 * by and t + 3 * by."""
-    return x + t * STEP + (by * STEP * place.token + place.channel)
+    return (x + by * t * STEP) + (by * STEP * place.token + place.channel)
 
 
 @triton.jit
@@ -135,10 +135,10 @@ def at_slot(states, sizes, place, j, count, slot, fixed: tl.constexpr):
 
 @triton.jit
 def at_BC(BC, sizes, place, j, fixed: tl.constexpr):
-    """Pointers to B of a row's token 0; C is 4 * R further, the next token 8 * R."""
+    """Pointer to B of a row's token 0; C is 4 * R further, the next token 8 * R."""
     row = (j * sizes.rows + place.row).to(tl.int64)
     token = row * (sizes.length + 2 * MARGIN) + MARGIN
-    return BC + token * (8 * fixed.R) + place.state
+    return BC + token * (8 * fixed.R)
 
 
 @triton.jit
@@ -254,13 +254,13 @@ def over_channels(x, y):
     x = tl.permute(x, (4, 5, 6, 2, 0, 1, 3))
     tl.static_assert(W == 1 or W == 2 or W == 4)
     if W == 4:
-        x = tl.reshape(x, (32 * R, 2, 2, 2, 2, 2))
+        x = tl.reshape(x, (4, 2, 4, R, 2, 2, 2, 2, 2))
         x = _add_halves(_add_halves(x))
     elif W == 2:
-        x = _add_halves(tl.reshape(x, (32 * R, 2, 2, 2, 2)))
+        x = _add_halves(tl.reshape(x, (4, 2, 4, R, 2, 2, 2, 2)))
     else:
-        x = tl.reshape(x, (32 * R, 2, 2, 2))
-    return _add_halves(_add_halves(_add_halves(x)))
+        x = tl.reshape(x, (4, 2, 4, R, 2, 2, 2))
+    return tl.reshape(_add_halves(_add_halves(_add_halves(x))), (32 * R,))
 
 
 @triton.jit
