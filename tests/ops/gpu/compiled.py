@@ -1,8 +1,9 @@
 """Compiles the kernels for a GPU that is not there, and counts what loops consist of.
 
-A program of its own, as the tests have Triton interpret kernels. It prints, as JSON, a
-list of [name, registers, loops] for each kernel that a training step of a mixer's scan
-and convolution launches, in bfloat16, in both directions and with every flag. Loops are
+A program of its own, as the tests have Triton interpret kernels. Its argument is 'sm_90'
+or 'gfx942', an AMD GPU, whose code is not counted. It prints, as JSON, a list of
+[name, registers, loops] for each kernel that a training step of a mixer's scan and
+convolution launches, in bfloat16, in both directions and with every flag. Loops are
 those without a loop inside, each with its numbers of instructions by kind.
 """
 
@@ -24,10 +25,13 @@ INSTRUCTION = re.compile(r'\s*/\*([0-9a-f]{4,6})\*/\s+(?:@!?U?P\w+\s+)?([A-Z]\w*
 DISASSEMBLER = Path(triton.__file__).parent / 'backends/nvidia/bin/cuobjdump'
 
 
-class Driver:
-    """Of a GPU of compute capability 9.0."""
+TARGETS = {'sm_90': GPUTarget('cuda', 90, 32), 'gfx942': GPUTarget('hip', 'gfx942', 64)}
 
-    target = GPUTarget('cuda', 90, 32)
+
+class Driver:
+    """Of the GPU that there is not."""
+
+    target: GPUTarget
     is_active = staticmethod(lambda: True)
 
     def get_current_target(self):
@@ -77,8 +81,9 @@ def loops(cubin):
 
 
 def compile_only(self, *args, grid, warmup, run=JITFunction.run, **kwargs):
-    cubin = run(self, *args, grid=grid, warmup=True, **kwargs).asm['cubin']
-    counted = DISASSEMBLER.exists()
+    code = run(self, *args, grid=grid, warmup=True, **kwargs).asm
+    cubin = code.get('cubin')
+    counted = cubin and DISASSEMBLER.exists()
     report.append(
         [
             self.fn.__name__,
@@ -114,8 +119,9 @@ def train():
 
 if __name__ == '__main__':
     report = []
+    Driver.target = TARGETS[sys.argv[1]]
     triton.runtime.driver.set_active(Driver())
     JITFunction.run = compile_only
-    torch.version.cuda = 'any'
+    setattr(torch.version, Driver.target.backend, 'any')
     train()
     json.dump(report, sys.stdout)
