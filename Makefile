@@ -1,6 +1,8 @@
 # make install      .venv with the package and its test tools
 # make demo         train and test a small VideoMambaPro on clips made on the spot
 # make demo-vjepa   pre-train one on clips without their labels, and probe it frozen
+# make lab          what the mask and the residual change, in ten minutes
+# make lab-full     all that docs/lab.md reports, in two hours
 # make test         the whole test suite
 # make test-page    the page of tools/page.py, in a browser
 # make lint         style and types
@@ -17,7 +19,8 @@ DEMO_CONFIG := configs/demo/videomambapro-nano_8x2x1-15e_demo-clips-rgb.py
 VJEPA_CONFIG := configs/demo/vjepa_videomambapro-nano_32x2x1-80e_demo-clips-plain.py
 PROBE_CONFIG := configs/demo/vjepa-probe_videomambapro-nano_8x2x1-30e_demo-clips-plain-rgb.py
 
-.PHONY: help install demo demo-vjepa test test-page browser lint format docs
+.PHONY: help install demo demo-vjepa lab lab-full test test-page browser lint format \
+	docs
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -59,6 +62,16 @@ demo-vjepa: install
 		--seed $(SEED) --cfg-options model.backbone.init_cfg=None
 	@$(BIN)/python tools/analysis/compare_runs.py $(VJEPA)/pre-trained \
 		$(VJEPA)/random --out $(VJEPA)/comparison.png
+
+# Small models on toy tasks, each with some seeds. What is done is not done again.
+lab: install
+	$(BIN)/python benchmarks/lab/run.py --quick --results work_dirs/lab/results
+	$(BIN)/python benchmarks/lab/report.py --results work_dirs/lab/results \
+		--out work_dirs/lab
+
+lab-full: install
+	$(BIN)/python benchmarks/lab/run.py
+	$(BIN)/python benchmarks/lab/report.py
 
 test: install
 	$(BIN)/python -m pytest

@@ -1,0 +1,3 @@
+# Control: VideoMambaPro sees one frame of each clip, in the place of all
+_base_ = 'videomambapro.py'
+control = 'one_frame'

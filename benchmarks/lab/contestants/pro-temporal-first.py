@@ -1,0 +1,3 @@
+# VideoMambaPro, scanning place by place
+_base_ = 'videomambapro.py'
+backbone = dict(scan_order='temporal_first')

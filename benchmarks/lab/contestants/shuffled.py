@@ -1,0 +1,3 @@
+# Control: VideoMambaPro sees the frames in random order
+_base_ = 'videomambapro.py'
+control = 'shuffled'

@@ -1,0 +1,3 @@
+# VideoMambaPro: mask and residual
+_base_ = 'videomamba.py'
+backbone = dict(type='VideoMambaPro')

@@ -1,0 +1,2 @@
+# No pre-training: the encoder starts from its initial weights
+model = None
