@@ -1,8 +1,9 @@
 """The scan for GPUs: Triton kernels, which come with every PyTorch for GPUs.
 
-``scan`` and ``conv1d`` are the kernels, ``scan_ops`` and ``conv1d_ops`` make PyTorch
-operators of them, ``launch`` is what both need. ``TRITON_INTERPRET=1``, set before the
-first import, runs them on CPUs instead, slowly, to test them.
+``forward``, ``backward``, ``segments`` and ``conv1d`` are the kernels, ``tiles`` says
+how their numbers lie in a warp, ``plan`` decides how a scan is divided; ``scan_ops``
+and ``conv1d_ops`` make PyTorch operators of them. ``TRITON_INTERPRET=1``, set before
+the first import, runs them on CPUs instead, slowly, to test them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Compiles the kernels for a GPU that is not there, and counts what loops consist of.
 
-A program of its own, as the tests have Triton interpret kernels. Its argument is 'sm_90'
-or 'gfx942', an AMD GPU, whose code is not counted. It prints, as JSON, a list of
-[name, registers, loops] for each kernel that a training step of a mixer's scan and
+A program of its own, as the tests have Triton interpret kernels. Its argument is
+'sm_90', or 'gfx942', an AMD GPU, whose code is not counted. It prints, as JSON, a list
+of [name, registers, loops] for each kernel that a training step of a mixer's scan and
 convolution launches, in bfloat16, in both directions and with every flag. Loops are
 those without a loop inside, each with its numbers of instructions by kind.
 """
