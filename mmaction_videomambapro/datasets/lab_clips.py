@@ -146,7 +146,7 @@ def _draw_selective(label: int, rng: np.random.Generator, frames: int) -> Drawn:
     colours[marked + 1] = label
     clip = _with_squares(colours, rng)
     clip[marked, [0, -1]] = clip[marked, :, [0, -1]] = WHITE
-    return clip, marked + 1
+    return clip, int(marked) + 1
 
 
 def _draw_motion(label: int, rng: np.random.Generator, frames: int, size: int) -> Drawn:

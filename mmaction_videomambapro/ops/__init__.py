@@ -6,7 +6,8 @@ The way from a mixer to machine code:
 2. ``backends`` chooses who computes; ``naive`` is the definition of what is computed.
 3. ``operators`` makes PyTorch operators of kernels, with fakes and gradients.
 4. ``cpu/scan_ops``, ``gpu/scan_ops`` allocate results and launch the kernels.
-5. ``cpu/scan``, ``gpu/scan`` are the kernels; ``cpu/compiler`` and Triton compile them.
+5. ``cpu/scan``, ``gpu/forward``, ``gpu/backward`` are the kernels; ``cpu/compiler`` and
+   Triton compile them.
 """
 
 from .backends import BACKENDS

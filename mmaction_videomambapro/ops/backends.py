@@ -111,7 +111,9 @@ def choose_backend(u: Tensor, states: int = 1) -> Backend:
 def _log_choice(name, reasons):
     """Say once which backend runs, and what is wrong with those before it."""
     passed_over = ''.join(f'; not {other}: {reason}' for other, reason in reasons)
-    missing = any('not installed' in reason for _, reason in reasons)
+    missing = any(
+        'not installed' in reason or 'or later' in reason for _, reason in reasons
+    )
     print_log(
         f'Selective scan: {name}, {BACKENDS[name].summary}{passed_over}.',
         'current',

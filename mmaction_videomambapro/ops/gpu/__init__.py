@@ -1,8 +1,9 @@
 """The scan for GPUs: Triton kernels, which come with every PyTorch for GPUs.
 
-``scan`` and ``conv1d`` are the kernels, ``scan_ops`` and ``conv1d_ops`` make PyTorch
-operators of them, ``launch`` is what both need. ``TRITON_INTERPRET=1``, set before the
-first import, runs them on CPUs instead, slowly, to test them.
+``forward``, ``backward``, ``segments`` and ``conv1d`` are the kernels, ``tiles`` says
+how their numbers lie in a warp, ``plan`` decides how a scan is divided; ``scan_ops``
+and ``conv1d_ops`` make PyTorch operators of them. ``TRITON_INTERPRET=1``, set before
+the first import, runs them on CPUs instead, slowly, to test them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 MAX_STATES = 64  # in the registers of a thread
 
 _INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
-_OLDEST = 3, 3  # kernels take named tuples
+_OLDEST = 3, 4  # kernels read attributes of constants
 
 conv1d_operator = scan_operator = None
 _missing = 'this PyTorch is not built for GPUs'
@@ -27,7 +28,7 @@ if _INTERPRETED or torch.version.cuda or torch.version.hip:
             from .conv1d_ops import conv1d_operator  # noqa: F401
             from .scan_ops import scan_operator
         else:
-            _missing = f'triton is {triton.__version__}, it takes 3.3 or later'
+            _missing = f'triton is {triton.__version__}, it takes 3.4 or later'
     except ImportError as error:
         if error.name != 'triton':
             raise

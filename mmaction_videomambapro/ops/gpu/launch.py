@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-from .scan import Array
-
-# One warp a program. Products and sums may be fused, whatever Triton's default is.
+# Products and sums may be fused, whatever Triton's default is.
 OPTIONS = dict(num_warps=1, enable_fp_fusion=True)
 
-_PROGRAMS_OF_INTERPRETER = 8
+_PROCESSORS_OF_INTERPRETER = 1
 
 
 def on_device_of(x: Tensor):
@@ -21,11 +18,16 @@ def on_device_of(x: Tensor):
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
-def capacity(x: Tensor) -> int:
-    """About how many programs of one warp with many registers run at a time."""
+def processors(x: Tensor) -> int:
+    """How many processors the GPU of a tensor has."""
     if not x.is_cuda:
-        return _PROGRAMS_OF_INTERPRETER
-    return 8 * torch.cuda.get_device_properties(x.device).multi_processor_count
+        return _PROCESSORS_OF_INTERPRETER
+    return torch.cuda.get_device_properties(x.device).multi_processor_count
+
+
+def registers(count: int) -> dict[str, int]:
+    """Options of a kernel that is to take no more; AMD's compiler has none."""
+    return {} if torch.version.hip else dict(maxnreg=count)
 
 
 def new_tokens(like: Tensor) -> Tensor:
@@ -34,16 +36,6 @@ def new_tokens(like: Tensor) -> Tensor:
     return like.new_empty((batch, length, channels)).mT
 
 
-def array(x: Tensor | None) -> Array | None:
-    """(B, D, L) or (B, G, N, L) as kernels take it, copied if channels have gaps."""
-    if x is None:
-        return None
-    if x.stride(-2) != 1:
-        x = x.mT.contiguous().mT
-    group = x.stride(1) if x.ndim == 4 else 0
-    return Array(x, x.stride(0), group, x.stride(-1))
-
-
-def bits(flags: Sequence[bool]) -> int:
-    """A number with a bit for each direction."""
-    return sum(flag << i for i, flag in enumerate(flags))
+def dense(x: Tensor) -> Tensor:
+    """(B, D, L) in one piece, token by token."""
+    return x.mT.contiguous().mT

@@ -4,9 +4,6 @@ On a GPU they run there, compiled; else in Triton's interpreter, whose time depe
 the number of tokens and tiles: chunks are short, so that few tokens have several.
 """
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -27,20 +24,28 @@ from ..helpers import (
 
 pytestmark = pytest.mark.skipif(gpu.scan_operator is None, reason=gpu._missing)
 
+PRECISION = {**PRECISION, torch.float32: (1e-6, 2e-6)}  # closer than all backends
+
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
-    from mmaction_videomambapro.ops.gpu import launch, scan_ops
+    from mmaction_videomambapro.ops.gpu import scan_ops
 
     monkeypatch.setattr(scan_ops, 'CHUNK', 8)
-    monkeypatch.setattr(launch, '_PROGRAMS_OF_INTERPRETER', 3)
 
 
 @pytest.fixture
-def shortest_chunks(short_chunks, monkeypatch):
-    from mmaction_videomambapro.ops.gpu import scan_ops
+def planned(monkeypatch):
+    """Has scans divided as a test says."""
+    from mmaction_videomambapro.ops.gpu import plan, scan_ops
 
-    monkeypatch.setattr(scan_ops, 'CHUNK', 4)
+    def use(forward, backward):
+        plans = dict(plan_forward=forward, plan_backward=backward)
+        for name, values in plans.items():
+            fixed = plan.Plan(*values)
+            monkeypatch.setattr(scan_ops, name, lambda *_, fixed=fixed: fixed)
+
+    return use
 
 
 def compare(inputs, layouts=(), **flags):
@@ -128,16 +133,26 @@ def test_extremes(case):
             assert error <= max(allowed, 1e-5), name
 
 
+# Q, W, fours per turn and segments, forward and backward
+PLANS = {
+    'narrow': ((1, 1, 2, 2), (1, 1, 1, 1)),
+    'wide': ((2, 4, 1, 2), (2, 4, 1, 1)),
+    'many segments': ((1, 2, 1, 5), (1, 2, 2, 3)),
+}
+
+
 @pytest.mark.parametrize('masked', [False, True])
-def test_both_directions(masked, shortest_chunks, monkeypatch):
-    """Several tiles of channels a part, several items of work a program."""
+@pytest.mark.parametrize('plan', PLANS)
+def test_both_directions(plan, masked, planned, monkeypatch):
+    """Five chunks, and channels that do not fill the last tile."""
+    planned(*PLANS[plan])
     leaves = []
     for _ in range(2):
-        inputs = make_inputs(1, 70, 6, 2, dtype=torch.float32)
+        inputs = make_inputs(1, 20, 37, 5, dtype=torch.float32)
         z = inputs.pop('z')
         leaves += [x.requires_grad_() for x in ScanInputs(**inputs)]
     leaves.append(z.requires_grad_())
-    dy = torch.randn(1, 70, 6)
+    dy = torch.randn(1, 20, 37)
 
     def scan(leaves):
         flags = dict(delta_softplus=True, residual=True, masked=masked)
@@ -149,11 +164,43 @@ def test_both_directions(masked, shortest_chunks, monkeypatch):
     expected = scan([x.detach().double().requires_grad_() for x in leaves])
     monkeypatch.setenv(FORCE_VARIABLE, 'triton')
     found = scan([x.detach().to(DEVICE).requires_grad_() for x in leaves])
-    for x, reference in zip(found, expected):
-        assert (x.cpu() - reference).norm() <= 1e-5 * reference.norm()
+    for i, (x, reference) in enumerate(zip(found, expected)):
+        error = (x.cpu() - reference).norm()
+        assert error <= PRECISION[torch.float32][i > 0] * reference.norm(), i
 
 
-def test_operator(shortest_chunks):
+def test_one_direction_in_segments(planned):
+    planned((1, 1, 1, 3), (1, 1, 1, 2))
+    inputs = make_inputs(1, 5, 21, 3, dtype=torch.float32)
+    compare(inputs, delta_softplus=True, residual=True, masked=True, reverse=True)
+
+
+def test_same_in_every_run(planned):
+    planned((1, 1, 1, 2), (1, 1, 1, 2))
+    inputs = make_inputs(1, 9, 18, 3, dtype=torch.float32)
+    inputs = {name: x.to(DEVICE) for name, x in inputs.items()}
+    flags = dict(delta_softplus=True, residual=True)
+    first, second = (run(gpu.scan_operator.run, inputs, **flags) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+class NoKernel:
+    """Launches nothing."""
+
+    def __getitem__(self, grid):
+        return lambda *args, **kwargs: None
+
+
+@pytest.mark.parametrize('kernel', ['segments.chunk_state', 'interleave.interleave'])
+def test_unwritten_memory_shows(kernel, planned, monkeypatch):
+    planned((1, 1, 1, 3), (1, 1, 1, 1))
+    monkeypatch.setattr(f'{gpu.__name__}.{kernel}', NoKernel())
+    inputs = make_inputs(1, 4, 18, 3, dtype=torch.float32)
+    inputs = {name: x.to(DEVICE) for name, x in inputs.items()}
+    assert gpu.scan_operator.run(**inputs).isnan().any()
+
+
+def test_operator():
     first, second = (make_inputs(1, 3, 5, 2, dtype=torch.float32) for _ in range(2))
     z = first['z']
     tensors = [z]
@@ -168,56 +215,3 @@ def test_operator(shortest_chunks):
     torch.library.opcheck(
         operator.backward.op, (torch.randn_like(y), *tensors, ungated, states, *flags)
     )
-
-
-COMPILE = """
-import sys
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.runtime.jit import JITFunction
-
-class Driver:
-    target = GPUTarget('cuda', {arch}, 32)
-    get_current_target = lambda self: self.target
-    get_current_device = get_current_stream = lambda self, *_: 0
-    is_active = lambda self: True
-
-triton.runtime.driver.set_active(Driver())
-run = JITFunction.run
-
-def compile(self, *args, grid, warmup, **kwargs):
-    kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
-    print(self.fn.__name__, 'ptx' in kernel.asm and len(kernel.asm['cubin']) > 0)
-
-JITFunction.run = compile
-import torch
-torch.version.cuda = 'any'
-from mmaction_videomambapro.ops import ScanInputs, gpu
-
-def tokens(n):
-    return torch.randn(1, 100, n, dtype=torch.bfloat16).mT.requires_grad_()
-
-def direction():
-    A, D = -torch.rand(40, 16), torch.ones(40)
-    return ScanInputs(tokens(40), tokens(40), A, tokens(16), tokens(16), D, D)
-
-z = tokens(40)
-y = gpu.scan_operator.run_both(direction(), direction(), z, True, True, True)
-y = gpu.conv1d_operator.run(y, torch.ones(40, 4), torch.ones(40), 'silu', True)
-y.sum().backward()
-"""
-
-
-def test_compiles_for_a_gpu(tmp_path):
-    """The compiler refuses some of what the interpreter runs; it needs no GPU."""
-    result = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', COMPILE.format(arch=90)],
-        env={'PATH': '', 'TRITON_CACHE_DIR': str(tmp_path), 'HOME': str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    forward = 'chunk_state', 'state_passing', 'chunk_scan', 'conv1d_fwd'
-    backward = 'chunk_scan_bwd_dstates', 'chunk_scan_bwd', 'conv1d_bwd'
-    for name in (*forward, *backward):
-        assert f'{name} True' in result.stdout

@@ -1,0 +1,69 @@
+"""B and C as the scan's kernels read them, and back.
+
+Lanes load four states at a time, in float32 and without a mask: B and C of a token lie
+side by side, filled up with zeros to 4 * R states, between tokens of zeros.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .tiles import MARGIN
+
+BLOCK = tl.constexpr(1024)
+
+
+@triton.jit
+def interleave(
+    states,  # B and C of each direction
+    BC,  # (directions, rows, L + 2 * MARGIN, 2, 4 * R)
+    groups,
+    length,
+    fixed: tl.constexpr,
+):
+    """Grid: (rows, blocks of a row, directions)."""
+    COUNT: tl.constexpr = fixed.COUNT
+    PADDED: tl.constexpr = 4 * fixed.R
+    size = (length + 2 * MARGIN) * (2 * PADDED)
+    i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    t, n = i // (2 * PADDED) - MARGIN, i % PADDED
+    row = tl.program_id(0)
+    batch, group = (row // groups).to(tl.int64), row % groups
+    real = (t >= 0) & (t < length) & (n < fixed.N)
+    for j in tl.static_range(COUNT):
+        if tl.program_id(2) == j:
+            at = (j * tl.num_programs(0) + row).to(tl.int64) * size
+            for k in tl.static_range(2):
+                x = states[2 * j + k]
+                of_row = x.data + batch * x.batch + group * x.group
+                value = tl.load(
+                    of_row + t.to(tl.int64) * x.token + n * x.state, real, 0.0
+                )
+                mine = (i < size) & (i // PADDED % 2 == k)
+                tl.store(BC + at + i, value.to(tl.float32), mine)
+
+
+@triton.jit
+def separate(
+    dBC,  # (tiles, directions, rows, L, 2, 4 * R)
+    gradients,  # dB and dC of each direction, (rows, L, N)
+    tiles,
+    tokens,  # rows * L
+    fixed: tl.constexpr,
+):
+    """Add up tiles of channels. Grid: (blocks of tokens * N, dB and dC, directions)."""
+    COUNT: tl.constexpr = fixed.COUNT
+    PADDED: tl.constexpr = 4 * fixed.R
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    token, n = i // fixed.N, i % fixed.N
+    inside = token < tokens
+    at = tl.program_id(2).to(tl.int64) * tokens + token
+    at = (at * 2 + tl.program_id(1)) * PADDED + n
+    tile_step = tl.cast(tokens, tl.int64) * (COUNT * 2 * PADDED)
+    value = tl.zeros([BLOCK], tl.float32)
+    for tile in range(tiles):
+        value += tl.load(dBC + tile * tile_step + at, inside, 0.0)
+    for k in tl.static_range(2 * COUNT):
+        if tl.program_id(2) * 2 + tl.program_id(1) == k:
+            tl.store(gradients[k] + i, value, inside)

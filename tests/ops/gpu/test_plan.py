@@ -1,0 +1,43 @@
+"""How scans are divided, for a GPU of 132 processors at 1.7 GHz."""
+
+import math
+
+import pytest
+
+from mmaction_videomambapro.ops.gpu import plan
+
+
+def work(batch, channels, length):
+    return plan.Work(batch, channels, length, math.ceil(length / 64), 2, R=4)
+
+
+@pytest.mark.parametrize(
+    ('shape', 'forward', 'backward'),
+    [
+        ((8, 1152, 1569), 200, 620),
+        ((8, 384, 3137), 180, 430),
+        ((1, 1152, 12545), 300, 645),
+    ],
+)
+def test_microseconds_at_best(shape, forward, backward):
+    found = plan.plan_forward(work(*shape), 132)
+    costs = plan.FORWARD[found.Q]
+    assert plan.cycles(work(*shape), 132, costs, found, 2) / 1700 <= forward
+    found = plan.plan_backward(work(*shape), 132)
+    costs = plan.BACKWARD[found.Q]
+    assert plan.cycles(work(*shape), 132, costs, found, 1) / 1700 <= backward
+
+
+def test_segments_are_for_few_sequences():
+    assert plan.plan_forward(work(8, 1152, 1569), 132).segments == 2
+    assert plan.plan_forward(work(1, 1152, 12545), 132).segments > 2
+    assert plan.plan_backward(work(64, 1152, 1569), 132).segments == 1
+
+
+def test_wide_tiles_are_for_many_sequences():
+    assert plan.plan_forward(work(1, 384, 197), 132).Q == 1
+    assert plan.plan_forward(work(64, 1152, 1569), 132).Q == 2
+
+
+def test_no_more_segments_than_chunks():
+    assert plan.plan_backward(work(1, 8, 130), 132).segments <= 3
