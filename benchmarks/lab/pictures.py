@@ -117,7 +117,7 @@ def draw_time(models: Results, out: Path) -> None:
     """Draw accuracy against CPU seconds, a panel for each task."""
     tasks, names = present(models), (*MAIN, 'vit')
     chances = {result.task: result.chance for result in every(models)}
-    columns = min(len(tasks), 5)
+    columns = min(len(tasks), 4)
     rows = -(-len(tasks) // columns)
     size = 1.6 * columns + 0.5, 1.6 * rows + 0.6
     figure = Figure(figsize=size, layout='constrained')
