@@ -19,6 +19,7 @@ from .tiles import (
     at_slot,
     at_tokens,
     decay,
+    dot,
     flat_states,
     flat_tokens,
     locate,
@@ -153,8 +154,8 @@ def _walk_back(
                 dnew = g if MASKED else dp
                 read = left[m] if MASKED else left[m] + dtu4 * B
                 q = dp * left[m]  # gradient of dt * A
-                ddtu += (tl.sum(dnew * B, 0),)
-                ddtA += (tl.sum(q * A, 0),)
+                ddtu += (dot(dnew, B),)
+                ddtA += (dot(q, A),)
                 dB += (tl.sum(dnew * dtu4, 1),)
                 dC += (tl.sum(dreads[m] * read, 1),)
                 dA += q * dt4

@@ -21,6 +21,7 @@ from .tiles import (
     at_slot,
     at_tokens,
     decay,
+    dot,
     flat_states,
     flat_tokens,
     locate,
@@ -159,5 +160,5 @@ def _scan_four(h, u, dt, at_B, A, state, by, MASKED, fixed):
         B, C = tl.load(at + state), tl.load(at + 4 * fixed.R + state)
         p = tl.exp2(pairs[j][0] * A) * h
         h = p + pairs[j][1] * B
-        read += (tl.sum((p if MASKED else h) * C, 0),)
+        read += (dot(p if MASKED else h, C),)
     return h, flat_tokens(over_states(read))

@@ -221,6 +221,33 @@ def _for_states(x):
 
 
 @triton.jit
+def dot(x, y):
+    """The sum of products over a lane's states; ``tl.sum`` fuses only half of them.
+
+    Takes [R, Q, W, row, lane], of which Q, W and lane may be 1.
+    """
+    R: tl.constexpr = x.shape[0]
+    xs, ys = (x,), (y,)
+    for n in tl.static_range(R):
+        if 2**n < R:
+            xs, ys = _halves(xs), _halves(ys)
+    value = xs[0] * ys[0]
+    for n in tl.static_range(1, R):
+        value += xs[n] * ys[n]
+    return tl.reshape(value, value.shape[1:])
+
+
+@triton.jit
+def _halves(tiles):
+    found = ()
+    for n in tl.static_range(len(tiles)):
+        x = tiles[n]
+        x = tl.reshape(x, (x.shape[0] // 2, 2, x.shape[1], x.shape[2], 4, x.shape[4]))
+        found += tl.split(tl.permute(x, (0, 2, 3, 4, 5, 1)))
+    return found
+
+
+@triton.jit
 def over_states(x):
     """[Q, W, row, lane] of four tokens each, summed over rows to a tile of tokens."""
     Q: tl.constexpr = x[0].shape[0]
