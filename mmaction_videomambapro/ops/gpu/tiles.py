@@ -121,9 +121,12 @@ def of_clip(x, place):
 
 
 @triton.jit
-def at_tokens(x, place, t, STEP: tl.constexpr, by: tl.constexpr):
-    """Pointers, or steps from 0, to the tokens t, t + by, t + 2 * by and t + 3 * by."""
-    return (x + by * t * STEP) + (by * STEP * place.token + place.channel)
+def offsets(place, t, STEP: tl.constexpr, by: tl.constexpr):
+    """From token 0 to the tokens t, t + by, t + 2 * by and t + 3 * by.
+
+    Pointers to add them to are the same for all lanes: then a lane adds 32 bits alone.
+    """
+    return by * t * STEP + (by * STEP * place.token + place.channel)
 
 
 @triton.jit
