@@ -17,12 +17,13 @@ from .tiles import (
     as_tokens,
     at_BC,
     at_slot,
-    at_tokens,
     decay,
+    dot,
     flat_states,
     flat_tokens,
     locate,
     of_clip,
+    offsets,
     only,
     over_channels,
     over_states,
@@ -109,16 +110,16 @@ def _walk_back(
             t = (count - 1) // 4 * 4 - i
             h = as_states(tl.load(scratch + t // 4 * SIZE + tl.arange(0, SIZE)), fixed)
             valid = (t + place.token < count) & place.inside
-            at = at_tokens(at_u, place, t, fixed.U_STEP, by)
+            at = at_u + offsets(place, t, fixed.U_STEP, by)
             u1 = tl.load(at, valid, 0.0).to(tl.float32)
-            x = tl.load(at_tokens(at_delta, place, t, fixed.DELTA_STEP, by), valid, 0.0)
-            at = at_tokens(at_own, place, t, fixed.STEP, by)
-            dread = tl.load(shared.dy + at, valid, 0.0).to(tl.float32)
+            x = tl.load(at_delta + offsets(place, t, fixed.DELTA_STEP, by), valid, 0.0)
+            at = offsets(place, t, fixed.STEP, by)
+            dread = tl.load(shared.dy + at_own + at, valid, 0.0).to(tl.float32)
             if shared.z is not None:
-                gate = at_tokens(at_z, place, t, fixed.Z_STEP, by)
+                gate = at_z + offsets(place, t, fixed.Z_STEP, by)
                 gate = tl.load(gate, valid, 0.0).to(tl.float32)
                 if DZ:
-                    ungated = tl.load(shared.ungated + at, valid, 0.0).to(tl.float32)
+                    ungated = tl.load(shared.ungated + at_own + at, valid, 0.0)
             dt, slope = step_size(x.to(tl.float32) + bias, fixed.SOFTPLUS)
             dt = tl.where(valid, dt, 0.0)
             pairs = spread(as_tokens(dt, fixed), as_tokens(dt * u1, fixed))
@@ -135,8 +136,8 @@ def _walk_back(
             if shared.z is not None:
                 s = sigmoid(gate)
                 if DZ:
-                    dz = dread * ungated * (s + gate * s * (1 - s))
-                    tl.store(shared.dz + at, dz, valid)
+                    dz = dread * ungated.to(tl.float32) * (s + gate * s * (1 - s))
+                    tl.store(shared.dz + at_own + at, dz, valid)
                 dread *= gate * s
             dD += dread * u1
             du = dread * D
@@ -153,8 +154,8 @@ def _walk_back(
                 dnew = g if MASKED else dp
                 read = left[m] if MASKED else left[m] + dtu4 * B
                 q = dp * left[m]  # gradient of dt * A
-                ddtu += (tl.sum(dnew * B, 0),)
-                ddtA += (tl.sum(q * A, 0),)
+                ddtu += (dot(dnew, B),)
+                ddtA += (dot(q, A),)
                 dB += (tl.sum(dnew * dtu4, 1),)
                 dC += (tl.sum(dreads[m] * read, 1),)
                 dA += q * dt4
@@ -163,8 +164,8 @@ def _walk_back(
             of_dtu, of_dtA = flat_tokens(of_dtu), flat_tokens(of_dtA)
             ddelta = (of_dtA * LN_2 + of_dtu * u1) * slope
             dbias += tl.where(valid, ddelta, 0.0)
-            tl.store(gradients.du + at, du + of_dtu * dt, valid)
-            tl.store(gradients.ddelta + at, ddelta, valid)
+            tl.store(gradients.du + at_own + at, du + of_dtu * dt, valid)
+            tl.store(gradients.ddelta + at_own + at, ddelta, valid)
             k = tl.arange(0, 32 * fixed.R)  # token, B or C, state
             k4 = k // (8 * fixed.R)
             at4 = at_dBC + by * t * (8 * fixed.R)
@@ -194,13 +195,13 @@ def _store_states(h, scratch, at_u, at_delta, at_B, A, bias, count, place, by, f
     own = tl.arange(0, SIZE)
     tl.store(scratch + own, flat_states(h))
     valid = (place.token < count) & place.inside
-    u = tl.load(at_tokens(at_u, place, 0, fixed.U_STEP, by), valid, 0.0)
-    x = tl.load(at_tokens(at_delta, place, 0, fixed.DELTA_STEP, by), valid, 0.0)
+    u = tl.load(at_u + offsets(place, 0, fixed.U_STEP, by), valid, 0.0)
+    x = tl.load(at_delta + offsets(place, 0, fixed.DELTA_STEP, by), valid, 0.0)
     for t in range(4, count, 4):
         # the next four are on their way while these are used
         valid = (t + place.token < count) & place.inside
-        next_u = tl.load(at_tokens(at_u, place, t, fixed.U_STEP, by), valid, 0.0)
-        next_x = at_tokens(at_delta, place, t, fixed.DELTA_STEP, by)
+        next_u = tl.load(at_u + offsets(place, t, fixed.U_STEP, by), valid, 0.0)
+        next_x = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
         next_x = tl.load(next_x, valid, 0.0)
         dt, _ = step_size(x.to(tl.float32) + bias, fixed.SOFTPLUS)
         dtu = dt * u.to(tl.float32)

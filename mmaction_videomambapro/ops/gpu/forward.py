@@ -19,12 +19,13 @@ from .tiles import (
     as_tokens,
     at_BC,
     at_slot,
-    at_tokens,
     decay,
+    dot,
     flat_states,
     flat_tokens,
     locate,
     of_clip,
+    offsets,
     only,
     over_states,
     spread,
@@ -108,15 +109,15 @@ def _scan_segment(
             for k in tl.static_range(FOURS):
                 t = i + 4 * k
                 valid = (t + place.token < count) & place.inside
-                at = at_tokens(at_u, place, t, fixed.U_STEP, by)
+                at = at_u + offsets(place, t, fixed.U_STEP, by)
                 us += (tl.load(at, valid, 0.0),)
-                at = at_tokens(at_delta, place, t, fixed.DELTA_STEP, by)
+                at = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
                 deltas += (tl.load(at, valid, 0.0),)
                 if ADD:
-                    at = at_tokens(outputs.partial + at_own, place, t, fixed.STEP, by)
+                    at = outputs.partial + at_own + offsets(place, t, fixed.STEP, by)
                     partials += (tl.load(at, valid, 0.0),)
                 if FINAL and z is not None:
-                    at = at_tokens(at_z, place, t, fixed.Z_STEP, by)
+                    at = at_z + offsets(place, t, fixed.Z_STEP, by)
                     gates += (tl.load(at, valid, 0.0),)
             for k in tl.static_range(FOURS):
                 t = i + 4 * k
@@ -131,16 +132,16 @@ def _scan_segment(
                 y += D * u1
                 if ADD:
                     y += partials[k].to(tl.float32)
-                to = at_tokens(at_own, place, t, fixed.STEP, by)
+                to = offsets(place, t, fixed.STEP, by)
                 if FINAL:
                     if outputs.ungated is not None:
-                        tl.store(outputs.ungated + to, y, valid)
+                        tl.store(outputs.ungated + at_own + to, y, valid)
                     if z is not None:
                         gate = gates[k].to(tl.float32)
                         y *= gate * sigmoid(gate)
-                    tl.store(outputs.y + to, y, valid)
+                    tl.store(outputs.y + at_own + to, y, valid)
                 else:
-                    tl.store(outputs.partial + to, y, valid)
+                    tl.store(outputs.partial + at_own + to, y, valid)
     if HAND_ON:
         c = first - 1 if REVERSE else last + 1
         exists = (c >= 0) & (c < sizes.chunks)
@@ -159,5 +160,5 @@ def _scan_four(h, u, dt, at_B, A, state, by, MASKED, fixed):
         B, C = tl.load(at + state), tl.load(at + 4 * fixed.R + state)
         p = tl.exp2(pairs[j][0] * A) * h
         h = p + pairs[j][1] * B
-        read += (tl.sum((p if MASKED else h) * C, 0),)
+        read += (dot(p if MASKED else h, C),)
     return h, flat_tokens(over_states(read))

@@ -55,10 +55,10 @@ class Costs(NamedTuple):
 
 
 FORWARD = {
-    1: Costs(Cost(150, 144, 156), Cost(101, 136, 80)),  # by Q
-    2: Costs(Cost(138, 144, 114), Cost(96, 136, 60)),
+    1: Costs(Cost(148, 144, 156), Cost(104, 136, 80)),  # by Q
+    2: Costs(Cost(132, 144, 114), Cost(96, 136, 60)),
 }
-BACKWARD = {2: Costs(Cost(450, 298, 420), Cost(109, 152, 62))}
+BACKWARD = {2: Costs(Cost(428, 296, 420), Cost(106, 152, 62))}
 
 
 @lru_cache

@@ -16,11 +16,11 @@ from .tiles import (
     as_tokens,
     at_BC,
     at_slot,
-    at_tokens,
     decay,
     flat_states,
     locate,
     of_clip,
+    offsets,
     spread,
     store_channels,
     weight,
@@ -66,9 +66,9 @@ def _chunk_state(d, BC, states, dt_sums, sizes, j, fixed):
         for k in tl.static_range(FOURS):
             t = i + 4 * k
             valid = (t + place.token < end - start) & place.inside
-            at = at_tokens(at_u, place, t, fixed.U_STEP, by)
+            at = at_u + offsets(place, t, fixed.U_STEP, by)
             us += (tl.load(at, valid, 0.0),)
-            at = at_tokens(at_delta, place, t, fixed.DELTA_STEP, by)
+            at = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
             deltas += (tl.load(at, valid, 0.0),)
         for k in tl.static_range(FOURS):
             t = i + 4 * k
@@ -132,11 +132,11 @@ def _chunk_dstates(d, BC, z, dy, dstates, dt_sums, sizes, j, fixed):
         for k in tl.static_range(FOURS):
             t = i + 4 * k
             valid = (t + place.token < end - start) & place.inside
-            at = at_tokens(at_delta, place, t, fixed.DELTA_STEP, by)
+            at = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
             deltas += (tl.load(at, valid, 0.0),)
-            dys += (tl.load(at_tokens(at_dy, place, t, fixed.STEP, by), valid, 0.0),)
+            dys += (tl.load(at_dy + offsets(place, t, fixed.STEP, by), valid, 0.0),)
             if z is not None:
-                at = at_tokens(at_z, place, t, fixed.Z_STEP, by)
+                at = at_z + offsets(place, t, fixed.Z_STEP, by)
                 gates += (tl.load(at, valid, 0.0),)
         for k in tl.static_range(FOURS):
             t = i + 4 * k

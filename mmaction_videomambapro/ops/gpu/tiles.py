@@ -121,9 +121,12 @@ def of_clip(x, place):
 
 
 @triton.jit
-def at_tokens(x, place, t, STEP: tl.constexpr, by: tl.constexpr):
-    """Pointers, or steps from 0, to the tokens t, t + by, t + 2 * by and t + 3 * by."""
-    return (x + by * t * STEP) + (by * STEP * place.token + place.channel)
+def offsets(place, t, STEP: tl.constexpr, by: tl.constexpr):
+    """From token 0 to the tokens t, t + by, t + 2 * by and t + 3 * by.
+
+    Pointers to add them to are the same for all lanes: then a lane adds 32 bits alone.
+    """
+    return by * t * STEP + (by * STEP * place.token + place.channel)
 
 
 @triton.jit
@@ -218,6 +221,33 @@ def spread_one(x):
 @triton.jit
 def _for_states(x):
     return x[None, :, :, None, :]
+
+
+@triton.jit
+def dot(x, y):
+    """The sum of products over a lane's states; ``tl.sum`` fuses only half of them.
+
+    Takes [R, Q, W, row, lane], of which Q, W and lane may be 1.
+    """
+    R: tl.constexpr = x.shape[0]
+    xs, ys = (x,), (y,)
+    for n in tl.static_range(R):
+        if 2**n < R:
+            xs, ys = _halves(xs), _halves(ys)
+    value = xs[0] * ys[0]
+    for n in tl.static_range(1, R):
+        value += xs[n] * ys[n]
+    return tl.reshape(value, value.shape[1:])
+
+
+@triton.jit
+def _halves(tiles):
+    found = ()
+    for n in tl.static_range(len(tiles)):
+        x = tiles[n]
+        x = tl.reshape(x, (x.shape[0] // 2, 2, x.shape[1], x.shape[2], 4, x.shape[4]))
+        found += tl.split(tl.permute(x, (0, 2, 3, 4, 5, 1)))
+    return found
 
 
 @triton.jit

@@ -34,16 +34,16 @@ class Kernel(NamedTuple):
 
 
 BOTH = 2  # directions
-WALK = Limits(2, 105, 17, spills=1)
+WALK = Limits(2, 103, 17, spills=1)
 KERNELS = {
-    'chunk_state': Kernel(80, (Limits(4, 100, 17),) * BOTH),
-    'chunk_scan, first launch': Kernel(80, (Limits(4, 130, 17),) * BOTH),
-    'chunk_scan, last launch': Kernel(80, (Limits(4, 155, 19),) * BOTH),
-    'conv1d_bwd': Kernel(72, (Limits(8, 48, 2),)),
-    'chunk_scan_bwd_dstates': Kernel(152, (Limits(4, 112, 19),) * BOTH),
+    'chunk_state': Kernel(80, (Limits(4, 99, 17),) * BOTH),
+    'chunk_scan, first launch': Kernel(80, (Limits(4, 126, 17),) * BOTH),
+    'chunk_scan, last launch': Kernel(80, (Limits(4, 146, 19),) * BOTH),
+    'conv1d_bwd': Kernel(72, (Limits(8, 45.5, 2),)),
+    'chunk_scan_bwd_dstates': Kernel(152, (Limits(4, 109, 19),) * BOTH),
     # with the gate's gradient, then masked
     'chunk_scan_bwd': Kernel(
-        168, (WALK, Limits(2, 360, 23, spills=10), WALK, Limits(2, 345, 20, spills=13))
+        168, (WALK, Limits(2, 342, 20, spills=5), WALK, Limits(2, 328, 20, spills=9.5))
     ),
 }
 

@@ -14,9 +14,9 @@ def work(batch, channels, length):
 @pytest.mark.parametrize(
     ('shape', 'forward', 'backward'),
     [
-        ((8, 1152, 1569), 200, 620),
-        ((8, 384, 3137), 180, 430),
-        ((1, 1152, 12545), 300, 645),
+        ((8, 1152, 1569), 175, 590),
+        ((8, 384, 3137), 175, 405),
+        ((1, 1152, 12545), 300, 630),
     ],
 )
 def test_microseconds_at_best(shape, forward, backward):
