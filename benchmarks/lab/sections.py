@@ -89,9 +89,9 @@ def ordered(contestants: Iterable[str]) -> list[str]:
 
 
 def ranked(models: Results) -> dict[str, dict[int, float]]:
-    """Scores by seed of those who have all tasks, the best first."""
+    """Scores by seed of those who have all tasks and enough seeds, the best first."""
     found = {name: scores(models[name], list(TASKS)) for name in ordered(models)}
-    complete = {name: each for name, each in found.items() if each}
+    complete = {n: each for n, each in found.items() if len(each) >= FOR_INTERVAL}
     return dict(
         sorted(complete.items(), key=lambda item: -statistics.fmean(item[1].values()))
     )
@@ -136,7 +136,7 @@ def progress(tracks: Mapping[str, Results]) -> str:
     entries = sum(len(result.entries) for result in every(*tracks.values()))
     return (
         f'The results are not complete yet: of {entries} entries so far, {done} of '
-        f'{len(models)} models have all {len(TASKS)} tasks.'
+        f'{len(models)} models have all {len(TASKS)} tasks with {FOR_INTERVAL} seeds.'
     )
 
 
@@ -181,7 +181,7 @@ def leaderboard(models: Results) -> str:
         for rank, (name, each) in enumerate(ranked(models).items(), start=1)
     ]
     if not rows:
-        return 'Nobody has all tasks yet.'
+        return f'Nobody has all tasks with {FOR_INTERVAL} seeds yet.'
     header = (
         'rank', 'contestant', 'score', 'parameters', 'CPU minutes per entry', 'seeds',
         'what it is',

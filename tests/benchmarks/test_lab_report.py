@@ -232,6 +232,17 @@ def test_contestants_are_described_by_their_files(full, tmp_path, monkeypatch):
     assert 'Without results: `timesformer`.' in incomplete
 
 
+def test_who_has_two_seeds_is_not_ranked(tmp_path):
+    for task in TASKS:
+        write(
+            tmp_path, result('masked', task, [0.7] * 3), result('vit', task, [0.9] * 2)
+        )
+    found = page(tmp_path)
+    assert cells(found, '| 1 |')[1] == '`masked`'
+    assert '| 2 |' not in found
+    assert f'| `vit` | {len(TASKS)} of {len(TASKS)} | 2 |' in found
+
+
 def test_times_to_target(tmp_path):
     """A curve from 0.5 to 1 in 10 rows is at 0.9 after the eighth, of 20 seconds."""
     write(tmp_path, result('vit', 'motion', [1.0, 1.0, 0.7]))
@@ -251,7 +262,7 @@ def test_partial_results_are_called_so(tmp_path):
     write(tmp_path, result('masked', first, [0.8, 0.8, 0.81]))
     found = page(tmp_path)
     assert 'of 10 entries so far, 0 of 2 models have all' in found
-    assert 'Nobody has all tasks yet.' in found
+    assert 'Nobody has all tasks with 3 seeds yet.' in found
     assert f'| `videomamba` | 2 of {len(TASKS)} | 2 to 5 |' in found
     assert f'| `masked` | 1 of {len(TASKS)} | 3 |' in found
     assert cells(found, '| `videomamba` | 70.0')[2] == '70.0 ± 0.0 (2)'
