@@ -55,14 +55,15 @@ def machine() -> str:
 
 
 def row(*cells: object) -> None:
-    """A line of a Markdown table; numbers with three digits."""
-    print('| ' + ' | '.join(map(_text, cells)) + ' |', flush=True)
+    """A line of a Markdown table."""
+    print('| ' + ' | '.join(map(cell, cells)) + ' |', flush=True)
 
 
-def _text(cell):
-    if not isinstance(cell, float):
-        return str(cell)
-    return f'{cell:.3g}' if cell < 1e3 else f'{cell:.0f}'
+def cell(value: object) -> str:
+    """What stands in a cell of a table; numbers with three digits."""
+    if not isinstance(value, float):
+        return str(value)
+    return f'{value:.3g}' if value < 1e3 else f'{value:.0f}'
 
 
 def header(*cells: str) -> None:

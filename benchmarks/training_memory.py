@@ -83,7 +83,7 @@ def main() -> None:
     theirs = published_mixer_bytes(args.batch, tokens, model.embed_dims, mixer.d_state)
     report('VideoMambaPro', found[False])
     report('with_cp=True', found[True])
-    report("of which mixers' scans and convolutions", model.depth * ours)
+    report('between the projections of all mixers', model.depth * ours)
     report('the same as published, with mamba-ssm', model.depth * theirs)
 
 

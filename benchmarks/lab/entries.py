@@ -56,6 +56,7 @@ class Result:
     track: str
     task: str
     chance: float
+    config: str
     parameters: int
     steps: int
     clips: int
@@ -126,6 +127,7 @@ def read_result(path: Path) -> Result:
         track=fields.text('track', '|'.join(TRACKS)),
         task=fields.word('task'),
         chance=fields.number('chance', 0, 0.999),
+        config=fields.text('config', '[0-9a-f]{8}'),
         parameters=int(fields.number('parameters', 0)),
         steps=int(fields.number('steps', 1)),
         clips=int(fields.number('clips', 1)),

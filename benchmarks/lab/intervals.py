@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from entries import Result
 from scipy.stats import t as student
+from training import TESTED
 
 LEVEL = 0.95
 FOR_INTERVAL, FOR_CLAIM = 3, 5  # seeds
-HELD_OUT = 1024  # clips that an accuracy is measured on
 SCORE = 'score'
 
 BySeed = Mapping[int, float]
@@ -53,7 +53,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     n, mean = len(values), statistics.fmean(values)
     if n < FOR_INTERVAL:
         return Estimate(mean, None, None, 1.0, n)
-    error = max(statistics.stdev(values), 1 / HELD_OUT) / math.sqrt(n)
+    error = max(statistics.stdev(values), 1 / TESTED) / math.sqrt(n)
     half = student.ppf((1 + LEVEL) / 2, n - 1) * error
     p = 2 * student.sf(abs(mean) / error, n - 1)
     return Estimate(mean, float(mean - half), float(mean + half), float(p), n)

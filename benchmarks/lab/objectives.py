@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmaction.registry import MODELS
-from mmengine.config import Config
 from torch import Tensor, nn
 from torch.nn import functional as F
 from training import (
@@ -30,6 +29,7 @@ from training import (
     score,
 )
 
+from mmaction_videomambapro.configs import read_config
 from mmaction_videomambapro.datasets import demo_clips
 from mmaction_videomambapro.datasets.lab_clips import TASKS, Drawn, Task
 from mmaction_videomambapro.engine.memory import keep_freed_memory
@@ -117,7 +117,7 @@ class Objective:
 
     @classmethod
     def read(cls, name: str) -> Objective:
-        return cls(**Config.fromfile(HERE / f'objectives/{name}.py').to_dict())
+        return cls(**read_config(HERE / f'objectives/{name}.py').to_dict())
 
 
 def objectives() -> list[str]:

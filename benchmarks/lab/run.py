@@ -5,9 +5,10 @@
     python benchmarks/lab/run.py --quick --results work_dirs/lab/results
     python benchmarks/lab/run.py --verify 3              # do results come again?
 
-An entry is one contestant on one task with one seed, trained under the task's fixed
-budget on one thread. Results are kept in RESULTS/CONTESTANT/TASK.json, entry by entry:
-the run can be stopped at any time. Entries whose settings have changed are made again.
+A trial is one contestant on one task with one seed, trained under the task's fixed
+budget on one thread; what it comes to is an entry. Entries are kept in
+RESULTS/CONTESTANT/TASK.json, one by one: the run can be stopped at any time. Those
+whose settings have changed are made again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from entries import read_result
 from objectives import TASKS_OF_TRACK, describe_objective, objectives, run_objective
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from training import BUDGETS, HERE, Contestant, describe, run_entry
@@ -35,11 +37,11 @@ RESULTS = HERE / 'results'
 CLAIMED = 'videomamba', 'residual', 'masked', 'videomambapro'
 CONTROLS = 'one-frame', 'shuffled'
 CONTESTANTS = sorted(path.stem for path in (HERE / 'contestants').glob('*.py'))
-QUICK = [*CLAIMED], ['counting', 'recall-4', 'recall-16', 'selective-8']
+QUICK_TASKS = ['counting', 'recall-4', 'recall-16', 'selective-8']
 
 
-class Entry(NamedTuple):
-    """One training."""
+class Trial(NamedTuple):
+    """One contestant on one task with one seed."""
 
     contestant: str
     task: str
@@ -61,8 +63,8 @@ class Entry(NamedTuple):
 
 def plan(
     only: list[str] | None, tasks: list[str] | None, seeds: int | None
-) -> list[Entry]:
-    """All entries; seed by seed, so that an unfinished run can be compared.
+) -> list[Trial]:
+    """All trials; seed by seed, so that an unfinished run can be compared.
 
     Args:
         only (list[str], optional): Contestants. None: all.
@@ -70,8 +72,8 @@ def plan(
         seeds (int, optional): None: as many as there should be.
     """
     others = [name for name in CONTESTANTS if name not in CLAIMED + CONTROLS]
-    entries = [
-        Entry(contestant, task, seed)
+    return [
+        Trial(contestant, task, seed)
         for group, group_tasks, usual in (
             (CLAIMED, BUDGETS, 5),
             (objectives(), TASKS_OF_TRACK, 5),
@@ -81,52 +83,40 @@ def plan(
         for seed in range(seeds or usual)
         for contestant in group
         for task in group_tasks
-    ]
-    return [
-        entry
-        for entry in entries
-        if entry.contestant in (only or [entry.contestant])
-        and entry.task in (tasks or [entry.task])
+        if (not only or contestant in only) and (not tasks or task in tasks)
     ]
 
 
-def read_result(path: Path) -> dict | None:
-    """A result file; None if there is none.
-
-    Raises:
-        UsageError: If it cannot be read as one.
-    """
+def read(path: Path) -> dict | None:
+    """The content of a result file, checked as for the report; None without a file."""
     if not path.exists():
         return None
-    try:
-        result = json.loads(path.read_text())
-        result['config'], result['entries'].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f'{path} is not a result of the laboratory ({type(error).__name__}: '
-            f'{error}); restore or remove it'
-        ) from None
-    return result
+    read_result(path)
+    return json.loads(path.read_text(encoding='utf-8'))
 
 
-def missing(entries: list[Entry], results: Path) -> list[Entry]:
-    """Entries that no result file has with the settings of today."""
+def missing(trials: list[Trial], results: Path) -> list[Trial]:
+    """Trials that no result file has with the settings of today.
+
+    Each contestant is built once for each task, so that a config that cannot be built
+    is refused before anything is trained.
+    """
     files: dict[Path, set[str]] = {}
-    for entry in entries:
-        path = entry.path(results)
+    for trial in trials:
+        path = trial.path(results)
         if path not in files:
-            result = read_result(path)
-            fresh = result is not None and result['config'] == entry.head()['config']
+            result, head = read(path), trial.head()
+            fresh = result is not None and result['config'] == head['config']
             files[path] = set(result['entries']) if fresh else set()
-    return [x for x in entries if str(x.seed) not in files[x.path(results)]]
+    return [x for x in trials if str(x.seed) not in files[x.path(results)]]
 
 
-def keep(entry: Entry, made: dict, results: Path) -> None:
+def keep(trial: Trial, entry: dict, results: Path) -> None:
     """Add an entry to its result file, which is replaced as a whole."""
-    path = entry.path(results)
-    result, head = read_result(path), entry.head()
+    path = trial.path(results)
+    result, head = read(path), trial.head()
     old = result['entries'] if result and result['config'] == head['config'] else {}
-    entries = {**old, str(entry.seed): made}
+    entries = {**old, str(trial.seed): entry}
     entries = {seed: entries[seed] for seed in sorted(entries, key=int)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
@@ -147,23 +137,23 @@ def to_json(result: dict) -> str:
     return '{\n ' + inside + '\n}\n'
 
 
-def run_all(entries: list[Entry], results: Path, jobs: int) -> None:
-    """Run entries, ``jobs`` at a time, and keep each as it is done."""
+def run_all(trials: list[Trial], results: Path, jobs: int) -> None:
+    """Run trials, ``jobs`` at a time, and keep each entry as it comes."""
     columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with (
         ProcessPoolExecutor(jobs, mp_context=get_context('spawn')) as pool,
         Progress('{task.description}', *columns, speed_estimate_period=1800) as bar,
     ):
-        row = bar.add_task('entries', total=len(entries))
-        futures = {pool.submit(entry.run): entry for entry in entries}
+        row = bar.add_task('entries', total=len(trials))
+        futures = {pool.submit(trial.run): trial for trial in trials}
         try:
             for future in as_completed(futures):
-                entry, made = futures[future], future.result()
-                keep(entry, made, results)
-                seconds = made['made']['seconds']
+                trial, entry = futures[future], future.result()
+                keep(trial, entry, results)
                 bar.console.print(
-                    f'{entry.contestant:24}{entry.task:14}seed {entry.seed}  '
-                    f'accuracy {made["accuracy"]:.3f}  {seconds:5.1f} s',
+                    f'{trial.contestant:24}{trial.task:14}seed {trial.seed}  '
+                    f'accuracy {entry["accuracy"]:.3f}  '
+                    f'{entry["made"]["seconds"]:5.1f} s',
                     highlight=False,
                 )
                 bar.advance(row)
@@ -172,23 +162,26 @@ def run_all(entries: list[Entry], results: Path, jobs: int) -> None:
             raise
 
 
-def verify(entries: list[Entry], results: Path, number: int) -> None:
-    """Run some of the finished entries again, and each with a seed of its own.
+def verify(trials: list[Trial], results: Path, number: int) -> None:
+    """Run some of the finished trials again, and each with another seed.
 
     Raises:
-        UsageError: If an entry does not come to the numbers that were kept.
+        UsageError: If none is finished, or an entry does not come to the numbers that
+            were kept.
     """
-    done = sorted(set(entries) - set(missing(entries, results)))
+    done = sorted(set(trials) - set(missing(trials, results)))
+    if not done:
+        raise UsageError(f'{results} has no such entry; run without --verify first')
     changed = []
-    for entry in random.sample(done, min(number, len(done))):
-        result = read_result(entry.path(results)) or {}
-        kept, again = result['entries'][str(entry.seed)], entry.run()
+    for trial in random.sample(done, min(number, len(done))):
+        entries = read(trial.path(results))['entries']
+        kept, again = entries[str(trial.seed)], trial.run()
         same = all(kept[key] == again[key] for key in again if key != 'made')
-        new = entry._replace(seed=entry.seed + 1000).run()['accuracy']
-        known = [x['accuracy'] for x in result['entries'].values()]
+        new = trial._replace(seed=trial.seed + 1000).run()['accuracy']
+        known = [entry['accuracy'] for entry in entries.values()]
         sd = statistics.stdev(known) if len(known) > 1 else float('nan')
         print(
-            f'{entry.contestant}, {entry.task}, seed {entry.seed}: kept '
+            f'{trial.contestant}, {trial.task}, seed {trial.seed}: kept '
             f'{kept["accuracy"]:.4f}, now {again["accuracy"]:.4f}, '
             f'{"the same in all numbers" if same else "NOT the same"}; another seed '
             f'{new:.4f}, where {len(known)} seeds have '
@@ -196,12 +189,20 @@ def verify(entries: list[Entry], results: Path, number: int) -> None:
             flush=True,
         )
         if not same:
-            changed.append(str(entry.path(results)))
+            changed.append(str(trial.path(results)))
     if changed:
         raise UsageError(
             f'{", ".join(changed)}: another run gives other numbers; were they made '
             'on another machine, or with other versions?'
         )
+
+
+def positive(text: str) -> int:
+    """The type of options that count."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not at least 1')
+    return number
 
 
 def main() -> None:
@@ -211,26 +212,34 @@ def main() -> None:
     parser.add_argument('--tasks', nargs='+', choices=tasks, metavar='TASK')
     parser.add_argument(
         '--seeds',
-        type=int,
+        type=positive,
         help='seeds of each; by default 5 where differences are claimed, 3 elsewhere',
     )
-    parser.add_argument('--jobs', type=int, default=2, help='entries at a time')
+    parser.add_argument('--jobs', type=positive, default=2, help='trials at a time')
     parser.add_argument('--results', type=Path, default=RESULTS, metavar='FOLDER')
     parser.add_argument(
         '--quick', action='store_true', help='four contestants, four tasks, three seeds'
     )
     parser.add_argument(
-        '--verify', type=int, metavar='N', help='run N of the finished entries again'
+        '--verify',
+        type=positive,
+        metavar='N',
+        help='run N of the finished trials again',
     )
     args = parser.parse_args()
+    only, of_tasks, seeds = args.only, args.tasks, args.seeds
     if args.quick:
-        entries = plan(*QUICK, args.seeds or 3)
-    else:
-        entries = plan(args.only, args.tasks, args.seeds)
+        only, of_tasks = only or list(CLAIMED), of_tasks or QUICK_TASKS
+        seeds = seeds or 3
+    trials = plan(only, of_tasks, seeds)
+    if not trials:
+        raise UsageError(
+            f'none of {", ".join(only)} has a task of {", ".join(of_tasks)}'
+        )
     if args.verify:
-        verify(entries, args.results, args.verify)
+        verify(trials, args.results, args.verify)
     else:
-        run_all(missing(entries, args.results), args.results, args.jobs)
+        run_all(missing(trials, args.results), args.results, args.jobs)
 
 
 if __name__ == '__main__':

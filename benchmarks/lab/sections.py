@@ -24,10 +24,10 @@ from entries import Result, Results, every
 from intervals import (
     FOR_CLAIM,
     FOR_INTERVAL,
-    HELD_OUT,
     compare,
     scores,
 )
+from training import TESTED
 
 from mmaction_videomambapro.datasets.lab_clips import TASKS
 from mmaction_videomambapro.literals import markdown_text
@@ -74,7 +74,7 @@ def sections(tracks: Mapping[str, Results]) -> dict[str, str]:
         machines=machines(every(*tracks.values())),
         for_claim=str(FOR_CLAIM),
         for_interval=str(FOR_INTERVAL),
-        held_out=str(HELD_OUT),
+        held_out=str(TESTED),
         target=f'{100 * TARGET:.0f}',
         most_seeds=str(most_seeds(models)),
     )
@@ -317,7 +317,7 @@ def _at_chance(result):
         return ''
     values = result.accuracies.values()
     above = statistics.fmean(values) - result.chance
-    clips = HELD_OUT * len(values)
+    clips = TESTED * len(values)
     error = math.sqrt(result.chance * (1 - result.chance) / clips)
     if abs(above) <= 2 * error:
         return 'yes'
@@ -378,7 +378,7 @@ def failures(models: Results) -> str:
 
 def _is_above_chance(result):
     values = list(result.accuracies.values())
-    margin = 3 * max(statistics.stdev(values), 1 / HELD_OUT)
+    margin = 3 * max(statistics.stdev(values), 1 / TESTED)
     return statistics.fmean(values) - margin > result.chance
 
 

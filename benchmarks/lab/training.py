@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import subprocess
 import sys
 import time
@@ -15,14 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from entries import PLAIN
 from mmaction.registry import MODELS
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmaction_videomambapro.datasets.lab_clips import TASKS, Task, draw_batch
+from mmaction_videomambapro.configs import read_config
+from mmaction_videomambapro.datasets.lab_clips import (
+    CONTROLS,
+    TASKS,
+    Task,
+    draw_batch,
+)
 from mmaction_videomambapro.engine.memory import keep_freed_memory
+from mmaction_videomambapro.errors import UsageError
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
@@ -55,8 +63,8 @@ class Contestant:
 
     Attributes:
         name (str): Name of the file.
-        backbone (dict): Config of the backbone, which returns (N, C). Frames, image
-            and patch size are set by the task.
+        backbone (dict): Config of the backbone, which returns (N, ``embed_dims``).
+            The task sets ``num_frames``, ``img_size`` and ``patch_size``.
         lr (float): Peak learning rate.
         control (str): What clips lose; see :func:`draw_batch`.
     """
@@ -68,11 +76,29 @@ class Contestant:
 
     @classmethod
     def read(cls, name: str) -> Contestant:
-        cfg = Config.fromfile(HERE / f'contestants/{name}.py')
-        return cls(name, cfg.backbone.to_dict(), cfg.lr, cfg.get('control', 'none'))
+        """Read a config.
+
+        Raises:
+            UsageError: If it cannot be a contestant.
+        """
+        path = HERE / f'contestants/{name}.py'
+        if not re.fullmatch(PLAIN, name):
+            raise UsageError(
+                f'{path}: a name has small letters, digits and hyphens alone; rename it'
+            )
+        cfg = read_config(path)
+        if lacks := [key for key in ('backbone', 'lr') if key not in cfg]:
+            raise UsageError(f'{path} lacks {" and ".join(lacks)}')
+        if not isinstance(cfg.lr, float):
+            raise UsageError(f'{path}: lr is {cfg.lr!r}, not a number')
+        control = cfg.get('control', 'none')
+        if control not in CONTROLS:
+            known = ', '.join(CONTROLS)
+            raise UsageError(f'{path}: control is {control!r}, not one of {known}')
+        return cls(name, cfg.backbone.to_dict(), cfg.lr, control)
 
     def build(self, task: Task) -> nn.Sequential:
-        """Backbone and linear head, with initial weights."""
+        """Backbone and linear head, with initial weights: clips to (N, classes)."""
         init_default_scope('mmaction')  # MMAction2's TimeSformer needs it
         backbone = MODELS.build(
             dict(
@@ -91,6 +117,9 @@ def describe(contestant: Contestant, task_name: str) -> dict:
 
     Returns:
         dict: The head of a result file.
+
+    Raises:
+        UsageError: If the backbone does not return (N, C).
     """
     task = TASKS[task_name]
     steps, batch = BUDGETS[task_name]
@@ -98,6 +127,7 @@ def describe(contestant: Contestant, task_name: str) -> dict:
     settings += [batch, PATCH, task.classes, task.frames, task.size]
     text = json.dumps(settings, sort_keys=True)
     model = contestant.build(task)
+    _check_features(contestant.name, model[0], task)
     return {
         'contestant': contestant.name,
         'track': 'models' if contestant.control == 'none' else 'controls',
@@ -109,6 +139,17 @@ def describe(contestant: Contestant, task_name: str) -> dict:
         'clips': steps * batch,
         'tokens': steps * batch * task.frames * (task.size // PATCH) ** 2,
     }
+
+
+@torch.no_grad()
+def _check_features(name, backbone, task):
+    found = backbone(torch.zeros(1, 3, task.frames, task.size, task.size))
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if shape != (1, backbone.embed_dims):
+        raise UsageError(
+            f'{name}: of a clip, the backbone returns {shape}, not one vector, '
+            f'{(1, backbone.embed_dims)}; choose what it puts out in its config'
+        )
 
 
 def run_entry(contestant: Contestant, task_name: str, seed: int) -> dict:

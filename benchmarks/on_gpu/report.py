@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from common import _text
+from common import cell
 
 
 class Report:
@@ -37,7 +37,7 @@ class Report:
         self._keep('jsonl', json.dumps(found))
 
     def _cells(self, *cells):
-        self.line('| ' + ' | '.join(map(_text, cells)) + ' |')
+        self.line('| ' + ' | '.join(map(cell, cells)) + ' |')
 
     def _keep(self, kind, text):
         if self.path:

@@ -11,7 +11,7 @@ counts, or what it means, is said by another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,12 +21,14 @@ import numpy as np
 from . import demo_clips
 
 SPLITS = 'train', 'watch', 'test'
+CONTROLS = 'none', 'one_frame', 'shuffled'
 
-# RGB; the first two carry answers, the others distract
-RED, GREEN, BLUE, YELLOW, MAGENTA, CYAN = COLOURS = np.array(
+# red and green, which carry answers; blue, yellow, magenta and cyan, which distract
+COLOURS = np.array(
     [(230, 60, 60), (60, 230, 60), (70, 70, 240), (230, 230, 60), (230, 60, 230),
      (60, 230, 230)], np.uint8,
 )  # fmt: skip
+SIDE = 16  # height and width of frames with squares
 WHITE = 255
 # right, left, down, up
 DIRECTIONS = np.array([(1, 0), (-1, 0), (0, 1), (0, -1)])
@@ -61,7 +63,15 @@ class Task:
             split (str): 'train', 'watch' (held out, to look at during training) or
                 'test' (held out, for the end).
             index (int): Number of the clip.
+
+        Returns:
+            tuple: RGB frames, (T, S, S, 3), uint8; an int; and an int.
+
+        Raises:
+            ValueError: For an unknown ``split``.
         """
+        if split not in SPLITS:
+            raise ValueError(f'split must be one of {SPLITS}, but got {split!r}')
         rng = np.random.default_rng([seed, SPLITS.index(split), index])
         label = index % self.classes
         clip, cue = self.draw(label, rng)
@@ -69,7 +79,7 @@ class Task:
 
 
 def draw_batch(
-    task: Task, seed: int, split: str, indices: Iterable[int], control: str = 'none'
+    task: Task, seed: int, split: str, indices: Sequence[int], control: str = 'none'
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw clips of a task.
 
@@ -77,7 +87,7 @@ def draw_batch(
         task (Task): One of ``TASKS``.
         seed (int): See :meth:`Task.sample`.
         split (str): See :meth:`Task.sample`.
-        indices (Iterable[int]): Numbers of the clips.
+        indices (Sequence[int]): Numbers of the clips, N.
         control (str): 'none'; 'one_frame', a frame of each clip, chosen at random, in
             the place of all; or 'shuffled', frames in random order. A model that still
             solves a task did not need time, or order. Defaults to 'none'.
@@ -85,7 +95,12 @@ def draw_batch(
     Returns:
         tuple[ndarray]: RGB frames, (N, T, S, S, 3), uint8; labels, (N,), int64; frames
         of the cues, (N,), int64, or -1.
+
+    Raises:
+        ValueError: For an unknown ``split`` or ``control``.
     """
+    if control not in CONTROLS:
+        raise ValueError(f'control must be one of {CONTROLS}, but got {control!r}')
     samples = [task.sample(seed, split, i) for i in indices]
     clips, labels, cues = (np.stack(x) for x in zip(*samples))
     if control != 'none':
@@ -98,23 +113,14 @@ def draw_batch(
     return clips, labels, cues
 
 
-def _dark_noise(frames: int, rng: np.random.Generator, size: int = 16) -> np.ndarray:
-    noise = rng.integers(20, 90, (frames, 4, 4, 3), np.uint8)
-    return noise.repeat(size // 4, 1).repeat(size // 4, 2)
-
-
-def _put_square(frame: np.ndarray, colour, place: int) -> None:
-    """Draw a square in one of the four quarters of a frame."""
-    half = len(frame) // 2
-    top, left = (half * x + half // 4 for x in divmod(place, 2))
-    frame[top : top + half // 2, left : left + half // 2] = colour
-
-
 def _with_squares(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A square of these colours in each frame, (T,), at places of its own."""
-    clip = _dark_noise(len(colours), rng)
+    """Dark noise, with a square of these colours, (T,), in a quarter of each frame."""
+    clip = rng.integers(20, 90, (len(colours), 4, 4, 3), np.uint8)
+    clip = clip.repeat(SIDE // 4, 1).repeat(SIDE // 4, 2)
+    half = SIDE // 2
     for frame, colour, place in zip(clip, colours, rng.integers(4, size=len(clip))):
-        _put_square(frame, COLOURS[colour], place)
+        top, left = (half * x + half // 4 for x in divmod(place, 2))
+        frame[top : top + half // 2, left : left + half // 2] = COLOURS[colour]
     return clip
 
 
@@ -179,7 +185,7 @@ def _draw_camera(label: int, rng: np.random.Generator, frames: int, size: int) -
 
 
 def _squares(summary: str, classes: int, frames: int, draw: Callable) -> Task:
-    return Task(summary, classes, frames, 16, draw)
+    return Task(summary, classes, frames, SIDE, draw)
 
 
 TASKS = {

@@ -126,3 +126,10 @@ def test_no_single_frame_tells_the_answer(name):
     table = np.zeros((len(COLOURS), task.classes))
     np.add.at(table, (colours.ravel(), labels.repeat(task.frames)), 1)
     assert table.max(1).sum() / table.sum() < 1 / task.classes + 0.08
+
+
+@pytest.mark.parametrize('wrong', [dict(control='one-frame'), dict(split='val')])
+def test_unknown_words_are_refused(wrong):
+    arguments = dict(split='train', indices=range(2)) | wrong
+    with pytest.raises(ValueError, match='must be one of'):
+        draw_batch(TASKS['counting'], 0, **arguments)

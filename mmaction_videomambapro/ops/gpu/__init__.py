@@ -13,7 +13,7 @@ import os
 import torch
 from torch import Tensor
 
-MAX_STATES = 64  # in the registers of a thread
+MAX_STATES = 64  # in the registers of four lanes
 
 _INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
 _OLDEST = 3, 4  # kernels read attributes of constants

@@ -1,7 +1,7 @@
 """The depth-wise causal convolution with SiLU as Triton kernels.
 
 Forward, a program works on a tile [TOKENS, CHANNELS]; backward, it walks through a
-chunk of tokens. Arguments in capitals and ``back`` are compile-time constants.
+chunk of tokens. Arguments in capitals are compile-time constants.
 """
 
 from __future__ import annotations
@@ -151,19 +151,6 @@ def _place():
 
 
 @triton.jit
-def _load(x, batch, t, d, channels, length):
-    inside = (t >= 0) & (t < length) & (d < channels)
-    at = x.data + batch * x.batch + t * x.token + d
-    return tl.load(at, inside, 0.0).to(tl.float32)
-
-
-@triton.jit
-def _earlier(x, batch, t, d, channels, length, back, REVERSE):
-    """The tokens ``back`` places before in scan order, 0 in front of the first."""
-    return _load(x, batch, t + back if REVERSE else t - back, d, channels, length)
-
-
-@triton.jit
 def _convolve(x, weight, bias, batch, t, d, channels, length, TAPS, REVERSE):
     value = tl.zeros([TOKENS, CHANNELS], tl.float32)
     if bias is not None:
@@ -171,5 +158,8 @@ def _convolve(x, weight, bias, batch, t, d, channels, length, TAPS, REVERSE):
     for tap in tl.static_range(TAPS):
         w = tl.load(weight + d * TAPS + tap, d < channels, 0.0).to(tl.float32)
         back = TAPS - 1 - tap  # the last tap meets the current token
-        value += w * _earlier(x, batch, t, d, channels, length, back, REVERSE)
+        earlier = t + back if REVERSE else t - back
+        inside = (earlier >= 0) & (earlier < length) & (d < channels)
+        at = x.data + batch * x.batch + earlier * x.token + d
+        value += w * tl.load(at, inside, 0.0).to(tl.float32)
     return value

@@ -23,6 +23,7 @@ from .tiles import (
     dot,
     flat_states,
     flat_tokens,
+    load_turn,
     locate,
     of_clip,
     offsets,
@@ -105,20 +106,13 @@ def _scan_segment(
         at_B = BC + t0 * (8 * fixed.R)
         for i in range(0, count, 4 * FOURS):
             # all loads of a turn come before its first barrier
-            us, deltas, partials, gates = (), (), (), ()
-            for k in tl.static_range(FOURS):
-                t = i + 4 * k
-                valid = (t + place.token < count) & place.inside
-                at = at_u + offsets(place, t, fixed.U_STEP, by)
-                us += (tl.load(at, valid, 0.0),)
-                at = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
-                deltas += (tl.load(at, valid, 0.0),)
-                if ADD:
-                    at = outputs.partial + at_own + offsets(place, t, fixed.STEP, by)
-                    partials += (tl.load(at, valid, 0.0),)
-                if FINAL and z is not None:
-                    at = at_z + offsets(place, t, fixed.Z_STEP, by)
-                    gates += (tl.load(at, valid, 0.0),)
+            us = load_turn(at_u, place, i, count, fixed.U_STEP, by, fixed)
+            deltas = load_turn(at_delta, place, i, count, fixed.DELTA_STEP, by, fixed)
+            if ADD:
+                at = outputs.partial + at_own
+                partials = load_turn(at, place, i, count, fixed.STEP, by, fixed)
+            if FINAL and z is not None:
+                gates = load_turn(at_z, place, i, count, fixed.Z_STEP, by, fixed)
             for k in tl.static_range(FOURS):
                 t = i + 4 * k
                 valid = (t + place.token < count) & place.inside

@@ -18,9 +18,9 @@ from .tiles import (
     at_slot,
     decay,
     flat_states,
+    load_turn,
     locate,
     of_clip,
-    offsets,
     spread,
     store_channels,
     weight,
@@ -61,18 +61,13 @@ def _chunk_state(d, BC, states, dt_sums, sizes, j, fixed):
     at_delta = of_clip(d.delta, place) + t0 * fixed.DELTA_STEP
     at_B = at_BC(BC, sizes, place, j, fixed) + t0 * (8 * fixed.R)
     h, dt_sum = tl.zeros_like(A), tl.zeros_like(bias)
-    for i in range(0, end - start, 4 * FOURS):
-        us, deltas = (), ()
+    count = end - start
+    for i in range(0, count, 4 * FOURS):
+        us = load_turn(at_u, place, i, count, fixed.U_STEP, by, fixed)
+        deltas = load_turn(at_delta, place, i, count, fixed.DELTA_STEP, by, fixed)
         for k in tl.static_range(FOURS):
             t = i + 4 * k
-            valid = (t + place.token < end - start) & place.inside
-            at = at_u + offsets(place, t, fixed.U_STEP, by)
-            us += (tl.load(at, valid, 0.0),)
-            at = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
-            deltas += (tl.load(at, valid, 0.0),)
-        for k in tl.static_range(FOURS):
-            t = i + 4 * k
-            valid = (t + place.token < end - start) & place.inside
+            valid = (t + place.token < count) & place.inside
             dt, _ = step_size(deltas[k].to(tl.float32) + bias, fixed.SOFTPLUS)
             dt = tl.where(valid, dt, 0.0)
             dt_sum += dt
@@ -127,20 +122,15 @@ def _chunk_dstates(d, BC, z, dy, dstates, dt_sums, sizes, j, fixed):
         at_z = of_clip(z, place) + t0 * fixed.Z_STEP
     at_C = at_BC(BC, sizes, place, j, fixed) + t0 * (8 * fixed.R) + 4 * fixed.R
     g, dt_sum = tl.zeros_like(A), tl.zeros_like(bias)
-    for i in range(0, end - start, 4 * FOURS):
-        deltas, dys, gates = (), (), ()
+    count = end - start
+    for i in range(0, count, 4 * FOURS):
+        deltas = load_turn(at_delta, place, i, count, fixed.DELTA_STEP, by, fixed)
+        dys = load_turn(at_dy, place, i, count, fixed.STEP, by, fixed)
+        if z is not None:
+            gates = load_turn(at_z, place, i, count, fixed.Z_STEP, by, fixed)
         for k in tl.static_range(FOURS):
             t = i + 4 * k
-            valid = (t + place.token < end - start) & place.inside
-            at = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
-            deltas += (tl.load(at, valid, 0.0),)
-            dys += (tl.load(at_dy + offsets(place, t, fixed.STEP, by), valid, 0.0),)
-            if z is not None:
-                at = at_z + offsets(place, t, fixed.Z_STEP, by)
-                gates += (tl.load(at, valid, 0.0),)
-        for k in tl.static_range(FOURS):
-            t = i + 4 * k
-            valid = (t + place.token < end - start) & place.inside
+            valid = (t + place.token < count) & place.inside
             dt, _ = step_size(deltas[k].to(tl.float32) + bias, fixed.SOFTPLUS)
             dt = tl.where(valid, dt, 0.0)
             dt_sum += dt

@@ -130,6 +130,18 @@ def offsets(place, t, STEP: tl.constexpr, by: tl.constexpr):
 
 
 @triton.jit
+def load_turn(x, place, i, count, STEP: tl.constexpr, by: tl.constexpr, fixed):
+    """A turn's tokens from i on, four at a time; zeros after ``count`` tokens."""
+    FOURS: tl.constexpr = fixed.FOURS
+    found = ()
+    for k in tl.static_range(FOURS):
+        t = i + 4 * k
+        valid = (t + place.token < count) & place.inside
+        found += (tl.load(x + offsets(place, t, STEP, by), valid, 0.0),)
+    return found
+
+
+@triton.jit
 def at_slot(states, sizes, place, j, count, slot, fixed: tl.constexpr):
     """Pointers to one of a row's ``count`` slots for states."""
     at = ((j * sizes.rows + place.row) * count + slot).to(tl.int64)
