@@ -78,7 +78,7 @@ class Labelled:
         frozen (bool): Train the head alone.
         clips (int): Number of labelled clips.
         steps (int): Training steps.
-        batch (int): Clips a step.
+        batch (int): Clips per step.
         lr (float): Peak learning rate.
     """
 
@@ -105,7 +105,7 @@ class Objective:
             its losses as MMEngine's models do. None: no pre-training.
         encoder (str): Where in the model the pre-trained encoder is.
         steps (int): Steps of pre-training.
-        batch (int): Clips without labels a step.
+        batch (int): Clips without labels per step.
         lr (float): Peak learning rate.
     """
 

@@ -124,7 +124,7 @@ def keep(trial: Trial, entry: dict, results: Path) -> None:
 
 
 def to_json(result: dict) -> str:
-    """JSON with a line a value, but lists of numbers and ``made`` in one line."""
+    """JSON with a line per value, but lists of numbers and ``made`` in one line."""
     head = {k: v for k, v in result.items() if k != 'entries'}
     lines = [f'{json.dumps(k)}: {json.dumps(v)},' for k, v in head.items()]
     entries = []

@@ -38,7 +38,7 @@ from common import machine  # noqa: E402
 
 # Raise it when a change of the code changes what entries come to.
 RULES = 1
-BUDGETS = {  # steps, clips a step
+BUDGETS = {  # steps, clips per step
     'motion': (700, 16),
     'camera': (500, 16),
     'order-4': (500, 32),
@@ -54,7 +54,7 @@ BUDGETS = {  # steps, clips a step
 PATCH = 8
 LOOKS = 10  # rows of a curve
 WATCHED, TESTED = 256, 1024  # clips held out
-SCORED = 128  # clips a forward pass without gradients
+SCORED = 128  # clips per forward pass without gradients
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Clips:
 
     Args:
         task (Task): Draws them.
-        batch_size (int): Training clips a step.
+        batch_size (int): Training clips per step.
         seed (int): Decides all clips.
         control (str): What they lose; see :func:`draw_batch`.
     """

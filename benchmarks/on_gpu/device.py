@@ -85,7 +85,7 @@ def megabytes(function: Callable[[], object]) -> float:
 
 
 def copy_bandwidth(plan: Plan) -> float:
-    """Bytes a second, read and written."""
+    """Bytes per second, read and written."""
     x = torch.empty(plan.copied, dtype=torch.uint8, device=plan.device)
     y = torch.empty_like(x)
     return 2 * x.numel() / (1e-3 * milliseconds(lambda: y.copy_(x)))

@@ -33,7 +33,7 @@ def run(stage: str, report: Report, plan: Plan) -> None:
 
 
 def compare(report: Report, plan: Plan, backend: str = 'triton') -> None:
-    """Print clips a second, in bfloat16; VideoMAE beside our kernels only."""
+    """Print clips per second, in bfloat16; VideoMAE beside our kernels only."""
     report.line(heading(plan))
     for frames in plan.frames:
         batch = max(1, plan.clips * 8 // frames)

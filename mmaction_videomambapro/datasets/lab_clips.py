@@ -1,7 +1,7 @@
 """Clips of the laboratory: toy tasks, each of which asks for one ability.
 
 ``benchmarks/lab`` compares backbones on them. Clips are drawn when they are needed, in
-some ten microseconds a frame, and nothing is stored: number i of a split is always the
+some ten microseconds per frame, and nothing is stored: number i of a split is always the
 same clip. Labels follow each other in turn, so that all are equally frequent.
 
 In all tasks but the two about motion, a frame is dark noise with one coloured square,
@@ -167,7 +167,7 @@ def _draw_motion(label: int, rng: np.random.Generator, frames: int, size: int) -
 
 def _draw_camera(label: int, rng: np.random.Generator, frames: int, size: int) -> Drawn:
     # seen against the frame alone, the square's way gives 3 of 4 labels at best
-    speed = 1.5  # pixels a frame
+    speed = 1.5  # pixels per frame
     camera = rng.uniform(-speed, speed, 2)
     texture = rng.integers(20, 140, (32, 32, 3), np.uint8)
     texture = cv2.resize(texture, (4 * size, 4 * size))
