@@ -1,8 +1,8 @@
 """Clips of the laboratory: toy tasks, each of which asks for one ability.
 
 ``benchmarks/lab`` compares backbones on them. Clips are drawn when they are needed, in
-some ten microseconds per frame, and nothing is stored: number i of a split is always the
-same clip. Labels follow each other in turn, so that all are equally frequent.
+some ten microseconds per frame, and nothing is stored: number i of a split is always
+the same clip. Labels follow each other in turn, so that all are equally frequent.
 
 In all tasks but the two about motion, a frame is dark noise with one coloured square,
 somewhere; most squares mean nothing. No single frame tells the answer: which frame
