@@ -96,7 +96,6 @@ def _walk_back(
         if shared.z is not None:
             at_z = of_clip(shared.z, place) + t0 * fixed.Z_STEP
         at_dBC = dBC + t0 * (8 * fixed.R)
-        before = (begin - t0).to(tl.int32)
         at_B = BC + t0 * (8 * fixed.R)
 
         slot = at_slot(states, sizes, place, j, sizes.chunks, c, fixed)
@@ -141,8 +140,6 @@ def _walk_back(
                 dread *= gate * s
             dD += dread * u1
             du = dread * D
-            if MASKED:  # the first token reads nothing
-                dread = tl.where(by * (t + place.token) == before, 0.0, dread)
             dreads = spread_one(as_tokens(dread, fixed))
             ddtu, ddtA, dB, dC = (), (), (), ()
             for m in tl.static_range(3, -1, -1):
@@ -152,13 +149,13 @@ def _walk_back(
                 # g: gradient of the states from later tokens, then from here on
                 dp = g + dreads[m] * C
                 dnew = g if MASKED else dp
-                read = left[m] if MASKED else left[m] + dtu4 * B
-                q = dp * left[m]  # gradient of dt * A
                 ddtu += (dot(dnew, B),)
-                ddtA += (dot(q, A),)
                 dB += (tl.sum(dnew * dtu4, 1),)
+                read = left[m] if MASKED else left[m] + dtu4 * B
                 dC += (tl.sum(dreads[m] * read, 1),)
+                q = dp * left[m]  # gradient of dt * A
                 dA += q * dt4
+                ddtA += (dot(q, A),)
                 g = dp * decays[m]
             of_dtu, of_dtA = over_states_both(_turned(ddtu), _turned(ddtA))
             of_dtu, of_dtA = flat_tokens(of_dtu), flat_tokens(of_dtA)

@@ -102,7 +102,6 @@ def _scan_segment(
         at_own = own + t0 * fixed.STEP
         if z is not None and FINAL:
             at_z = of_clip(z, place) + t0 * fixed.Z_STEP
-        before = (begin - t0).to(tl.int32)
         at_B = BC + t0 * (8 * fixed.R)
         for i in range(0, count, 4 * FOURS):
             # all loads of a turn come before its first barrier
@@ -121,8 +120,6 @@ def _scan_segment(
                 dt = tl.where(valid, dt, 0.0)
                 B = at_B + by * t * (8 * fixed.R)
                 h, y = _scan_four(h, u1, dt, B, A, place.state, by, MASKED, fixed)
-                if MASKED:  # the first token reads nothing
-                    y = tl.where(by * (t + place.token) == before, 0.0, y)
                 y += D * u1
                 if ADD:
                     y += partials[k].to(tl.float32)

@@ -1,7 +1,8 @@
 """B and C as the scan's kernels read them, and back.
 
 Lanes load four states at a time, in float32 and without a mask: B and C of a token lie
-side by side, filled up with zeros to 4 * R states, between tokens of zeros.
+side by side, filled up with zeros to 4 * R states, between tokens of zeros. A masked
+scan's first token reads nothing: its C is 0 as well.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def interleave(
             for k in tl.static_range(2):
                 x = states[2 * j + k]
                 of_row = x.data + batch * x.batch + group * x.group
-                value = tl.load(
-                    of_row + t.to(tl.int64) * x.token + n * x.state, real, 0.0
-                )
+                at_x = of_row + t.to(tl.int64) * x.token + n * x.state
+                read = real & ~_reads_nothing(t, length, j, k, fixed)
+                value = tl.load(at_x, read, 0.0)
                 mine = (i < size) & (i // PADDED % 2 == k)
                 tl.store(BC + at + i, value.to(tl.float32), mine)
 
@@ -50,6 +51,7 @@ def separate(
     gradients,  # dB and dC of each direction, (rows, L, N)
     tiles,
     tokens,  # rows * L
+    length,
     fixed: tl.constexpr,
 ):
     """Add up tiles of channels. Grid: (blocks of tokens * N, dB and dC, directions)."""
@@ -66,4 +68,12 @@ def separate(
         value += tl.load(dBC + tile * tile_step + at, inside, 0.0)
     for k in tl.static_range(2 * COUNT):
         if tl.program_id(2) * 2 + tl.program_id(1) == k:
-            tl.store(gradients[k] + i, value, inside)
+            nothing = _reads_nothing(token % length, length, k // 2, k % 2, fixed)
+            tl.store(gradients[k] + i, tl.where(nothing, 0.0, value), inside)
+
+
+@triton.jit
+def _reads_nothing(t, length, j, k, fixed: tl.constexpr):
+    """Whether it is C (k = 1) of direction j's first token, and that is masked."""
+    first = length - 1 if fixed.REVERSE[j] else 0
+    return (t == first) & (k == 1 and fixed.MASKED[j])

@@ -160,7 +160,7 @@ def _forward(directions, z, flags, keep):
         scan = Scan(directions, z, flags, plan_forward, most_registers=80)
         sizes = scan.sizes
         BC = scan.interleave(directions)
-        at_once = scan.plan.segments > count  # more than one of each in a launch
+        at_once = sizes.segments > count  # more than one of each in a launch
         if at_once:
             dt_sums = scan.new_sums(sizes.channels)
             before = sizes.segments - 1
@@ -257,7 +257,13 @@ def _backward(dy, directions, z, ungated, states, flags):
         tokens = sizes.rows * sizes.length
         blocks = triton.cdiv(tokens * fixed.N, interleave.BLOCK.value)
         interleave.separate[blocks, 2, count](
-            dBC, tuple(dBs_and_dCs), scan.tiles, tokens, fixed, **OPTIONS
+            dBC,
+            tuple(dBs_and_dCs),
+            scan.tiles,
+            tokens,
+            sizes.length,
+            fixed,
+            **OPTIONS,
         )
 
     found = [] if z is None else [(dz, z)]

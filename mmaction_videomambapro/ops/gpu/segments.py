@@ -111,7 +111,7 @@ def _chunk_dstates(d, BC, z, dy, dstates, dt_sums, sizes, j, fixed):
     place = locate(sizes, fixed)
     A, bias = decay(d, place, fixed), weight(d.bias, place)
 
-    # not the first in scan order: that has the token that a mask treats differently
+    # not the first in scan order, which no other hands its states to
     segment = tl.program_id(1) + 1 - REVERSE
     start = segment * sizes.per * fixed.CHUNK
     end = min(start + sizes.per * fixed.CHUNK, sizes.length)
