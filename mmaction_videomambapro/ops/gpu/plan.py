@@ -15,7 +15,7 @@ from typing import NamedTuple
 PARTITIONS = 4  # of a processor; each issues an instruction per cycle
 ALONE = 2.5  # cycles per instruction of a warp that is alone in its partition: a guess
 PASSES = 10_000  # cycles that it takes to launch the pass over segments
-AT_A_TIME = 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32
+MOST = 64  # segments side by side
 MORE = 1.02  # a few per cent are not worth more segments
 
 
@@ -55,10 +55,10 @@ class Costs(NamedTuple):
 
 
 FORWARD = {
-    1: Costs(Cost(148, 144, 156), Cost(104, 136, 80)),  # by Q
-    2: Costs(Cost(132, 144, 114), Cost(96, 136, 60)),
+    1: Costs(Cost(147, 144, 154), Cost(104, 136, 80)),  # by Q
+    2: Costs(Cost(131, 144, 113), Cost(96, 136, 60)),
 }
-BACKWARD = {2: Costs(Cost(428, 296, 420), Cost(106, 152, 62))}
+BACKWARD = {2: Costs(Cost(427, 296, 415), Cost(106, 152, 62))}
 
 
 @lru_cache
@@ -77,25 +77,22 @@ def cycles(
     work: Work, processors: int, costs: Costs, plan: Plan, launches: int
 ) -> float:
     """How long a scan takes, at best."""
-    partitions = PARTITIONS * processors
-    sequences = work.directions * work.rows
-    tiles = sequences * math.ceil(work.channels / (8 * plan.Q * plan.W))
-    units = sequences * math.ceil(work.channels / 32) * work.length
+    tiles = work.rows * math.ceil(work.channels / (8 * plan.Q * plan.W))
+    units = work.length / plan.segments * plan.Q / 4  # of a warp
 
-    def time(cost, segments, share):
+    def time(cost, segments):
         """The fullest partition or processor decides, unless its warps are too few."""
         programs = tiles * segments
-        warps = programs * plan.W
-        fullest = math.ceil(warps / partitions) * max(cost.issue, cost.exponentials)
+        warps = math.ceil(programs * plan.W / (PARTITIONS * processors))
+        issuing = warps * max(cost.issue, cost.exponentials)
         reading = math.ceil(programs / processors) * plan.W / PARTITIONS * cost.words
-        return share * units / warps * max(fullest, reading, ALONE * cost.issue)
+        return units * max(issuing, reading, ALONE * cost.issue)
 
-    together = plan.segments // launches
-    if together == 1:
-        return time(costs.scan, 1, 1)
-    before = plan.segments - 1  # the last one's end is not needed
-    ends = time(costs.ends, before, before / plan.segments)
-    return time(costs.scan, together, 1) + ends + PASSES
+    scan = launches * time(costs.scan, work.directions * plan.segments / launches)
+    if plan.segments <= launches:
+        return scan
+    # the last segment's end is not needed
+    return scan + time(costs.ends, work.directions * (plan.segments - 1)) + PASSES
 
 
 def _fastest(
@@ -103,18 +100,19 @@ def _fastest(
 ) -> Plan:
     """The plan of fewest segments among those that are about as fast as the fastest."""
     if work.R > 4:  # more would not fit into registers
-        return Plan(1, W, 4, launches)
+        return Plan(1, W, 4, _segments(work, launches))
 
     def time(plan):
         return cycles(work, processors, costs[plan.Q], plan, launches)
 
-    plans = [
-        Plan(Q, W, 4 // Q, together * launches)
-        for together in AT_A_TIME
-        if together == 1 or together * launches <= work.chunks
-        for Q in costs
-    ]
+    counts = {_segments(work, launches * n) for n in range(1, MOST + 1)}
+    plans = [Plan(Q, W, 4 // Q, count) for count in sorted(counts) for Q in costs]
     fastest = min(plans, key=time)
     enough = [plan for plan in plans if time(plan) <= MORE * time(fastest)]
     fewest = min(plan.segments for plan in enough)
     return min((plan for plan in enough if plan.segments == fewest), key=time)
+
+
+def _segments(work: Work, most: int) -> int:
+    """How many there are if each but the last has the same number of chunks."""
+    return math.ceil(work.chunks / math.ceil(work.chunks / most))

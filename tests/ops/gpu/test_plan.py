@@ -14,9 +14,9 @@ def work(batch, channels, length):
 @pytest.mark.parametrize(
     ('shape', 'forward', 'backward'),
     [
-        ((8, 1152, 1569), 175, 590),
-        ((8, 384, 3137), 175, 405),
-        ((1, 1152, 12545), 300, 630),
+        ((8, 1152, 1569), 170, 575),
+        ((8, 384, 3137), 170, 410),
+        ((1, 1152, 12545), 290, 590),
     ],
 )
 def test_microseconds_at_best(shape, forward, backward):
