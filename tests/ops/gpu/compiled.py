@@ -3,8 +3,10 @@
 A program of its own, as the tests have Triton interpret kernels. Its argument is
 'sm_90', or 'gfx942', an AMD GPU, whose code is not counted. It prints, as JSON, a list
 of [name, registers, loops] for each kernel that a training step of a mixer's scan and
-convolution launches, in bfloat16, in both directions and with every flag. Loops are
-those without a loop inside, each with its numbers of instructions by kind.
+convolution launches, in bfloat16, in both directions and with every flag, and then for
+those of a scan in narrow tiles. Loops are those without a loop inside, each with its
+numbers of instructions by kind, and 'words': how many words per lane pass between
+registers and the processor's memory.
 """
 
 import collections
@@ -22,6 +24,7 @@ from triton.runtime.jit import JITFunction
 
 CHANNELS, LENGTH, STATES = 1152, 333, 16
 INSTRUCTION = re.compile(r'\s*/\*([0-9a-f]{4,6})\*/\s+(?:@!?U?P\w+\s+)?([A-Z]\w*)(.*);')
+MEMORY = {'LDG', 'STG', 'LDS', 'STS', 'LDL', 'STL', 'LDSM', 'STSM'}
 DISASSEMBLER = Path(triton.__file__).parent / 'backends/nvidia/bin/cuobjdump'
 
 
@@ -74,10 +77,22 @@ def loops(cubin):
         for a, b in spans.items()
         if not any(a < c and d <= b for c, d in spans.items())
     ]
-    return [
-        collections.Counter(name for address, name, _ in code if a <= address <= b)
-        for a, b in sorted(inner)
-    ]
+    return [count(x[1:] for x in code if a <= x[0] <= b) for a, b in sorted(inner)]
+
+
+def count(code):
+    code = list(code)
+    kinds = collections.Counter(name for name, _ in code)
+    return kinds | {'words': sum(words(*x) for x in code if x[0] in MEMORY)}
+
+
+def words(name, arguments):
+    """Loads of four are those of B and C, or states; pairs of lanes share theirs."""
+    modifiers = arguments.split(' ')[0].split('.')
+    if name.endswith('M'):  # a matrix of words
+        return int(modifiers[-1])
+    words = next((n for n in (4, 2) if str(32 * n) in modifiers), 1)
+    return words / 2 if (name, words) == ('LDG', 4) else words
 
 
 def compile_only(self, *args, grid, warmup, run=JITFunction.run, **kwargs):
@@ -98,12 +113,12 @@ def tokens(channels):
     return x.mT.requires_grad_()
 
 
-def train():
-    """Several segments side by side, in tiles for large batches."""
+def scan(Q):
+    """Several segments side by side, in tiles of a width."""
     from mmaction_videomambapro.ops import ScanInputs, gpu
     from mmaction_videomambapro.ops.gpu import plan, scan_ops
 
-    scan_ops.plan_forward = lambda *_: plan.Plan(Q=2, W=2, FOURS=2, segments=4)
+    scan_ops.plan_forward = lambda *_: plan.Plan(Q, W=2, FOURS=4 // Q, segments=4)
     scan_ops.plan_backward = lambda *_: plan.Plan(Q=2, W=4, FOURS=2, segments=2)
 
     def direction():
@@ -112,9 +127,14 @@ def train():
         return ScanInputs(*per_token[:2], A, *per_token[2:], weight, weight)
 
     z = tokens(2 * CHANNELS)[:, :CHANNELS]
-    y = gpu.scan_operator.run_both(direction(), direction(), z, True, True, True)
+    return gpu.scan_operator.run_both(direction(), direction(), z, True, True, True)
+
+
+def convolve(x):
+    from mmaction_videomambapro.ops import gpu
+
     weight, bias = torch.ones(CHANNELS, 4), torch.ones(CHANNELS)
-    gpu.conv1d_operator.run(y, weight, bias, 'silu', True).sum().backward()
+    return gpu.conv1d_operator.run(x, weight, bias, 'silu', True)
 
 
 if __name__ == '__main__':
@@ -123,5 +143,7 @@ if __name__ == '__main__':
     triton.runtime.driver.set_active(Driver())
     JITFunction.run = compile_only
     setattr(torch.version, Driver.target.backend, 'any')
-    train()
+    convolve(scan(Q=2)).sum().backward()
+    if Driver.target.backend == 'cuda':
+        scan(Q=1)
     json.dump(report, sys.stdout)

@@ -1,6 +1,7 @@
-"""A CUDA graph can record the kernels: launches wait for no value.
+"""What kernels are launched with, on tensors without values: kernels are not run.
 
-Tensors are fake, so whoever reads a number from one fails, and kernels are not run.
+Launches wait for no value, so a CUDA graph can record them: whoever reads a number from
+a fake tensor fails.
 """
 
 import pytest
@@ -13,26 +14,26 @@ pytestmark = pytest.mark.skipif(
     gpu.scan_operator is None or torch.cuda.is_available(),
     reason=gpu._missing if gpu.scan_operator is None else 'kernels are not interpreted',
 )
-BATCH, CHANNELS, LENGTH, STATES = 2, 32, 300, 16
+BATCH, CHANNELS, LENGTH, STATES = 2, 64, 300, 16
 
 
 @pytest.fixture
 def launches(monkeypatch):
-    """Names of the kernels that are launched, and their grids."""
+    """Names of the kernels that are launched, their grids and arguments."""
     from triton.runtime.interpreter import InterpretedFunction
 
     found = []
 
     def launch(kernel, grid):
-        return lambda *args, **kwargs: found.append((kernel.fn.__name__, grid))
+        return lambda *args, **kwargs: found.append((kernel.fn.__name__, grid, args))
 
     monkeypatch.setattr(InterpretedFunction, '__getitem__', launch)
     return found
 
 
-def train(gate):
+def train(gate, length=LENGTH, dtype=torch.float32):
     def tokens(count):
-        return torch.randn(BATCH, LENGTH, count).mT
+        return torch.randn(BATCH, length, count, dtype=dtype).mT
 
     def direction():
         weight = torch.randn(CHANNELS)
@@ -62,10 +63,11 @@ def test_no_launch_reads_a_value(launches, monkeypatch, gate, segments):
         monkeypatch.setattr(scan_ops, name, lambda *_, fixed=fixed: fixed)
     with FakeTensorMode():
         train(gate)
-        first = launches.copy()
+        first = [launch[:2] for launch in launches]
         train(gate)
-    assert first * 2 == launches, 'the same launches in every call'
-    assert {'chunk_scan', 'chunk_scan_bwd'} <= {name for name, _ in first}
+    found = [launch[:2] for launch in launches]
+    assert first * 2 == found, 'the same launches in every call'
+    assert {'chunk_scan', 'chunk_scan_bwd'} <= dict(first).keys()
     assert ('chunk_state' in dict(first)) == (segments > 1)
 
 
@@ -80,3 +82,32 @@ def test_whoever_reads_a_value_is_found(launches, monkeypatch):
         pytest.raises(torch._subclasses.fake_tensor.DataDependentOutputException),
     ):
         train(True)
+
+
+def test_bytes_per_token(launches, monkeypatch):
+    """In bfloat16, per channel and direction; B and C aside, which channels share."""
+    from mmaction_videomambapro.ops.gpu import plan, scan_ops
+
+    wide = plan.Plan(Q=2, W=4, FOURS=1, segments=1)
+    monkeypatch.setattr(scan_ops, 'plan_backward', lambda *_: wide)
+    with FakeTensorMode():
+        train(True, length=1536, dtype=torch.bfloat16)
+    units = 2 * BATCH * CHANNELS * 1536
+    arguments = {name: args for name, _, args in launches}
+
+    directions, _, z, outputs, states, *_ = arguments['chunk_scan']
+    tokens = [x.data for d in directions for x in (d.u, d.delta)]
+    assert outputs.partial.nbytes == outputs.y.nbytes
+    read = *tokens, z.data, outputs.partial
+    written = outputs.partial, outputs.ungated, outputs.y, states
+    assert sum(x.nbytes for x in read + written) == 10 * units
+
+    # u and delta are read twice, as what a chunk takes does not stay in caches for sure
+    directions, _, shared, states, _, _, gradients, sums, *_ = arguments[
+        'chunk_scan_bwd'
+    ]
+    per_direction = shared.z.data, shared.dy
+    read = *tokens, *tokens, *2 * per_direction, shared.ungated, states
+    written = *(x for found in gradients for x in found), shared.dz
+    assert sum(x.nbytes for x in read + written) == 19 * units
+    assert sums.dBC.nbytes == 2 * units
