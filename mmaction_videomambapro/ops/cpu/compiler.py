@@ -25,6 +25,7 @@ class Compiler:
         self.features = Features(
             fma=bool(features.get('fma')) or not is_x86,
             permute=bool(features.get('avx512f')),
+            mxcsr=is_x86,
         )
         self.lock = Lock()
         if features.get('avx512f'):

@@ -20,6 +20,7 @@ _I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 _POINTER = ir.PointerType()
 # No 'nnan' or 'ninf': with them a NaN is undefined, not a NaN.
 _FAST = ('nsz', 'contract')
+_FLUSH_DENORMALS = 1 << 15 | 1 << 6  # bits of MXCSR: of results, of operands
 
 
 class Features(NamedTuple):
@@ -27,6 +28,7 @@ class Features(NamedTuple):
 
     fma: bool = False  # multiply and add, rounded once
     permute: bool = False  # AVX-512's, a table lookup as cheap as an addition
+    mxcsr: bool = False  # x86's register that can turn denormal numbers off
 
 
 class Int:
@@ -182,6 +184,7 @@ class Kernel:
     ) -> None:
         self.has_fma = features.fma
         self.has_permute = features.permute and not double
+        self.has_mxcsr = features.mxcsr
         self.module = ir.Module(name)
         self.double = double
         self.real = ir.DoubleType() if double else ir.FloatType()
@@ -421,7 +424,25 @@ class Kernel:
 
     def finish(self) -> str:
         """End the function; returns its module in LLVM's assembly."""
-        self.builder.ret_void()
         with self.builder.goto_block(self.entry):
+            before = self._flush_denormals() if self.has_mxcsr else None
             self.builder.branch(self._start)
+        if before is not None:
+            self._set_mode(before)
+        self.builder.ret_void()
         return str(self.module)
+
+    def _flush_denormals(self):
+        """Make the thread take denormal numbers for zero; returns what to undo it with.
+
+        States and gradients that fade come to them, and x86 is slow with each one.
+        """
+        before, during = (self.builder.alloca(_I32) for _ in range(2))
+        self.intrinsic('llvm.x86.sse.stmxcsr', ir.VoidType(), before)
+        mode = self.builder.load(before)
+        self.builder.store(self.builder.or_(mode, _I32(_FLUSH_DENORMALS)), during)
+        self._set_mode(during)
+        return before
+
+    def _set_mode(self, place):
+        self.intrinsic('llvm.x86.sse.ldmxcsr', ir.VoidType(), place)

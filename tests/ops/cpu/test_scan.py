@@ -178,14 +178,6 @@ def test_directions_of_different_size_are_refused():
         both_directions({**first, 'z': None}, second)
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_same_again_for_a_number_of_threads(two_threads):
     inputs = make_inputs(1, 80, 100, 16, dtype=torch.float32)
     first = run(scan_operator.run, inputs, delta_softplus=True)
