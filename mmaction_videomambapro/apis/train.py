@@ -7,6 +7,7 @@ import os
 import os.path as osp
 from collections.abc import Sequence
 
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -120,6 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         UsageError: If something is missing, or does not fit together.
     """
+    # gradients fade to denormal numbers, with which x86 is slow; before anything else,
+    # because only threads that start later inherit it
+    torch.set_flush_denormal(True)
     cfg = training_config(parse_args(arguments))
     check_blending(cfg)
     validate = ('val_dataloader',) if cfg.get('val_cfg') else ()
