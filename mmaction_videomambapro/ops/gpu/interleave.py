@@ -68,7 +68,8 @@ def separate(
         value += tl.load(dBC + tile * tile_step + at, inside, 0.0)
     for k in tl.static_range(2 * COUNT):
         if tl.program_id(2) * 2 + tl.program_id(1) == k:
-            nothing = _reads_nothing(token % length, length, k // 2, k % 2, fixed)
+            t = token.to(tl.int32) % length
+            nothing = _reads_nothing(t, length, k // 2, k % 2, fixed)
             tl.store(gradients[k] + i, tl.where(nothing, 0.0, value), inside)
 
 
