@@ -1,9 +1,9 @@
 """Compiles the kernels for a GPU that is not there, and counts what loops consist of.
 
 A program of its own, as the tests have Triton interpret kernels. Its argument is
-'sm_90', or 'gfx942', an AMD GPU, whose code is not counted. It prints, as JSON, a list
-of [name, registers, loops] for each kernel that a training step of a mixer's scan and
-convolution launches, in bfloat16, in both directions and with every flag, and then for
+'sm_90', or 'gfx942', an AMD GPU, whose code is not counted. It prints, as JSON, the
+registers and loops of each kernel that a training step of a mixer's scan and
+convolution launches, in bfloat16, in both directions and with every flag, and then of
 those of a scan in narrow tiles. Loops are those without a loop inside, each with its
 numbers of instructions by kind, and 'words': how many words per lane pass between
 registers and the processor's memory.
@@ -97,15 +97,11 @@ def words(name, arguments):
 
 def compile_only(self, *args, grid, warmup, run=JITFunction.run, **kwargs):
     code = run(self, *args, grid=grid, warmup=True, **kwargs).asm
-    cubin = code.get('cubin')
-    counted = cubin and DISASSEMBLER.exists()
-    report.append(
-        [
-            self.fn.__name__,
-            registers(cubin) if counted else None,
-            loops(cubin) if counted else None,
-        ]
-    )
+    launch = {True: ', last launch', False: ', first launch'}.get(kwargs.get('FINAL'))
+    found = None, None
+    if 'cubin' in code and DISASSEMBLER.exists():
+        found = registers(code['cubin']), loops(code['cubin'])
+    report[self.fn.__name__ + (launch or '') + tiles] = found
 
 
 def tokens(channels):
@@ -138,12 +134,13 @@ def convolve(x):
 
 
 if __name__ == '__main__':
-    report = []
+    report, tiles = {}, ''
     Driver.target = TARGETS[sys.argv[1]]
     triton.runtime.driver.set_active(Driver())
     JITFunction.run = compile_only
     setattr(torch.version, Driver.target.backend, 'any')
     convolve(scan(Q=2)).sum().backward()
     if Driver.target.backend == 'cuda':
+        tiles = ', narrow'
         scan(Q=1)
     json.dump(report, sys.stdout)

@@ -75,7 +75,7 @@ NAMES = {
 
 
 def compile_for(target, folder):
-    """Names of kernels, with their registers and loops."""
+    """Registers and loops of kernels, by name."""
     result = subprocess.run(
         [sys.executable, '-W', 'ignore', '-m', 'tests.ops.gpu.compiled', target],
         cwd=Path(__file__).parents[3],
@@ -87,6 +87,10 @@ def compile_for(target, folder):
     return json.loads(result.stdout)
 
 
+def plain_names(compiled):
+    return {name.partition(',')[0] for name in compiled}
+
+
 @pytest.fixture(scope='module')
 def compiled(tmp_path_factory):
     return compile_for('sm_90', str(tmp_path_factory.mktemp('triton')))
@@ -94,21 +98,17 @@ def compiled(tmp_path_factory):
 
 def test_compiles(compiled):
     """The compiler refuses some of what the interpreter runs."""
-    assert {name for name, _, _ in compiled} == NAMES
+    assert plain_names(compiled) == NAMES
 
 
 def test_compiles_for_an_amd_gpu(tmp_path):
     """Whose warps are twice as wide. Nothing is known of its speed."""
-    assert {x[0] for x in compile_for('gfx942', str(tmp_path))} == NAMES
+    assert plain_names(compile_for('gfx942', str(tmp_path))) == NAMES
 
 
 def find(compiled, name):
-    """Registers and loops; the kernels of narrow tiles come last."""
-    plain, _, launch = name.replace(', narrow', '').partition(', ')
-    found = [x[1:] for x in compiled if x[0] == plain]
-    one = 2 if plain == 'chunk_scan' else 1  # launches of one scan
-    found = found[-one:] if 'narrow' in name else found[:one]
-    registers, loops = found[-1 if launch == 'last launch' else 0]
+    """Registers, and the loops that compute."""
+    registers, loops = compiled[name]
     if loops is None:
         pytest.skip("Triton's package has no disassembler")
     return registers, [loop for loop in loops if loop.get('MUFU', 0) > 3]
