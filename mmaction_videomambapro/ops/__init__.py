@@ -8,6 +8,8 @@ The way from a mixer to machine code:
 4. ``cpu/scan_ops``, ``gpu/scan_ops`` allocate results and launch the kernels.
 5. ``cpu/scan``, ``gpu/forward``, ``gpu/backward`` are the kernels; ``cpu/compiler`` and
    Triton compile them.
+
+``select_and_scan`` is one call of step 3's operators, for mixers that keep less.
 """
 
 from .backends import BACKENDS

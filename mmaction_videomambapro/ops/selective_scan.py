@@ -79,8 +79,7 @@ def selective_scan(
             call.
     """
     tensors = u, delta, A, B, C, D, z, delta_bias
-    check_tensors(_NAMES, tensors, needed=5)
-    _check_shapes(*tensors)
+    check_scan(*tensors)
     flags = dict(residual=residual, masked=masked, reverse=reverse)
     return choose_backend(u, A.shape[1]).run(*tensors, delta_softplus, **flags)
 
@@ -130,6 +129,13 @@ def bidirectional_scan(
     y = backend.run(**forward._asdict(), **flags)
     y = y + backend.run(**backward._asdict(), **flags, masked=masked, reverse=True)
     return y if z is None else (y * F.silu(z)).to(y.dtype)
+
+
+def check_scan(u, delta, A, B, C, D, z, delta_bias) -> None:
+    """Raise what :func:`selective_scan` raises about its tensors."""
+    tensors = u, delta, A, B, C, D, z, delta_bias
+    check_tensors(_NAMES, tensors, needed=5)
+    _check_shapes(*tensors)
 
 
 def _check_shapes(u, delta, A, B, C, D, z, delta_bias):

@@ -65,6 +65,7 @@ def clips(count=2, height=16):
         (MAMBA, HEAD, dict(scan_input='raw', pos_embed='sincos3d')),
         (MAMBA, HEAD, dict(bimamba='shared', masked=False, with_cls_token=False)),
         (MAMBA, HEAD, dict(bimamba='none', residual=False, with_cp=True)),
+        (MAMBA, HEAD, dict(with_cp='selection')),
         (MAMBA, HEAD, dict(scan_order='temporal_spatial', cls_position='middle')),
         (MAMBA, HEAD, dict(scan_order='spatiotemporal_v1', bimamba='shared')),
         (MAMBA, HEAD, dict(scan_order='spatiotemporal_v2', cls_position='last')),

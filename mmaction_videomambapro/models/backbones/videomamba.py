@@ -88,8 +88,10 @@ class VideoMamba(BaseModule):
         frozen_stages (int): Freeze the embeddings and the first ``frozen_stages``
             layers (0: only the embeddings). Freezing all layers freezes the final norm
             too. -1 freezes nothing. Defaults to -1.
-        with_cp (bool): Activation checkpointing of every layer.
-            Defaults to False.
+        with_cp (bool | str): Activation checkpointing of every layer: True computes
+            the layer again in the backward pass, 'selection' only its convolutions and
+            step sizes, which saves less memory and takes less time; see
+            :class:`MaskedResidualBiMamba`. Defaults to False.
         weight_init (str): 'official' is the published rule. It sets the bias of
             ``dt_proj`` to 0, so a state forgets within a few tokens; it suits long
             training. 'mamba' is Mamba's own rule, with steps in [0.001, 0.1] and
@@ -103,8 +105,8 @@ class VideoMamba(BaseModule):
 
     Raises:
         ValueError: For an unknown ``arch``, ``pos_embed``, ``out_type``,
-            ``scan_order``, ``cls_position`` or ``weight_init``, or for 'cls_token'
-            output or another ``cls_position`` without a class token.
+            ``scan_order``, ``cls_position``, ``weight_init`` or ``with_cp``, or for
+            'cls_token' output or another ``cls_position`` without a class token.
     """
 
     arch_zoo = {
@@ -136,7 +138,7 @@ class VideoMamba(BaseModule):
         scan_order: str = 'spatial_first',
         cls_position: str = 'first',
         frozen_stages: int = -1,
-        with_cp: bool = False,
+        with_cp: bool | str = False,
         weight_init: str = 'official',
         init_cfg: dict | list | None = None,
     ) -> None:

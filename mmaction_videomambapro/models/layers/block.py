@@ -9,6 +9,7 @@ import torch
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
+from ..checks import check_choice
 from .attention import init_linear, run_layer
 from .mixer import MaskedResidualBiMamba
 
@@ -24,10 +25,14 @@ class MambaBlock(nn.Module):
         drop_path (float): Probability of dropping the branch of a sample.
             Defaults to 0.
         norm_eps (float): Epsilon of the norm. Defaults to 1e-5.
-        with_cp (bool): Recompute the branch in the backward pass to save memory.
-            Defaults to False.
+        with_cp (bool | str): What to compute again in the backward pass to save
+            memory: True the branch, 'selection' only what the mixer's own ``with_cp``
+            does, False nothing. Defaults to False.
         mixer_cfg (dict, optional): Further arguments of
             :class:`MaskedResidualBiMamba`. Defaults to None.
+
+    Raises:
+        ValueError: If ``with_cp`` is none of the three.
     """
 
     def __init__(
@@ -35,14 +40,17 @@ class MambaBlock(nn.Module):
         embed_dims: int,
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
-        with_cp: bool = False,
+        with_cp: bool | str = False,
         mixer_cfg: dict | None = None,
     ) -> None:
         super().__init__()
-        self.mixer = MaskedResidualBiMamba(embed_dims, **(mixer_cfg or {}))
+        check_choice('with_cp', with_cp, (False, True, 'selection'))
+        selection = with_cp == 'selection'
+        mixer_cfg = {'with_cp': selection, **(mixer_cfg or {})}
+        self.mixer = MaskedResidualBiMamba(embed_dims, **mixer_cfg)
         self.norm = nn.RMSNorm(embed_dims, eps=norm_eps)
         self.drop_path = DropPath(drop_path)
-        self.with_cp = with_cp
+        self.with_cp = bool(with_cp) and not selection
 
     def forward(self, x: Tensor, temporal: Tensor | None = None) -> Tensor:
         """(B, L, C) -> (B, L, C); ``temporal`` is that of the mixer."""

@@ -10,6 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
+from ...ops.operators.scan import ScanFlags
+from ...ops.select_and_scan import (
+    Dynamics,
+    Plan,
+    Selection,
+    kernels_to_recompute,
+    select_and_scan,
+)
 from ..checks import check_choice
 from .orders import change, reorder
 
@@ -63,6 +71,10 @@ class MaskedResidualBiMamba(nn.Module):
             directions take both orders, with the same parameters). The results are
             added, each scan's convolution runs in its order, and without a backward
             scan 'v1' has none in the second order. Defaults to 'none'.
+        with_cp (bool): Compute the convolutions and the step sizes again in the
+            backward pass instead of keeping them, half of what a mixer keeps. Nothing
+            changes without kernels of this package, in a compiled model, or with a
+            hook or an adapter on ``x_proj``. Defaults to False.
 
     Raises:
         ValueError: If ``bimamba``, ``scan_input`` or ``spatiotemporal`` is none of the
@@ -81,6 +93,7 @@ class MaskedResidualBiMamba(nn.Module):
         residual: bool = True,
         masked: bool = True,
         spatiotemporal: str = 'none',
+        with_cp: bool = False,
     ) -> None:
         super().__init__()
         check_choice('bimamba', bimamba, ('separate', 'shared', 'none'))
@@ -95,6 +108,7 @@ class MaskedResidualBiMamba(nn.Module):
         self.residual = residual
         self.masked = masked
         self.spatiotemporal = spatiotemporal
+        self.with_cp = with_cp
 
         self.in_proj = nn.Linear(embed_dims, 2 * self.d_inner, bias=False)
         self._add_selection('', d_conv)
@@ -178,7 +192,27 @@ class MaskedResidualBiMamba(nn.Module):
 
     def mix(self, x: Tensor, z: Tensor, directions: tuple[str, ...]) -> Tensor:
         """Convolve, scan and gate tokens x with z, both (B, Di, L), in one order."""
+        if self.with_cp and all(map(_only_multiplies, self._x_projs())):
+            kernels = kernels_to_recompute(x, self.d_state)
+            if kernels is not None:
+                return self._select_and_scan(kernels, x, z, directions)
         return self.scan(self.arguments(x, directions), z)
+
+    def _select_and_scan(self, kernels, x, z, directions):
+        own = directions if self.bimamba == 'separate' else ('',)
+        reverse = [bool(suffix) for suffix in directions]
+        masked = [self.masked and backward for backward in reverse]
+        plan = Plan(
+            conv1d_reverse=[bool(suffix) for suffix in own],
+            scans_conv=self.scan_input == 'conv',
+            flags=ScanFlags(True, self.residual, masked, reverse),
+        )
+        selections = [
+            Selection(conv1d.weight.squeeze(1), conv1d.bias, x_proj.weight, dt.weight)
+            for conv1d, x_proj, dt in map(self._layers, own)
+        ]
+        dynamics = [self._dynamics(suffix) for suffix in directions]
+        return select_and_scan(kernels, plan, x, z, selections, dynamics)
 
     def arguments(
         self, x: Tensor, directions: tuple[str, ...]
@@ -209,9 +243,7 @@ class MaskedResidualBiMamba(nn.Module):
 
         ``suffix`` is '' forwards and '_b' backwards, as in the parameters' names.
         """
-        conv1d, x_proj, dt_proj = (
-            getattr(self, name + suffix) for name in ('conv1d', 'x_proj', 'dt_proj')
-        )
+        conv1d, x_proj, dt_proj = self._layers(suffix)
         conv = causal_conv1d(
             x, conv1d.weight.squeeze(1), conv1d.bias, 'silu', reverse=bool(suffix)
         )
@@ -223,12 +255,24 @@ class MaskedResidualBiMamba(nn.Module):
     def scan_arguments(self, selected: tuple[Tensor, ...], suffix: str) -> ScanInputs:
         """All arguments of a scan, given what :meth:`select` returns."""
         u, delta, B, C = selected
+        A, D, delta_bias = self._dynamics(suffix)
+        return ScanInputs(u, delta, A, B, C, D, delta_bias)
+
+    def _layers(self, suffix):
+        names = 'conv1d', 'x_proj', 'dt_proj'
+        return tuple(getattr(self, name + suffix) for name in names)
+
+    def _x_projs(self):
+        own = ('', '_b') if self.bimamba == 'separate' else ('',)
+        return [self._layers(suffix)[1] for suffix in own]
+
+    def _dynamics(self, suffix):
         A_log = self.A_b_log if suffix else self.A_log
         # in float32 at least, whatever the type of the parameters
         A = -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))
         own = suffix if self.bimamba == 'separate' else ''
         D, dt_proj = getattr(self, f'D{own}'), getattr(self, f'dt_proj{own}')
-        return ScanInputs(u, delta, A, B, C, D, dt_proj.bias)
+        return Dynamics(A, D, dt_proj.bias)
 
     def extra_repr(self) -> str:
         text = (
@@ -238,3 +282,15 @@ class MaskedResidualBiMamba(nn.Module):
         if self.spatiotemporal != 'none':
             text += f', spatiotemporal={self.spatiotemporal!r}'
         return text
+
+
+def _only_multiplies(layer):
+    """Whether a layer is nothing but its weight: no adapter around it, and no hook."""
+    return (
+        type(layer) is nn.Linear
+        and layer.bias is None
+        and not layer._forward_hooks
+        and not layer._forward_pre_hooks
+        and not layer._backward_hooks
+        and not layer._backward_pre_hooks
+    )

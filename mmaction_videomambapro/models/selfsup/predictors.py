@@ -119,7 +119,8 @@ class JEPAMambaPredictor(JEPAPredictor):
         drop_path_rate (float): Stochastic depth of the last layer; the rate grows
             linearly from 0 in the first layer. Defaults to 0.
         norm_eps (float): Epsilon of the RMS norms. Defaults to 1e-5.
-        with_cp (bool): Activation checkpointing. Defaults to False.
+        with_cp (bool | str): Activation checkpointing, see :class:`VideoMamba`.
+            Defaults to False.
         weight_init (str): 'mamba' or 'official', see :class:`VideoMamba`.
             Defaults to 'mamba'.
         **kwargs: Further arguments of :class:`JEPAPredictor`.
@@ -133,7 +134,7 @@ class JEPAMambaPredictor(JEPAPredictor):
         mixer_cfg: dict | None = None,
         drop_path_rate: float = 0.0,
         norm_eps: float = 1e-5,
-        with_cp: bool = False,
+        with_cp: bool | str = False,
         weight_init: str = 'mamba',
         **kwargs,
     ) -> None:

@@ -49,8 +49,13 @@ _BACKWARD_SCHEMA = (
     f'(Tensor dy, Tensor? z, {_TENSORS}, Tensor ungated, Tensor states, {_FLAGS}) '
     '-> Tensor[]'
 )
-_NO_DIRECTION = (None,) * len(ScanInputs._fields)
 _NO_FLAGS = (None,) * (len(ScanFlags._fields) + 1)  # and keep
+
+
+def join(z: Tensor | None, directions: Sequence[ScanInputs]) -> tuple:
+    """The tensors of one direction or two as the operators take them."""
+    tensors = [x for inputs in directions for x in inputs]
+    return z, *tensors, *[None] * (2 * len(ScanInputs._fields) - len(tensors))
 
 
 def _split(tensors):
@@ -127,12 +132,12 @@ class ScanOperator:
     ) -> Tensor:  # fmt: skip
         """Arguments, shapes and result are those of ``ops.selective_scan``."""
         inputs = ScanInputs(u, delta, A, B, C, D, delta_bias)
-        tensors = z, *inputs, *_NO_DIRECTION
+        tensors = join(z, [inputs])
         return self._run(tensors, delta_softplus, residual, [masked], [reverse])
 
     def run_both(self, forward, backward, z, delta_softplus, residual, masked):
         """Arguments, shapes and result are those of ``ops.bidirectional_scan``."""
-        tensors = z, *forward, *backward
+        tensors = join(z, [forward, backward])
         masked = [False, masked]
         return self._run(tensors, delta_softplus, residual, masked, [False, True])
 
