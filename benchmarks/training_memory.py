@@ -70,20 +70,19 @@ def main() -> None:
     def report(what, size):
         row(what, size / GIB, f'{size / GIB / args.batch:.2f}')
 
-    found = {}
+    tokens = args.frames * 14**2 + 1
     with FakeTensorMode():
-        for with_cp in (False, True):
+        for with_cp in (False, 'selection', True):
             model = VideoMambaPro(args.arch, num_frames=args.frames, with_cp=with_cp)
-            found[with_cp] = saved_bytes(model, torch.empty(shape))
-        mixer = model.layers[0].mixer
-        tokens = args.frames * 14**2 + 1
-        hidden = torch.empty(args.batch, tokens, model.embed_dims)
-        outside = saved_bytes(_Projections(mixer), hidden)
-        ours = saved_bytes(mixer, hidden) - outside
+            report(f'{with_cp=}', saved_bytes(model, torch.empty(shape)))
+            if with_cp is True:
+                continue
+            mixer = model.layers[0].mixer
+            hidden = torch.empty(args.batch, tokens, model.embed_dims)
+            outside = saved_bytes(_Projections(mixer), hidden)
+            between = saved_bytes(mixer, hidden) - outside
+            report('of it, between the projections of mixers', model.depth * between)
     theirs = published_mixer_bytes(args.batch, tokens, model.embed_dims, mixer.d_state)
-    report('VideoMambaPro', found[False])
-    report('with_cp=True', found[True])
-    report('between the projections of all mixers', model.depth * ours)
     report('the same as published, with mamba-ssm', model.depth * theirs)
 
 
