@@ -9,7 +9,7 @@ The way from a mixer to machine code:
 5. ``cpu/scan``, ``gpu/forward``, ``gpu/backward`` are the kernels; ``cpu/compiler`` and
    Triton compile them.
 
-``select_and_scan`` is one call of step 3's operators, for mixers that keep less.
+``scan_selected`` calls step 3's operators itself, for mixers that are to keep less.
 """
 
 from .backends import BACKENDS

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -17,17 +16,9 @@ from torch import Tensor
 from . import cpu, gpu, mamba_ssm
 from .chunked import selective_scan_chunked
 from .naive import causal_conv1d_plain, selective_scan_naive
-from .operators.conv1d import Conv1dOperator
 from .operators.scan import ScanOperator
 
 FORCE_VARIABLE = 'MMACTION_VIDEOMAMBAPRO_SCAN'
-
-
-class Kernels(NamedTuple):
-    """The operators of one package."""
-
-    scan: ScanOperator
-    conv1d: Conv1dOperator
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class Backend:
     why_not: Callable[[Tensor, int], str | None] = lambda u, states: None
     run_both: Callable[..., Tensor] | None = None
     conv1d: Callable[..., Tensor] = causal_conv1d_plain
-    kernels: Kernels | None = None
+    operator: ScanOperator | None = None
 
 
 def _kernels(summary, package):
@@ -58,9 +49,7 @@ def _kernels(summary, package):
     scan, conv1d = package.scan_operator, package.conv1d_operator
     if scan is None:  # and why_not has a reason for every call
         return Backend(None, summary, package.why_not)
-    kernels = Kernels(scan, conv1d)
-    run, run_both = scan.run, scan.run_both
-    return Backend(run, summary, package.why_not, run_both, conv1d.run, kernels)
+    return Backend(scan.run, summary, package.why_not, scan.run_both, conv1d.run, scan)
 
 
 # In order of preference: the first backend without a reason against it is taken.

@@ -49,12 +49,6 @@ def causal_conv1d(
         raise ValueError(
             f"activation must be None, 'silu' or 'swish', but got {activation!r}"
         )
-    check_conv1d(x, weight, bias)
-    return choose_backend(x).conv1d(x, weight, bias, activation, reverse)
-
-
-def check_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    """Raise what :func:`causal_conv1d` raises about its tensors."""
     check_tensors(('x', 'weight', 'bias'), (x, weight, bias), needed=2)
     if x.ndim != 3 or 0 in x.shape:
         raise ValueError(
@@ -66,3 +60,4 @@ def check_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f'bias must be ({len(weight)},), but is {tuple(bias.shape)}')
+    return choose_backend(x).conv1d(x, weight, bias, activation, reverse)

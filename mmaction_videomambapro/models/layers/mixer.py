@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from itertools import islice
 
 import torch
 from mmaction.registry import MODELS
@@ -11,13 +13,7 @@ from torch.nn import functional as F
 
 from ...ops import ScanInputs, bidirectional_scan, causal_conv1d, selective_scan
 from ...ops.operators.scan import ScanFlags
-from ...ops.select_and_scan import (
-    Dynamics,
-    Plan,
-    Selection,
-    kernels_to_recompute,
-    select_and_scan,
-)
+from ...ops.scan_selected import operator_for, scan_selected
 from ..checks import check_choice
 from .orders import change, reorder
 
@@ -192,27 +188,39 @@ class MaskedResidualBiMamba(nn.Module):
 
     def mix(self, x: Tensor, z: Tensor, directions: tuple[str, ...]) -> Tensor:
         """Convolve, scan and gate tokens x with z, both (B, Di, L), in one order."""
-        if self.with_cp and all(map(_only_multiplies, self._x_projs())):
-            kernels = kernels_to_recompute(x, self.d_state)
-            if kernels is not None:
-                return self._select_and_scan(kernels, x, z, directions)
+        if self.with_cp:
+            operator = operator_for(x, self.d_state)
+            if operator is not None and self._projects_by_weights_alone():
+                return self._scan_selected(operator, x, z, directions)
         return self.scan(self.arguments(x, directions), z)
 
-    def _select_and_scan(self, kernels, x, z, directions):
+    def _scan_selected(self, operator, x, z, directions):
+        """:meth:`mix`, which selects again in the backward pass."""
         own = directions if self.bimamba == 'separate' else ('',)
+        weights = [
+            weight
+            for conv1d, x_proj, dt_proj in map(self._layers, own)
+            for weight in (conv1d.weight, conv1d.bias, x_proj.weight, dt_proj.weight)
+        ]
+        dynamics = [w for suffix in directions for w in self._dynamics(suffix)]
+
+        def select(product, x, *tensors):
+            tensors = iter(tensors)
+            selected = []
+            for suffix in own:
+                conv1d, bias, x_proj, dt_proj = islice(tensors, 4)
+                project = partial(product, weight=x_proj)
+                selected.append(self._select(x, suffix, conv1d, bias, project, dt_proj))
+            found = []
+            for u, delta, B, C in selected * (len(directions) // len(own)):
+                A, D, bias = islice(tensors, 3)
+                found.append(ScanInputs(u, delta, A, B, C, D, bias))
+            return found
+
         reverse = [bool(suffix) for suffix in directions]
         masked = [self.masked and backward for backward in reverse]
-        plan = Plan(
-            conv1d_reverse=[bool(suffix) for suffix in own],
-            scans_conv=self.scan_input == 'conv',
-            flags=ScanFlags(True, self.residual, masked, reverse),
-        )
-        selections = [
-            Selection(conv1d.weight.squeeze(1), conv1d.bias, x_proj.weight, dt.weight)
-            for conv1d, x_proj, dt in map(self._layers, own)
-        ]
-        dynamics = [self._dynamics(suffix) for suffix in directions]
-        return select_and_scan(kernels, plan, x, z, selections, dynamics)
+        flags = ScanFlags(True, self.residual, masked, reverse)
+        return scan_selected(operator, flags, select, z, x, *weights, *dynamics)
 
     def arguments(
         self, x: Tensor, directions: tuple[str, ...]
@@ -244,12 +252,15 @@ class MaskedResidualBiMamba(nn.Module):
         ``suffix`` is '' forwards and '_b' backwards, as in the parameters' names.
         """
         conv1d, x_proj, dt_proj = self._layers(suffix)
-        conv = causal_conv1d(
-            x, conv1d.weight.squeeze(1), conv1d.bias, 'silu', reverse=bool(suffix)
+        return self._select(
+            x, suffix, conv1d.weight, conv1d.bias, x_proj, dt_proj.weight
         )
+
+    def _select(self, x, suffix, conv1d, bias, x_proj, dt_proj):
+        conv = causal_conv1d(x, conv1d.squeeze(1), bias, 'silu', reverse=bool(suffix))
         sizes = [self.dt_rank, self.d_state, self.d_state]
         dt, B, C = x_proj(conv.mT).split(sizes, dim=-1)
-        delta = F.linear(dt, dt_proj.weight)  # its bias is added inside the scan
+        delta = F.linear(dt, dt_proj)  # its bias is added inside the scan
         return (conv if self.scan_input == 'conv' else x), delta.mT, B.mT, C.mT
 
     def scan_arguments(self, selected: tuple[Tensor, ...], suffix: str) -> ScanInputs:
@@ -259,20 +270,30 @@ class MaskedResidualBiMamba(nn.Module):
         return ScanInputs(u, delta, A, B, C, D, delta_bias)
 
     def _layers(self, suffix):
+        """What selects."""
         names = 'conv1d', 'x_proj', 'dt_proj'
-        return tuple(getattr(self, name + suffix) for name in names)
-
-    def _x_projs(self):
-        own = ('', '_b') if self.bimamba == 'separate' else ('',)
-        return [self._layers(suffix)[1] for suffix in own]
+        return [getattr(self, name + suffix) for name in names]
 
     def _dynamics(self, suffix):
+        """A scan's A, D and bias of the step sizes."""
         A_log = self.A_b_log if suffix else self.A_log
         # in float32 at least, whatever the type of the parameters
         A = -torch.exp(A_log.to(torch.promote_types(A_log.dtype, torch.float32)))
         own = suffix if self.bimamba == 'separate' else ''
-        D, dt_proj = getattr(self, f'D{own}'), getattr(self, f'dt_proj{own}')
-        return Dynamics(A, D, dt_proj.bias)
+        return A, getattr(self, f'D{own}'), getattr(self, f'dt_proj{own}').bias
+
+    def _projects_by_weights_alone(self):
+        """Whether ``x_proj`` has neither an adapter around it nor hooks."""
+        layers = [m for name, m in self.named_children() if 'x_proj' in name]
+        return all(
+            type(layer) is nn.Linear
+            and layer.bias is None
+            and not layer._forward_hooks
+            and not layer._forward_pre_hooks
+            and not layer._backward_hooks
+            and not layer._backward_pre_hooks
+            for layer in layers
+        )
 
     def extra_repr(self) -> str:
         text = (
@@ -282,15 +303,3 @@ class MaskedResidualBiMamba(nn.Module):
         if self.spatiotemporal != 'none':
             text += f', spatiotemporal={self.spatiotemporal!r}'
         return text
-
-
-def _only_multiplies(layer):
-    """Whether a layer is nothing but its weight: no adapter around it, and no hook."""
-    return (
-        type(layer) is nn.Linear
-        and layer.bias is None
-        and not layer._forward_hooks
-        and not layer._forward_pre_hooks
-        and not layer._backward_hooks
-        and not layer._backward_pre_hooks
-    )

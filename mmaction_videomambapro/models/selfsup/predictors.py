@@ -165,6 +165,9 @@ class JEPATransformerPredictor(JEPAPredictor):
         mlp_ratio (float): Hidden channels of a layer, divided by P. Defaults to 4.
         with_cp (bool): Activation checkpointing. Defaults to False.
         **kwargs: Further arguments of :class:`JEPAPredictor`.
+
+    Raises:
+        ValueError: If ``with_cp`` is not a bool.
     """
 
     def __init__(
@@ -178,6 +181,7 @@ class JEPATransformerPredictor(JEPAPredictor):
         **kwargs,
     ) -> None:
         super().__init__(in_channels, embed_dims, **kwargs)
+        check_choice('with_cp', with_cp, (False, True))
         self.with_cp = with_cp
         self.layers = nn.ModuleList(
             Block(embed_dims, num_heads, mlp_ratio) for _ in range(depth)

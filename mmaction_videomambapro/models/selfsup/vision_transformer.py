@@ -9,6 +9,7 @@ from mmaction.models.backbones.vit_mae import VisionTransformer
 from mmaction.registry import MODELS
 from torch import Tensor
 
+from ..checks import check_choice
 from ..layers.attention import init_attention_blocks, init_linear, run_layer
 from ..layers.position import sincos_pos_embed
 from ..layers.tokens import gather_tokens
@@ -41,7 +42,8 @@ class TokenVisionTransformer(VisionTransformer):
         init_cfg (dict, optional): MMEngine's initialisation. Defaults to None.
 
     Raises:
-        ValueError: If ``out_layers`` is empty or names a layer that does not exist.
+        ValueError: If ``out_layers`` is empty or names a layer that does not exist, or
+            ``with_cp`` is not a bool.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class TokenVisionTransformer(VisionTransformer):
         )
         del self.pos_embed  # it is one-dimensional, over the index of the token
         self.patch_shape = (tubelet_size, patch_size, patch_size)
+        check_choice('with_cp', with_cp, (False, True))
         self.with_cp = with_cp
         self.out_layers = [depth - 1] if out_layers is None else list(out_layers)
         if not self.out_layers or not set(self.out_layers) <= set(range(depth)):
