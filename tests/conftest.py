@@ -12,8 +12,10 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import hypothesis
 import torch
+from mmaction.visualization import ActionVisualizer
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 if not torch.cuda.is_available():  # its kernels run in Triton's interpreter
     os.environ['TRITON_INTERPRET'] = '1'
@@ -38,8 +40,11 @@ def same_random_numbers():
 
 
 @pytest.fixture(autouse=True)
-def no_loggers_left_behind():
-    """MMEngine keeps using the logger of an earlier runner, whose file is closed."""
+def nothing_left_of_runners():
+    """MMEngine keeps a runner's logger, whose file is closed, and its visualizer.
+
+    A runner of the same config that starts in the same second would use them again.
+    """
 
     def is_closed(logger):
         return any(getattr(x, 'stream', ...) is None for x in logger.handlers)
@@ -47,10 +52,12 @@ def no_loggers_left_behind():
     loggers = MMLogger._instance_dict
     for name in [x for x, logger in loggers.items() if is_closed(logger)]:
         del loggers[name]  # of a fixture that several tests share
-    before = list(loggers)
+    kept = [kind._instance_dict for kind in (MMLogger, Visualizer, ActionVisualizer)]
+    before = [list(instances) for instances in kept]
     yield
-    for name in [x for x in loggers if x not in before]:
-        del loggers[name]
+    for instances, names in zip(kept, before):
+        for name in [x for x in instances if x not in names]:
+            del instances[name]
 
 
 @pytest.fixture(scope='session')

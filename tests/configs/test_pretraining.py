@@ -54,6 +54,7 @@ def config(clips, tmp_path):
 def train(cfg, work_dir, resume=False, hook=None):
     cfg = cfg.copy()
     cfg.work_dir, cfg.resume = str(work_dir), resume
+    cfg.experiment_name = work_dir.name  # two may start in one second
     runner = Runner.from_cfg(cfg)
     if hook:
         runner.register_hook(hook)
