@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
+from itertools import accumulate
 from types import ModuleType
 from typing import Any
 
@@ -33,9 +35,20 @@ def replace(owner: Any, name: str) -> Callable:
 
         kind = inspect.getattr_static(owner, name)
         bound = isinstance(kind, (classmethod, staticmethod))
-        setattr(owner, name, staticmethod(replaced) if bound else replaced)
+        for place in (owner, *_packages_above(owner, name)):
+            setattr(place, name, staticmethod(replaced) if bound else replaced)
 
     return install
+
+
+def _packages_above(owner, name):
+    """Packages that have already imported a function from its own module."""
+    function = getattr(owner, name)
+    if not isinstance(owner, ModuleType) or function.__module__ != owner.__name__:
+        return []
+    *above, _ = accumulate(owner.__name__.split('.'), '{}.{}'.format)
+    packages = [sys.modules[package] for package in above]
+    return [x for x in packages if getattr(x, name, None) is function]
 
 
 def stand_in(module: ModuleType, **names: Any) -> ModuleType:

@@ -50,6 +50,24 @@ def test_models_are_registered_whatever_is_imported_first(order):
     assert out.stdout.count('<class') == 4, out.stderr
 
 
+def test_functions_are_patched_whatever_is_imported_first():
+    """Packages import them from their modules, whose patch comes too late for that."""
+    code = (
+        'import mmengine.runner, mmaction.apis, mmaction_videomambapro\n'
+        'for package, module, name in [\n'
+        "    (mmengine.runner, 'checkpoint', 'load_checkpoint'),\n"
+        "    (mmengine.runner, 'checkpoint', 'load_state_dict'),\n"
+        "    (mmengine.runner, 'amp', 'autocast'),\n"
+        "    (mmaction.apis, 'inference', 'init_recognizer'),\n"
+        ']:\n'
+        '    patched = getattr(getattr(package, module), name)\n'
+        '    print(name, hasattr(patched, "__wrapped__"), '
+        'getattr(package, name) is patched)'
+    )
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert out.stdout.count(' True True') == 4, out.stdout + out.stderr
+
+
 def test_every_patch_says_when_it_can_go():
     for patch in compat.PATCHES:
         assert patch.symptom
