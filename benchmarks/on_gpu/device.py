@@ -31,7 +31,7 @@ class Plan:
     compiler: str = 'inductor'
     archs: tuple = ('tiny', 'small', 'middle')
     frames: tuple = ()
-    clips: int = 64  # of 8 frames in a batch; as many tokens at other lengths
+    clips: int = 32  # of 8 frames in a batch; as many tokens at other lengths
     pixels: int = 224
     vit: dict = field(
         default_factory=lambda: dict(embed_dims=768, depth=12, num_heads=12)

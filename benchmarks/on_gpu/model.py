@@ -47,6 +47,9 @@ def compare(report: Report, plan: Plan, backend: str = 'triton') -> None:
             with forced(backend):
                 _measure(report, f'VideoMambaPro {arch}, {backend}', net, clip)
         if backend == 'triton':
+            net = make_net(plan, plan.archs[-1], frames, with_cp='selection')
+            with forced(backend):
+                _measure(report, "the last one, with_cp='selection'", net, clip)
             net = _make_vit(plan, frames)
             _measure(report, 'VideoMAE ViT base, SDPA', net, clip)
 
@@ -55,10 +58,10 @@ def make_clip(plan, batch, frames):
     return torch.randn(batch, 3, frames, plan.pixels, plan.pixels, device=plan.device)
 
 
-def make_net(plan, arch, frames):
+def make_net(plan, arch, frames, **options):
     from mmaction_videomambapro.models import VideoMambaPro
 
-    net = VideoMambaPro(arch=arch, num_frames=frames, img_size=plan.pixels)
+    net = VideoMambaPro(arch=arch, num_frames=frames, img_size=plan.pixels, **options)
     return net.to(plan.device)
 
 
