@@ -68,8 +68,9 @@ def clip(batch=2):
     return torch.randn(batch, 3, 2, 224, 224, device='cuda')
 
 
-def test_graph_replays_a_training_step():
-    net, x = backbone(), clip()
+@pytest.mark.parametrize('with_cp', [False, 'selection'])
+def test_graph_replays_a_training_step(with_cp):
+    net, x = backbone(with_cp=with_cp), clip()
     expected = net(x)
     expected.square().sum().backward()
     gradients = [p.grad.clone() for p in net.parameters()]
