@@ -16,7 +16,7 @@ triton = pytest.importorskip('triton')
 # same kernels differently: up to 3.5 there are more barriers, one for each conversion.
 VERSION = tuple(map(int, triton.__version__.split('.')[:2]))
 TOLERANCE = 1.0 if VERSION == (3, 9) else 1.05 if VERSION >= (3, 6) else 1.2
-SPILLS_ELSEWHERE = 10  # more per unit, of kernels that are limited in registers
+MORE_SPILLS = 0 if VERSION == (3, 9) else 2 if VERSION >= (3, 6) else 12  # per unit
 
 
 class Limits(NamedTuple):
@@ -131,8 +131,8 @@ def test_instructions(compiled, name):
         assert loop['MUFU'] <= units * exponentials
         assert instructions(loop) <= units * most * TOLERANCE
         assert 4 * loop['words'] <= units * words * TOLERANCE
-        if spills and VERSION != (3, 9):
-            spills += SPILLS_ELSEWHERE
+        if spills:  # of kernels that are limited in registers
+            spills += MORE_SPILLS
         assert loop.get('LDL', 0) + loop.get('STL', 0) <= units * spills
 
 
