@@ -39,5 +39,11 @@ def test_wide_tiles_are_for_many_sequences():
     assert plan.plan_forward(work(64, 1152, 1569), 132).Q == 2
 
 
-def test_no_more_segments_than_chunks():
-    assert plan.plan_backward(work(1, 8, 130), 132).segments <= 3
+@pytest.mark.parametrize('length', [1, 64, 130, 1569, 3137, 12545, 100_000])
+@pytest.mark.parametrize('planned', [plan.plan_forward, plan.plan_backward])
+def test_as_many_segments_as_there_will_be(planned, length):
+    """Each but the last has the same number of chunks."""
+    sizes = work(1, 384, length)
+    segments = planned(sizes, 132).segments
+    per = math.ceil(sizes.chunks / segments)
+    assert segments == math.ceil(sizes.chunks / per)
