@@ -33,7 +33,8 @@ class Backend:
         run_both (Callable, optional): Arguments of :func:`bidirectional_scan` in
             order, where both directions together are cheaper than one by one.
         conv1d (Callable): Arguments of :func:`causal_conv1d` in order.
-        kernels (Kernels, optional): The operators of these, where it has some.
+        operator (ScanOperator, optional): The scan with its gradient, where both are
+            kernels of this package.
     """
 
     run: Callable[..., Tensor]
