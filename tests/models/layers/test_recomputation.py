@@ -132,6 +132,27 @@ def test_autocast_of_the_backward_pass_alone_changes_nothing():
     assert_same_bits(*found)
 
 
+def test_gradient_of_the_gate_alone():
+    found = []
+    for mixer in both():
+        mixer.requires_grad_(False)
+        torch.manual_seed(2)
+        x, z = torch.randn(2, BATCH, INNER, TOKENS)
+        y = mixer.mix(x, z.requires_grad_(), ('', '_b'))
+        found.append(torch.autograd.grad(y.square().sum(), z)[0])
+    assert torch.equal(*found)
+
+
+def test_transforms_of_functions_are_refused():
+    _, mixer = both()
+
+    def loss(hidden):
+        return mixer(hidden).square().sum()
+
+    with pytest.raises(NotImplementedError, match='SCAN=naive'):
+        torch.func.grad(loss)(tokens())
+
+
 def test_double_precision():
     mixers = [mixer.double() for mixer in both()]
     found = [results(m, hidden=tokens().detach().double().requires_grad_())
@@ -225,7 +246,18 @@ def test_an_adapter_in_place_of_a_projection():
     assert found[0]['x_proj_b.up.weight'].any()
 
 
-@pytest.mark.parametrize('when', ['forward_pre', 'forward', 'full_backward'])
+def test_a_projection_with_a_bias():
+    found = []
+    for mixer in both():
+        torch.manual_seed(3)
+        mixer.x_proj = nn.Linear(INNER, mixer.x_proj.out_features)
+        found.append(results(mixer))
+    assert_same_bits(*found)
+
+
+@pytest.mark.parametrize(
+    'when', ['forward_pre', 'forward', 'full_backward_pre', 'full_backward']
+)
 def test_hooks_of_a_projection_are_called(when):
     (_, mixer), calls = both(), []
     register = getattr(mixer.x_proj, f'register_{when}_hook')
@@ -254,11 +286,12 @@ def test_compiled_in_one_graph():
         assert relative_error(found[name], x) < 1e-6, name
 
 
-def test_second_derivative_is_refused():
+@pytest.mark.parametrize('name', ['in_proj.weight', 'x_proj.weight', 'A_log'])
+def test_second_derivative_is_refused(name):
     _, mixer = both()
-    hidden = tokens()
-    y = mixer(hidden).square().sum()
-    (gradient,) = torch.autograd.grad(y, hidden, create_graph=True)
+    y = mixer(tokens()).square().sum()
+    weight = mixer.get_parameter(name)
+    (gradient,) = torch.autograd.grad(y, weight, create_graph=True)
     with pytest.raises(RuntimeError, match='SCAN=naive'):
         gradient.sum().backward()
 

@@ -65,6 +65,16 @@ def test_convolution_of_little(dtype, activation):
         assert not count_denormals(found)
 
 
+def test_denormal_inputs():
+    inputs = make_inputs(2, 40, 100, 4, dtype=torch.float32)
+    inputs['u'].fill_(1e-40)
+    inputs['D'].fill_(1e30)
+    found = run(scan_operator.run, inputs, delta_softplus=True)
+    assert not found['y'].any()
+    weight = torch.full((40, 4), 1e30)
+    assert not conv1d_operator.run(inputs['u'], weight, None, None, False).any()
+
+
 def all_threads_have_denormals():
     """In PyTorch's operators, which these run on as well."""
     return bool(torch.full((1 << 20,), 1e-30).mul(1e-10).all())
