@@ -47,9 +47,11 @@ def compare(report: Report, plan: Plan, backend: str = 'triton') -> None:
             with forced(backend):
                 _measure(report, f'VideoMambaPro {arch}, {backend}', net, clip)
         if backend == 'triton':
-            net = make_net(plan, plan.archs[-1], frames, with_cp='selection')
+            arch = plan.archs[-1]
+            net = make_net(plan, arch, frames, with_cp='selection')
             with forced(backend):
-                _measure(report, "the last one, with_cp='selection'", net, clip)
+                name = f"VideoMambaPro {arch}, {backend}, with_cp='selection'"
+                _measure(report, name, net, clip)
             net = _make_vit(plan, frames)
             _measure(report, 'VideoMAE ViT base, SDPA', net, clip)
 

@@ -141,6 +141,7 @@ def test_results_of_every_stage(rehearsal, machine):
     assert {row['row'] for row in rows(machine, 'scan')} == {'this project, triton'}
     models = [row for row in rows(machine, 'model') if 'Mamba' in row['row']]
     assert all(row['train clips/s'] > 0 for row in models)
+    assert models[-1]['row'].endswith("with_cp='selection'")
     assert 'all kernels' in {row['row'] for row in rows(machine, 'profile')}
 
 
