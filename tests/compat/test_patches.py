@@ -68,6 +68,14 @@ def test_functions_are_patched_whatever_is_imported_first():
     assert out.stdout.count(' True True') == 4, out.stdout + out.stderr
 
 
+def test_what_a_module_imports_is_replaced_there_alone():
+    from mmaction import evaluation
+    from mmaction.evaluation.metrics import acc_metric
+
+    assert hasattr(acc_metric.mean_class_accuracy, '__wrapped__')
+    assert not hasattr(evaluation.mean_class_accuracy, '__wrapped__')
+
+
 def test_every_patch_says_when_it_can_go():
     for patch in compat.PATCHES:
         assert patch.symptom

@@ -287,6 +287,7 @@ class MaskedResidualBiMamba(nn.Module):
         layers = [m for name, m in self.named_children() if 'x_proj' in name]
         return all(
             type(layer) is nn.Linear
+            and 'forward' not in vars(layer)
             and layer.bias is None
             and not layer._forward_hooks
             and not layer._forward_pre_hooks

@@ -266,6 +266,15 @@ def test_hooks_of_a_projection_are_called(when):
     assert len(calls) == 1
 
 
+def test_a_projection_with_another_forward_keeps_it():
+    """As accelerate's hooks replace it."""
+    found = []
+    for mixer in both():
+        mixer.x_proj.forward = lambda x, w=mixer.x_proj.weight: 2 * x @ w.t()
+        found.append(results(mixer))
+    assert_same_bits(*found)
+
+
 def test_nothing_changes_without_gradients():
     keeps, recomputes = both()
     with torch.no_grad():
