@@ -12,6 +12,16 @@ LN_2 = tl.constexpr(0.6931471805599453)
 C8, C7, C6, C5, C4, C3, C2, C1, C0 = map(tl.constexpr, log1p_coefficients(8))
 
 
+NO_STEP = tl.constexpr(float('-inf'))  # loaded where there is no token
+
+
+@triton.jit
+def token_step(delta, bias, valid, SOFTPLUS: tl.constexpr):
+    """:func:`step_size`, but 0 where there is no token, as softplus of -inf is."""
+    dt, slope = step_size(delta.to(tl.float32) + bias, SOFTPLUS)
+    return dt if SOFTPLUS else tl.where(valid, dt, 0.0), slope
+
+
 @triton.jit
 def step_size(x, SOFTPLUS: tl.constexpr):
     """A token's step size, and its derivative."""

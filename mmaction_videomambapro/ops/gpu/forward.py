@@ -13,7 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .arithmetic import sigmoid, step_size
+from .arithmetic import NO_STEP, sigmoid, token_step
 from .tiles import (
     as_states,
     as_tokens,
@@ -106,7 +106,9 @@ def _scan_segment(
         for i in range(0, count, 4 * FOURS):
             # all loads of a turn come before its first barrier
             us = load_turn(at_u, place, i, count, fixed.U_STEP, by, fixed)
-            deltas = load_turn(at_delta, place, i, count, fixed.DELTA_STEP, by, fixed)
+            deltas = load_turn(
+                at_delta, place, i, count, fixed.DELTA_STEP, by, fixed, NO_STEP
+            )
             if ADD:
                 at = outputs.partial + at_own
                 partials = load_turn(at, place, i, count, fixed.STEP, by, fixed)
@@ -116,8 +118,7 @@ def _scan_segment(
                 t = i + 4 * k
                 valid = (t + place.token < count) & place.inside
                 u1 = us[k].to(tl.float32)
-                dt, _ = step_size(deltas[k].to(tl.float32) + bias, fixed.SOFTPLUS)
-                dt = tl.where(valid, dt, 0.0)
+                dt, _ = token_step(deltas[k], bias, valid, fixed.SOFTPLUS)
                 B = at_B + by * t * (8 * fixed.R)
                 h, y = _scan_four(h, u1, dt, B, A, place.state, by, MASKED, fixed)
                 y += D * u1

@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .arithmetic import LOG2_E, sigmoid, step_size
+from .arithmetic import LOG2_E, NO_STEP, sigmoid, token_step
 from .tiles import (
     as_tokens,
     at_BC,
@@ -64,12 +64,13 @@ def _chunk_state(d, BC, states, dt_sums, sizes, j, fixed):
     count = end - start
     for i in range(0, count, 4 * FOURS):
         us = load_turn(at_u, place, i, count, fixed.U_STEP, by, fixed)
-        deltas = load_turn(at_delta, place, i, count, fixed.DELTA_STEP, by, fixed)
+        deltas = load_turn(
+            at_delta, place, i, count, fixed.DELTA_STEP, by, fixed, NO_STEP
+        )
         for k in tl.static_range(FOURS):
             t = i + 4 * k
             valid = (t + place.token < count) & place.inside
-            dt, _ = step_size(deltas[k].to(tl.float32) + bias, fixed.SOFTPLUS)
-            dt = tl.where(valid, dt, 0.0)
+            dt, _ = token_step(deltas[k], bias, valid, fixed.SOFTPLUS)
             dt_sum += dt
             dtu = dt * us[k].to(tl.float32)
             pairs = spread(as_tokens(dt, fixed), as_tokens(dtu, fixed))
@@ -124,15 +125,16 @@ def _chunk_dstates(d, BC, z, dy, dstates, dt_sums, sizes, j, fixed):
     g, dt_sum = tl.zeros_like(A), tl.zeros_like(bias)
     count = end - start
     for i in range(0, count, 4 * FOURS):
-        deltas = load_turn(at_delta, place, i, count, fixed.DELTA_STEP, by, fixed)
+        deltas = load_turn(
+            at_delta, place, i, count, fixed.DELTA_STEP, by, fixed, NO_STEP
+        )
         dys = load_turn(at_dy, place, i, count, fixed.STEP, by, fixed)
         if z is not None:
             gates = load_turn(at_z, place, i, count, fixed.Z_STEP, by, fixed)
         for k in tl.static_range(FOURS):
             t = i + 4 * k
             valid = (t + place.token < count) & place.inside
-            dt, _ = step_size(deltas[k].to(tl.float32) + bias, fixed.SOFTPLUS)
-            dt = tl.where(valid, dt, 0.0)
+            dt, _ = token_step(deltas[k], bias, valid, fixed.SOFTPLUS)
             dt_sum += dt
             dread = dys[k].to(tl.float32)
             if z is not None:

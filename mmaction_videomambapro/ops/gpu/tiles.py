@@ -130,14 +130,16 @@ def offsets(place, t, STEP: tl.constexpr, by: tl.constexpr):
 
 
 @triton.jit
-def load_turn(x, place, i, count, STEP: tl.constexpr, by: tl.constexpr, fixed):
-    """A turn's tokens from i on, four at a time; zeros after ``count`` tokens."""
+def load_turn(
+    x, place, i, count, STEP: tl.constexpr, by: tl.constexpr, fixed, missing=0.0
+):  # fmt: skip
+    """A turn's tokens from i on, four at a time, of which ``count`` exist."""
     FOURS: tl.constexpr = fixed.FOURS
     found = ()
     for k in tl.static_range(FOURS):
         t = i + 4 * k
         valid = (t + place.token < count) & place.inside
-        found += (tl.load(x + offsets(place, t, STEP, by), valid, 0.0),)
+        found += (tl.load(x + offsets(place, t, STEP, by), valid, missing),)
     return found
 
 

@@ -3,10 +3,10 @@
 A program of its own, as the tests have Triton interpret kernels. Its argument is
 'sm_90', or 'gfx942', an AMD GPU, whose code is not counted. It prints, as JSON, the
 registers and loops of each kernel that a training step of a mixer's scan and
-convolution launches, in bfloat16, in both directions and with every flag, and then of
-those of a scan in narrow tiles. Loops are those without a loop inside, each with its
-numbers of instructions by kind, and 'words': how many words per lane pass between
-registers and the processor's memory.
+convolution launches, in bfloat16 and with every flag; for an NVIDIA GPU in both
+directions, and then those of a scan in narrow tiles. Loops are those without a loop
+inside, each with its numbers of instructions by kind, and 'words': how many words per
+lane pass between registers and the processor's memory.
 """
 
 import collections
@@ -109,7 +109,7 @@ def tokens(channels):
     return x.mT.requires_grad_()
 
 
-def scan(Q):
+def scan(Q, both=True):
     """Several segments side by side, in tiles of a width."""
     from mmaction_videomambapro.ops import ScanInputs, gpu
     from mmaction_videomambapro.ops.gpu import plan, scan_ops
@@ -123,7 +123,11 @@ def scan(Q):
         return ScanInputs(*per_token[:2], A, *per_token[2:], weight, weight)
 
     z = tokens(2 * CHANNELS)[:, :CHANNELS]
-    return gpu.scan_operator.run_both(direction(), direction(), z, True, True, True)
+    if both:
+        return gpu.scan_operator.run_both(direction(), direction(), z, True, True, True)
+    *inputs, bias = direction()
+    flags = dict(residual=True, masked=True, reverse=True)
+    return gpu.scan_operator.run(*inputs, z, bias, True, **flags)
 
 
 def convolve(x):
@@ -139,8 +143,9 @@ if __name__ == '__main__':
     triton.runtime.driver.set_active(Driver())
     JITFunction.run = compile_only
     setattr(torch.version, Driver.target.backend, 'any')
-    convolve(scan(Q=2)).sum().backward()
-    if Driver.target.backend == 'cuda':
+    nvidia = Driver.target.backend == 'cuda'
+    convolve(scan(Q=2, both=nvidia)).sum().backward()
+    if nvidia:
         tiles = ', narrow'
         scan(Q=1)
     json.dump(report, sys.stdout)

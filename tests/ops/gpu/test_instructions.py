@@ -40,11 +40,11 @@ BOTH = 2  # directions
 WALK = Limits(2, 102, 17, words=80, spills=1)
 FIRST, LAST = 'chunk_scan, first launch', 'chunk_scan, last launch'
 KERNELS = {
-    'chunk_state': Kernel(80, (Limits(4, 98, 17, words=60),) * BOTH),
-    FIRST: Kernel(80, (Limits(4, 123, 17, words=110),) * BOTH),
-    LAST: Kernel(80, (Limits(4, 143, 19, words=116),) * BOTH),
+    'chunk_state': Kernel(80, (Limits(4, 97, 17, words=60),) * BOTH),
+    FIRST: Kernel(80, (Limits(4, 122, 17, words=110),) * BOTH),
+    LAST: Kernel(80, (Limits(4, 142, 19, words=116),) * BOTH),
     'conv1d_bwd': Kernel(72, (Limits(8, 45.5, 2, words=6),)),
-    'chunk_scan_bwd_dstates': Kernel(152, (Limits(4, 108, 19, words=62),) * BOTH),
+    'chunk_scan_bwd_dstates': Kernel(152, (Limits(4, 107, 19, words=62),) * BOTH),
     # with the gate's gradient, then masked
     'chunk_scan_bwd': Kernel(
         168,
@@ -55,9 +55,9 @@ KERNELS = {
             Limits(2, 322, 20, words=340, spills=8),
         ),
     ),
-    'chunk_state, narrow': Kernel(80, (Limits(4, 106, 17, words=80),) * BOTH),
-    f'{FIRST}, narrow': Kernel(80, (Limits(4, 135, 17, words=150),) * BOTH),
-    f'{LAST}, narrow': Kernel(80, (Limits(4, 162, 19, words=160),) * BOTH),
+    'chunk_state, narrow': Kernel(80, (Limits(4, 105, 17, words=80),) * BOTH),
+    f'{FIRST}, narrow': Kernel(80, (Limits(4, 134, 17, words=150),) * BOTH),
+    f'{LAST}, narrow': Kernel(80, (Limits(4, 161, 19, words=160),) * BOTH),
 }
 
 
