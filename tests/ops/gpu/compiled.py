@@ -110,11 +110,15 @@ def tokens(channels):
 
 
 def scan(Q, both=True):
-    """Several segments side by side, in tiles of a width."""
+    """Several segments side by side, in tiles of a width.
+
+    Narrow ones in turns of half the usual length: these compile in a quarter of the
+    time and take 1 to 2 % more instructions.
+    """
     from mmaction_videomambapro.ops import ScanInputs, gpu
     from mmaction_videomambapro.ops.gpu import plan, scan_ops
 
-    scan_ops.plan_forward = lambda *_: plan.Plan(Q, W=2, FOURS=4 // Q, segments=4)
+    scan_ops.plan_forward = lambda *_: plan.Plan(Q, W=2, FOURS=2, segments=4)
     scan_ops.plan_backward = lambda *_: plan.Plan(Q=2, W=4, FOURS=2, segments=2)
 
     def direction():

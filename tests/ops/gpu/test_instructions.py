@@ -55,9 +55,9 @@ KERNELS = {
             Limits(2, 322, 20, words=340, spills=8),
         ),
     ),
-    'chunk_state, narrow': Kernel(80, (Limits(4, 105, 17, words=80),) * BOTH),
-    f'{FIRST}, narrow': Kernel(80, (Limits(4, 134, 17, words=150),) * BOTH),
-    f'{LAST}, narrow': Kernel(80, (Limits(4, 161, 19, words=160),) * BOTH),
+    'chunk_state, narrow': Kernel(80, (Limits(2, 107, 17, words=80),) * BOTH),
+    f'{FIRST}, narrow': Kernel(80, (Limits(2, 136, 17, words=150),) * BOTH),
+    f'{LAST}, narrow': Kernel(80, (Limits(2, 161, 19, words=160),) * BOTH),
 }
 
 
@@ -160,4 +160,4 @@ def test_plans_know_what_kernels_take(compiled, cost, name, launches):
         / (BOTH * len(launches))
         for i in range(3)
     ]
-    assert means == pytest.approx(list(cost), rel=0.01 if VERSION == (3, 9) else 0.2)
+    assert means == pytest.approx(list(cost), rel=0.025 if VERSION == (3, 9) else 0.2)
