@@ -1,8 +1,8 @@
 """A scan whose inputs are computed again in the backward pass instead of being kept.
 
-What is scanned and the step sizes are most of what autograd keeps of a mixer. They come
-from its tokens in little time, but for one product, which is small. So that is all that
-mamba-ssm's fused function keeps as well.
+What is scanned and the step sizes are most of what autograd keeps of a mixer. Both can
+be computed again in little time if one product is kept, which is small. mamba-ssm's
+fused function does the same.
 """
 
 from __future__ import annotations

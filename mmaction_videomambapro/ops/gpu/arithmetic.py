@@ -10,8 +10,6 @@ from ..polynomials import log1p_coefficients
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
 C8, C7, C6, C5, C4, C3, C2, C1, C0 = map(tl.constexpr, log1p_coefficients(8))
-
-
 NO_STEP = tl.constexpr(float('-inf'))  # loaded where there is no token
 
 
