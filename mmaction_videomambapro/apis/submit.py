@@ -75,9 +75,11 @@ def _preemption_signal():
 def _leave_at_once():
     """Exit at a preemption even where Python drops exceptions, as in ``__del__``."""
     number = _preemption_signal()
-    requeue = signal.getsignal(number)
+    requeue, own = signal.getsignal(number), os.getpid()
 
     def leave(signum, frame):
+        if os.getpid() != own:  # a data loader that does not ignore signals yet
+            return
         try:
             requeue(signum, frame)
         except SystemExit as e:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 import torch
 
+from mmaction_videomambapro.apis import submit as submit_module
 from mmaction_videomambapro.apis.submit import (
     TrainingJob,
     check_work_dirs,
@@ -40,6 +41,24 @@ def children(pid):
 def weights(work_dir, epoch):
     checkpoint = torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=False)
     return checkpoint['state_dict']
+
+
+def test_a_signal_in_a_process_just_forked_requeues_nothing():
+    number = submit_module._preemption_signal()
+    requeued = []
+    before = signal.signal(number, lambda *_: requeued.append(os.getpid()))
+    try:
+        submit_module._leave_at_once()
+        child = os.fork()
+        if not child:
+            signal.raise_signal(number)
+            os._exit(len(requeued))
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+        signal.raise_signal(number)
+        assert requeued == [os.getpid()]
+    finally:
+        signal.signal(number, before)
 
 
 def test_preempted_job_ends_with_the_weights_of_an_uninterrupted_one(
