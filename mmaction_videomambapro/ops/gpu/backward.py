@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .arithmetic import LN_2, sigmoid, step_size
+from .arithmetic import LN_2, NO_STEP, sigmoid, step_size, token_step
 from .tiles import (
     as_states,
     as_tokens,
@@ -111,7 +111,8 @@ def _walk_back(
             valid = (t + place.token < count) & place.inside
             at = at_u + offsets(place, t, fixed.U_STEP, by)
             u1 = tl.load(at, valid, 0.0).to(tl.float32)
-            x = tl.load(at_delta + offsets(place, t, fixed.DELTA_STEP, by), valid, 0.0)
+            x = at_delta + offsets(place, t, fixed.DELTA_STEP, by)
+            x = tl.load(x, valid, NO_STEP)
             at = offsets(place, t, fixed.STEP, by)
             dread = tl.load(shared.dy + at_own + at, valid, 0.0).to(tl.float32)
             if shared.z is not None:
@@ -119,8 +120,7 @@ def _walk_back(
                 gate = tl.load(gate, valid, 0.0).to(tl.float32)
                 if DZ:
                     ungated = tl.load(shared.ungated + at_own + at, valid, 0.0)
-            dt, slope = step_size(x.to(tl.float32) + bias, fixed.SOFTPLUS)
-            dt = tl.where(valid, dt, 0.0)
+            dt, slope = token_step(x, bias, valid, fixed.SOFTPLUS)
             pairs = spread(as_tokens(dt, fixed), as_tokens(dt * u1, fixed))
             at_four = at_B + by * t * (8 * fixed.R)
             decays, left = (), ()  # what is left of the states before each token

@@ -58,7 +58,7 @@ FORWARD = {
     1: Costs(Cost(146, 144, 154), Cost(103, 136, 80)),  # by Q
     2: Costs(Cost(130, 144, 113), Cost(95, 136, 60)),
 }
-BACKWARD = {2: Costs(Cost(427, 296, 415), Cost(105, 152, 62))}
+BACKWARD = {2: Costs(Cost(426, 296, 415), Cost(105, 152, 62))}
 
 
 @lru_cache
