@@ -64,6 +64,10 @@ add_wheels() {
     done
 }
 add_wheels
+if ! "$python" -c 'import torch' 2>/dev/null; then
+    echo "$0: $(command -v python3) has no PyTorch, activate an environment that has" >&2
+    exit 2
+fi
 
 status=0
 printf '| stage | | s | at most |\n|---|---|---|---|\n' >"$out/summary.md"

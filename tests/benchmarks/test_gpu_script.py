@@ -216,6 +216,15 @@ def test_a_folder_that_takes_no_results(stand_in):
     assert 'give another folder' in process.stderr
 
 
+def test_a_python_without_pytorch_is_one_sentence(stand_in):
+    make_executable(stand_in / 'bin/python3', 'exit 1')
+    process = script(stand_in)
+    assert process.returncode == 2
+    assert process.stderr.count('\n') == 1
+    assert 'bin/python3 has no PyTorch, activate an environment' in process.stderr
+    assert '== machine' not in process.stdout
+
+
 def test_wheels_are_not_committed():
     if not (ROOT / '.git').exists() or not shutil.which('git'):
         pytest.skip('needs a checkout of git')
